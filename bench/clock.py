@@ -1,0 +1,91 @@
+"""Time per iteration and peak memory, without a synchronisation inside a window.
+
+On CUDA two events are recorded per iteration (it began; its batch is ready) and read after one synchronisation per window;
+on the CPU `perf_counter` takes their place. What happens between windows (evaluation, records) is outside the clock.
+"""
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import torch
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Lap:
+    """Of each iteration of a window: milliseconds in all, and milliseconds until its batch was ready."""
+
+    ms: list[float]
+    wait_ms: list[float]
+
+
+class Clock:
+    """Call `begin`, `ready`, ..., `begin`, `ready`, `end` and read the Lap that `end` returns."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.cuda = device, device.type == "cuda"
+        self._marks: list[Any] = []
+        self._rss = 0
+
+    def begin(self) -> None:
+        self._mark()
+
+    def ready(self) -> None:
+        self._mark()
+
+    def end(self) -> Lap:
+        self._mark()
+        marks, self._marks = self._marks, []
+        if self.cuda:
+            torch.cuda.synchronize(self.device)
+            steps = [a.elapsed_time(b) for a, b in zip(marks, marks[1:], strict=False)]
+        else:
+            steps = [(b - a) * 1e3 for a, b in zip(marks, marks[1:], strict=False)]
+            self._rss = max(self._rss, rss())
+        wait, work = steps[0::2], steps[1::2]
+        return Lap([a + b for a, b in zip(wait, work, strict=True)], wait)
+
+    def _mark(self) -> None:
+        if self.cuda:
+            event = torch.cuda.Event(enable_timing=True)
+            event.record(torch.cuda.current_stream(self.device))
+            self._marks.append(event)
+        else:
+            self._marks.append(time.perf_counter())
+
+    def reset_peak(self) -> None:
+        """Forget the memory used so far: called once the warm-up is over."""
+        self._rss = 0
+        if self.cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def memory(self) -> dict[str, float]:
+        """Peak since `reset_peak`, MiB: allocated and reserved by CUDA tensors, or the process's resident set on a CPU."""
+        if self.cuda:
+            return {
+                "allocated_mib": round(torch.cuda.max_memory_allocated(self.device) / MIB, 1),
+                "reserved_mib": round(torch.cuda.max_memory_reserved(self.device) / MIB, 1),
+            }
+        return {"rss_mib": round(self._rss / MIB, 1)}
+
+
+def rss() -> int:
+    """Resident bytes of this process now (its peak so far where the system does not tell)."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, 5th and 95th percentile."""
+    if len(values) < 2:
+        return dict.fromkeys(("p50", "p5", "p95"), round(values[0], 4) if values else float("nan"))
+    q = quantiles(values, n=100, method="inclusive")
+    return {"p50": round(q[49], 4), "p5": round(q[4], 4), "p95": round(q[94], 4)}

@@ -1,0 +1,90 @@
+"""What every reader shares: images as arrays, finding the files of a set, and saying what is wrong with one of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import indent
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.sets import DataSet, Layout
+from bench.errors import BenchError
+
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+class Split(NamedTuple):
+    """Labelled images as arrays: x uint8 (N, C, H, W), y int64 (N,)."""
+
+    x: Pixels
+    y: Labels
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a set lies, in which of its published forms, and which of that form's files are not there."""
+
+    folder: Path
+    layout: Layout
+    train: tuple[Path, ...]
+    test: tuple[Path, ...]
+    missing: tuple[str, ...]
+
+    def origin(self, root: Path) -> str:
+        """As a record may say it: nothing of this machine in it."""
+        return f"{self.layout.reader} files in {self.folder.relative_to(root).as_posix()}"
+
+
+def locate(facts: DataSet, root: Path) -> Found | None:
+    """The most complete copy of a set below root, the preferred form first; None when there is no trace of it."""
+    candidates = [_match(root / folder, layout) for layout in facts.layouts for folder in layout.folders]
+    traces = [found for found in candidates if found.train or found.test]
+    return min(traces, key=lambda found: len(found.missing), default=None)
+
+
+def _match(folder: Path, layout: Layout) -> Found:
+    hits = {pattern: sorted(folder.glob(pattern)) for pattern in layout.train + layout.test}
+    train, test = (tuple(p for pattern in split for p in hits[pattern]) for split in (layout.train, layout.test))
+    return Found(folder, layout, train, test, tuple(pattern for pattern, paths in hits.items() if not paths))
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns whatever a parser says about the bytes of `path` into one sentence."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as e:  # parsers of other people, fed any bytes at all: there is no shorter list of what they raise
+        raise damaged(path, f"{type(e).__name__}: {e}") from e
+
+
+def damaged(path: Path, why: str) -> BenchError:
+    return BenchError(f"{path} cannot be read ({why}): it is damaged or cut short; delete it and get it anew")
+
+
+def absent(facts: DataSet, root: Path) -> BenchError:
+    wanted = sorted({pattern for layout in facts.layouts for pattern in layout.train})
+    return BenchError(
+        f"no {facts.name} below {root} (looked for {', '.join(wanted)}): "
+        f"run `bench data get {facts.name}`, or put the published layout there:\n{indent(facts.tree, '    ')}"
+    )
+
+
+def incomplete(facts: DataSet, found: Found) -> BenchError:
+    return BenchError(
+        f"{facts.name} is incomplete: {found.folder} has no {' and no '.join(found.missing)}; "
+        f"run `bench data get {facts.name}`, or put the published layout there:\n{indent(facts.tree, '    ')}"
+    )
+
+
+def parted(whole: Split) -> tuple[Split, Split]:
+    """Train and test where nobody published a split: every fifth image of each class is test."""
+    test = np.zeros(len(whole.y), dtype=bool)
+    for label in np.unique(whole.y):
+        test[np.flatnonzero(whole.y == label)[4::5]] = True
+    return Split(whole.x[~test], whole.y[~test]), Split(whole.x[test], whole.y[test])

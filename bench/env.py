@@ -1,0 +1,75 @@
+"""What made a run: program, versions, machine. Names no host, no user and no path."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import bench
+from bench import paths
+
+
+def describe(device: Any) -> dict[str, Any]:
+    """The `env` of a record for a run on a torch device."""
+    import torch
+
+    out: dict[str, Any] = {
+        "bench": bench.__version__,
+        "git": git(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+    }
+    for name in ("torchvision", "numpy"):
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            out[name] = None
+    if device.type == "cuda":
+        out |= {
+            "gpu": torch.cuda.get_device_name(device),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "driver": driver(),
+        }
+    return out
+
+
+def git() -> dict[str, Any] | None:
+    """Commit and cleanliness of the checkout that the program runs from; None when it runs from a wheel."""
+    top = paths.PACKAGE.parent
+    if not (top / ".git").exists():
+        return None
+
+    def ask(*args: str) -> str:
+        return subprocess.run(["git", "-C", str(top), *args], capture_output=True, text=True).stdout.strip()
+
+    try:
+        # what counts is the code that ran: records and tables may be ahead of the commit
+        dirty = ask("status", "--porcelain", "--untracked-files=no", "--", "bench", "methods")
+        return {"commit": ask("rev-parse", "HEAD")[:12], "dirty": bool(dirty)}
+    except FileNotFoundError:
+        return None
+
+
+def cpu() -> str:
+    """The processor's model name where the system tells it."""
+    try:
+        lines = open("/proc/cpuinfo", encoding="utf-8").read().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), platform.processor())
+
+
+def driver() -> str | None:
+    """The NVIDIA driver's version."""
+    try:
+        ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        return subprocess.run(ask, capture_output=True, text=True, timeout=10).stdout.split("\n")[0].strip() or None
+    except (OSError, subprocess.TimeoutExpired):
+        return None

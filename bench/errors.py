@@ -1,0 +1,25 @@
+"""What a user can be told: one clear sentence that says what is wrong and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BenchError(Exception):
+    """Something failed (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(BenchError):
+    """The command was asked for something that does not exist (exit code 2)."""
+
+    exit_code = 2
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that is not in `known`, with the nearest name when one is near."""
+    known = sorted(known)
+    folded = {k.lower(): k for k in known}
+    near = [folded[k] for k in get_close_matches(name.lower(), folded, n=1, cutoff=0.5)]
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UsageError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known) or 'none'}")

@@ -1,0 +1,88 @@
+"""Running many cells: the plan on the screen, a progress bar per cell, and what is left when it ends."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bench import plan, records
+from bench.errors import BenchError
+from bench.plan import Cell, State
+from bench.records import Busy
+
+
+def duration(seconds: float) -> str:
+    """75 -> '1 min 15 s'"""
+    m, s = divmod(round(seconds), 60)
+    h, m = divmod(m, 60)
+    return " ".join(f"{n} {unit}" for n, unit in ((h, "h"), (m, "min"), (s, "s")) if n) or "0 s"
+
+
+def show_plan(states: list[State], found: list[records.Record], console: Console) -> None:
+    """Rows × tasks with the number of seeds in each state, then the sum and the forecast."""
+    table = Table(title="plan: seeds done / asked (stale attempts in brackets)")
+    tasks = list(dict.fromkeys(s.cell.task for s in states))
+    table.add_column("row")
+    for task in tasks:
+        table.add_column(task, justify="right")
+    for row in dict.fromkeys(s.cell.row for s in states):
+        mine = [[s for s in states if (s.cell.row, s.cell.task) == (row, task)] for task in tasks]
+        table.add_row(row, *(_count(x) for x in mine))
+    console.print(table)
+    tally = Counter(s.label for s in states)
+    parts = [f"{tally[k]} {k}" for k in ("done", "pending", "stale") if tally[k] or k != "stale"]
+    todo = [s.cell for s in states if not s.done]
+    seconds = plan.forecast(todo, found)
+    cost = "" if not todo else f"; about {duration(seconds)}" if seconds else "; no recorded time to forecast from"
+    console.print(f"{len(states)} cells: {', '.join(parts)}{cost}")
+
+
+def _count(states: list[State]) -> str:
+    stale = sum(s.stale for s in states)
+    return f"{sum(s.done is not None for s in states)}/{len(states)}" + (f" ({stale})" if stale else "")
+
+
+def run(cells: Iterable[Cell], results: Path, lab_options: dict[str, object], console: Console, keep_going: bool) -> Counter[str]:
+    """Run the cells one after the other; returns how many ended in which way.
+
+    A cell that fails, diverges or cannot start ends the grid unless `keep_going`.
+    """
+    from bench.run import Lab, run
+
+    lab = Lab(results=results, **lab_options)  # type: ignore[arg-type]
+    tally: Counter[str] = Counter()
+    for cell in cells:
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} images/s"), TimeRemainingColumn(),
+            console=console, transient=True, disable=not console.is_terminal,
+        ) as bar:  # fmt: skip
+            task = bar.add_task(str(cell), total=cell.recipe.iterations, loss=float("nan"), rate=0.0)
+
+            def show(w, bar=bar, task=task, batch=cell.recipe.batch) -> None:  # type: ignore[no-untyped-def]
+                rate = 2e3 * batch * len(w.lap.ms) / sum(w.lap.ms)
+                bar.update(task, completed=w.step, loss=sum(w.loss) / len(w.loss), rate=rate)
+
+            try:
+                status, reason, path = run(cell, lab, show)
+            except Busy:
+                status, reason, path = "busy", "another process is running it", None
+            except BenchError as e:
+                status, reason, path = "not started", str(e), None
+        tally[status] += 1
+        console.print(_line(cell, status, reason, path), soft_wrap=True, highlight=False, markup=False)
+        if status not in ("ok", "busy") and not keep_going:
+            break
+    return tally
+
+
+def _line(cell: Cell, status: str, reason: str, path: Path | None) -> str:
+    record = records.read(path) if path else None
+    if status == "ok" and record and record.end:
+        score = {k: 100 * sum(v["correct"]) / sum(v["total"]) for k, v in record.evals[-1].items() if k in ("source", "target")}
+        speed = f"{record.end['ms']['p50']:.1f} ms/it, {duration(record.end['wall_s'])}"
+        return f"{cell}: target {score['target']:.2f} %, source {score['source']:.2f} % ({speed})"
+    return f"{cell}: {status}" + (f": {reason}" if reason else "")

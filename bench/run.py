@@ -1,0 +1,190 @@
+"""One Cell -> one record file."""
+
+import math
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench import catalog, env, nets, records
+from bench.clock import MIB, Clock, spread
+from bench.data import Domain, Images, load
+from bench.data.stream import Pixels, Stream
+from bench.errors import BenchError, UsageError
+from bench.loop import Window, train
+from bench.plan import Cell
+from bench.suites import Recipe
+from methods import Batch, Method, Network, get
+
+WARMUP, WINDOW = 10, 100  # iterations
+EVAL_BATCH = 500
+
+
+@dataclass
+class Lab:
+    """What the cells of one command share: a device, where data and weights are, and what was already loaded."""
+
+    data: Path
+    results: Path
+    device: torch.device
+    weights: Path | None = None
+    _domains: dict[str, Domain] = field(default_factory=dict)
+    _weights: dict[str, tuple[dict[str, Tensor] | None, dict[str, Any]]] = field(default_factory=dict)
+
+    def domains(self, cell: Cell) -> tuple[Domain, Domain]:
+        """Source and target, read once. A smoke run makes do with synthetic images where there are no others."""
+        return self._domain(cell, *cell.source), self._domain(cell, *cell.target)
+
+    def _domain(self, cell: Cell, name: str, spec: Any) -> Domain:
+        r = cell.recipe
+        key = repr((name, spec, r.size, r.resize, r.train_limit, r.test_limit, cell.classes))
+        if key not in self._domains:
+            how = {
+                "root": self.data, "size": r.size, "resize": r.resize,
+                "train_limit": r.train_limit, "test_limit": r.test_limit, "classes": cell.classes,
+            }  # fmt: skip
+            try:
+                self._domains[key] = load(name, spec, **how)
+            except BenchError:
+                if cell.budget != "smoke":
+                    raise
+                self._domains[key] = load(name, spec, **how, synthetic=True)
+        return self._domains[key]
+
+    def pretrained(self, cell: Cell) -> tuple[dict[str, Tensor] | None, dict[str, Any]]:
+        """The recipe's weights, read once. A smoke run makes do with random ones."""
+        key = f"{cell.recipe.backbone}/{cell.recipe.weights}"
+        if key not in self._weights:
+            if cell.budget == "smoke" and self.weights is None and cell.recipe.weights != "none":
+                self._weights[key] = None, {"asked": cell.recipe.weights, "file": None}
+            else:
+                self._weights[key] = nets.load_weights(cell.recipe, self.weights)
+        return self._weights[key]
+
+
+def device(name: str) -> torch.device:
+    """auto, cpu or cuda:N -> a device that is there. Raises UsageError."""
+    if name == "auto":
+        name = "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        d = torch.device(name)
+    except RuntimeError as e:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N") from e
+    if d.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {name!r} is not supported; use auto, cpu or cuda:N")
+    if d.type == "cuda" and (d.index or 0) >= torch.cuda.device_count():
+        n = torch.cuda.device_count()
+        raise UsageError(f"no GPU {name}: torch sees {n}; use --device {'cpu' if n == 0 else f'cuda:0 to cuda:{n - 1}'}")
+    return d
+
+
+def run(cell: Cell, lab: Lab, on_window: Callable[[Window], None] = lambda w: None) -> tuple[str, str, Path]:
+    """Train one cell and write its record; returns (status, reason, path).
+
+    Raises Busy when another process has the cell, and BenchError, with nothing recorded, when data or weights are missing.
+    Whatever goes wrong in the training itself ends the record as diverged or failed, with the reason.
+    """
+    source, target = lab.domains(cell)
+    weights, about_weights = lab.pretrained(cell)
+    began = time.perf_counter()
+    with records.create(lab.results / cell.folder, cell.stem) as out:
+        out.line(
+            "run", schema=records.SCHEMA, cell=cell.key, **cell.identity() | {"recipe": cell.recipe.model_dump(mode="json")},
+            hyper_all=dict(catalog.check(cell.method, cell.hyper).hyper) | dict(cell.hyper),
+            data={d.name: _describe(d) for d in (source, target)}, weights=about_weights,
+            env=env.describe(lab.device), started=records.now(),
+        )  # fmt: skip
+        try:
+            end = _train(cell, lab, source, target, weights, out, on_window)
+        except BenchError:
+            raise
+        except Exception as e:
+            reason = " ".join(f"{type(e).__name__}: {e}".split())[:500]
+            end = {"status": "failed", "reason": reason, "trace": traceback.format_exc()[-4000:]}
+        out.line("end", **end, wall_s=round(time.perf_counter() - began, 3), finished=records.now())
+        return end["status"], end.get("reason", ""), out.path
+
+
+def _describe(d: Domain) -> dict[str, Any]:
+    return {
+        "origin": d.origin,
+        "train": {"images": len(d.train), "fingerprint": d.train.fingerprint()},
+        "test": {"images": len(d.test), "fingerprint": d.test.fingerprint()},
+    }
+
+
+def _train(
+    cell: Cell, lab: Lab, source: Domain, target: Domain, weights: dict[str, Tensor] | None,
+    out: records.Writer, on_window: Callable[[Window], None],
+) -> dict[str, Any]:  # fmt: skip
+    """The training of one cell on resident data; returns the fields of the record's `end`."""
+    r = cell.recipe
+    torch.manual_seed(cell.seed)
+    net = nets.build(r, cell.classes, weights).to(lab.device)
+    method = get(cell.method)(net, **cell.hyper).to(lab.device)  # type: ignore[call-arg]
+    optimiser = nets.optimiser(net, method, r)
+
+    pixels = Pixels(r.normalise, lab.device)
+    test = {"source": source.test.to(lab.device), "target": target.test.to(lab.device)}
+    s = Stream(source.train.to(lab.device), r.batch, seed=cell.seed, name="source")
+    t = Stream(target.train.to(lab.device), r.batch, seed=cell.seed, name="target")
+    resident = sum(i.x.nbytes + i.y.nbytes for i in (s.images, t.images, *test.values()))
+
+    def batches(step: int) -> tuple[Batch, Batch]:
+        a, b = s(step), t(step)
+        return Batch(pixels(a.x), a.y), Batch(pixels(b.x), b.y if method.supervised_target else None)
+
+    every = r.eval_every or r.iterations
+    evals = {*range(every, r.iterations, every), r.iterations}
+    warm = min(WARMUP, r.iterations // 2)
+    stops = evals | {*range(WINDOW, r.iterations, WINDOW)} | {warm}
+    clock, cast, ms, wait = Clock(lab.device), precision(r, lab.device), [], []
+    net.train(), method.train()
+    for w in train(method, net, batches, optimiser, r.lr_at, clock, iterations=r.iterations, stops=stops, autocast=cast):
+        loss, memory, warmup = sum(w.loss) / len(w.loss), clock.memory(), w.step <= warm
+        out.line(
+            "train", step=w.step, n=len(w.loss), warmup=warmup, loss=round(loss, 6), lr=w.lr,
+            ms=spread(w.lap.ms), wait_ms=spread(w.lap.wait_ms), memory=memory,
+        )  # fmt: skip
+        if not math.isfinite(loss):
+            first = w.step - len(w.loss) + next(i for i, x in enumerate(w.loss, 1) if not math.isfinite(x))
+            return {"status": "diverged", "reason": f"the loss was no longer finite at iteration {first}"}
+        if warmup:
+            clock.reset_peak()
+        else:
+            ms += w.lap.ms
+            wait += w.lap.wait_ms
+        on_window(w)
+        if w.step in evals:
+            net.eval(), method.eval()
+            with cast:
+                scores = {k: _evaluate(method, net, v, pixels, cell.classes) for k, v in test.items()}
+            out.line("eval", step=w.step, **scores)
+            net.train(), method.train()
+    return {
+        "status": "ok", "step": r.iterations, "ms": spread(ms), "wait_ms": spread(wait),
+        "images_per_s": round(2 * r.batch / spread(ms)["p50"] * 1e3, 1),
+        "memory": memory, "data_mib": round(resident / MIB, 1),
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def _evaluate(method: Method, net: Network, images: Images, pixels: Pixels, classes: int) -> dict[str, list[int]]:
+    """Per class: how many images there are, how many are right, how many were predicted to be of it."""
+    guess = torch.cat([method.predict(net, pixels(x)).argmax(1) for x in images.x.split(EVAL_BATCH)])
+    count = lambda y: torch.bincount(y, minlength=classes).tolist()  # noqa: E731
+    return {"total": count(images.y), "correct": count(images.y[guess == images.y]), "predicted": count(guess)}
+
+
+def precision(r: Recipe, device: torch.device) -> AbstractContextManager[Any]:
+    """Set float32 arithmetic for the run as the recipe says; returns the autocast context that its forwards run in."""
+    tf32 = r.precision != "fp32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    return torch.autocast(device.type, torch.bfloat16) if r.precision == "bf16" else nullcontext()

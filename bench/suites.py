@@ -1,0 +1,307 @@
+"""One TOML file -> one frozen, validated Suite. Nothing here touches a disk beyond that file, a device or torch."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from bench import catalog, paths
+from bench.errors import UsageError, unknown
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DomainSpec(Strict):
+    """A published data set as the suite uses it.
+
+    set: its name in `bench data` (or `folder`: one sub-folder of images per class under `path`).
+    crop: centre crop in pixels, before the recipe's resize. transductive: train and test on the whole domain.
+    """
+
+    set: str
+    path: str | None = None
+    crop: int | None = None
+    transductive: bool = False
+
+
+class Parts(Strict):
+    """One number for each part of the network: F backbone, C classifier, D whatever the method adds."""
+
+    F: float
+    C: float
+    D: float
+
+
+class Head(Strict):
+    """A stack of fully connected layers: their widths, the dropout after each, batch norm before the ReLU or not."""
+
+    hidden: tuple[int, ...] = ()
+    dropout: float = 0.0
+    batch_norm: bool = False
+
+
+class Recipe(Strict):
+    """Every knob of a protocol but the method's own.
+
+    A default, once released, is never edited: records hold only what a suite says otherwise (`Cell.key`).
+    """
+
+    backbone: str
+    weights: str = "none"
+    classifier: Head = Head()
+    discriminator: Head = Head(hidden=(1024, 1024), dropout=0.5)
+
+    size: int
+    resize: Literal["nearest", "bilinear"] = "bilinear"
+    normalise: Literal["unit", "half", "imagenet"] = "unit"
+    train_limit: int | None = Field(None, gt=0)
+    test_limit: int | None = Field(None, gt=0)
+
+    iterations: int = Field(gt=0)
+    batch: int = Field(gt=1)
+    forward: Literal["separate", "joint"] = "separate"
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    lr: float = Field(gt=0)
+    lr_mult: Parts = Parts(F=1, C=1, D=1)
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: Parts = Parts(F=0, C=0, D=0)
+    decay: Literal["all", "kernels"] = "all"
+    schedule: Literal["constant", "inv", "step"] = "constant"
+    schedule_gamma: float = 10.0
+    schedule_power: float = 0.75
+    schedule_steps: int = 1
+
+    eval_every: int | None = Field(None, gt=0)
+
+    def lr_at(self, p: float) -> float:
+        """Learning rate at progress p in [0, 1] before the parts' multipliers.
+
+        inv: lr (1 + gamma p)^-power (Ganin et al., JMLR 2016, section 5.2.2);
+        step: lr x gamma after each of `schedule_steps` equal stretches.
+        """
+        match self.schedule:
+            case "inv":
+                return self.lr * (1 + self.schedule_gamma * p) ** -self.schedule_power
+            case "step":
+                return self.lr * self.schedule_gamma ** min(int(p * self.schedule_steps), self.schedule_steps - 1)
+            case _:
+                return self.lr
+
+
+class Row(Strict):
+    """One line of the table that is ours to measure: a method with its hyper-parameters, and what its recipe changes."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    label: str
+    method: str
+    hyper: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    note: str = ""
+
+
+class Figure(Strict):
+    """A number as printed, with the error bar where one was printed (its meaning is rarely stated)."""
+
+    printed: str
+    value: float
+    error: float | None
+
+
+def figure(printed: str) -> Figure:
+    """Parse '75.2±1.6', '≈80' or '82'; raises ValueError on anything else."""
+    m = re.fullmatch(r"[≈~]?\s*(\d+(?:\.\d+)?)\s*(?:(?:±|\+-)\s*(\d*\.?\d+))?", printed.strip())
+    if not m:
+        raise ValueError(f"{printed!r} is not a number as papers print them, such as '75.2' or '75.2±1.6'")
+    return Figure(printed=printed.strip(), value=float(m[1]), error=float(m[2]) if m[2] else None)
+
+
+class Published(Strict):
+    """A claim: figures as printed, whose they are and where they stand.
+
+    row: the id of our row that measures the same thing, if one does. select: how the authors chose the checkpoint.
+    on: which test set the accuracy is about. verified: read in the source itself, not copied from somewhere else.
+    """
+
+    label: str
+    row: str | None = None
+    cite: str
+    where: str
+    kind: Literal["paper", "literature-copied", "library-rerun", "leaderboard", "student", "digest"] = "paper"
+    select: Literal["last", "best-on-target", "unstated"] = "unstated"
+    on: Literal["target", "source"] = "target"
+    verified: bool = True
+    values: dict[str, Figure]
+    average: Figure | None = None
+    note: str = ""
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _figures(cls, v: Mapping[str, Any]) -> dict[str, Any]:
+        return {task: figure(str(x)) if not isinstance(x, Mapping | Figure) else x for task, x in v.items()}
+
+    @field_validator("average", mode="before")
+    @classmethod
+    def _average(cls, v: Any) -> Any:
+        return figure(str(v)) if isinstance(v, str | int | float) else v
+
+    def discrepancy(self, tasks: tuple[str, ...]) -> str | None:
+        """What to say when the row's mean does not round to the printed average; the figures stay as printed."""
+        if self.average is None or any(t not in self.values for t in tasks):
+            return None
+        mean = sum(self.values[t].value for t in tasks) / len(tasks)
+        if abs(mean - self.average.value) <= 0.06:
+            return None
+        return f"the {len(tasks)} printed tasks average {mean:.2f}, the printed average is {self.average.printed}"
+
+
+class Budget(Strict):
+    """A named, reduced way to run a suite: what it changes in the recipe and why it exists."""
+
+    note: str
+    recipe: dict[str, Any]
+
+
+SMOKE = Budget(
+    note="a few steps on a few images, to see that everything runs; never a result",
+    recipe={"iterations": 3, "batch": 4, "train_limit": 64, "test_limit": 64, "eval_every": None},
+)
+
+
+class Suite(Strict):
+    """The claims of one experiment and the recipe that tests them."""
+
+    name: str
+    title: str
+    about: str = ""
+    classes: int = Field(gt=1)
+    tolerance: float = Field(1.0, gt=0)
+    confidence: float = Field(0.95, gt=0, lt=1)
+    baseline: str | None = None
+    seeds: int = Field(3, gt=0)
+    domains: dict[str, DomainSpec]
+    tasks: tuple[str, ...]
+    recipe: Recipe
+    rows: tuple[Row, ...]
+    published: tuple[Published, ...] = ()
+    budgets: dict[str, Budget] = {}
+    differences: tuple[str, ...] = ()
+
+    def endpoints(self, task: str) -> tuple[str, str]:
+        """'MNIST-USPS' -> ('MNIST', 'USPS'); domain names may hold dashes themselves."""
+        for source in self.domains:
+            if task.startswith(source + "-") and (target := task[len(source) + 1 :]) in self.domains:
+                return source, target
+        raise unknown("task", task, [f"{a}-{b}" for a in self.domains for b in self.domains if a != b])
+
+    @cached_property
+    def by_id(self) -> dict[str, Row]:
+        return {row.id: row for row in self.rows}
+
+    def budget(self, name: str) -> Budget:
+        """'full' is the suite as written; 'smoke' always exists."""
+        known = {"full": Budget(note="", recipe={}), "smoke": SMOKE} | self.budgets
+        if name not in known:
+            raise unknown("budget", name, known)
+        return known[name]
+
+    def recipe_for(self, row: Row, budget: str = "full", override: Mapping[str, Any] | None = None) -> Recipe:
+        """The suite's recipe, changed by the row, then by the budget, then by the command line."""
+        merged = self.recipe.model_dump() | row.recipe | self.budget(budget).recipe | dict(override or {})
+        return Recipe.model_validate(merged)
+
+    def warnings(self) -> list[str]:
+        """Published rows that contradict themselves."""
+        found = [(p, p.discrepancy(self.tasks)) for p in self.published]
+        return [f"{p.label} [{p.cite}, {p.where}]: {text}" for p, text in found if text]
+
+
+def names() -> list[str]:
+    """The suites that can be named, own ones in ./tables first."""
+    return sorted({p.stem for folder in paths.tables() for p in folder.glob("*.toml")})
+
+
+def find(name: str) -> Suite:
+    """The suite of that name, or of that file when `name` ends in .toml. Raises UsageError."""
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise UsageError(f"no suite file {name}; `bench ls suites` names those that come with the program")
+        return load(Path(name))
+    for folder in paths.tables():
+        if (path := folder / f"{name}.toml").is_file():
+            return load(path)
+    raise unknown("suite", name, names())
+
+
+def load(path: Path) -> Suite:
+    """Read and check one suite file. Raises UsageError naming the file, the place in it and the nearest right name."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        suite = Suite.model_validate({"name": path.stem} | raw)
+        _check(suite, path.parent)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise UsageError(f"{path}: not valid TOML: {e}") from e
+    except ValidationError as e:
+        raise UsageError("\n".join(f"{path}: {_explain(err)}" for err in e.errors())) from e
+    except UsageError as e:
+        raise UsageError(f"{path}: {e}") from e
+    return suite
+
+
+def _explain(err: Any) -> str:
+    """One pydantic error as a sentence, with the nearest known key for a key that is not known."""
+    place = ".".join(str(x) for x in err["loc"])
+    if err["type"] == "extra_forbidden":
+        key = str(err["loc"][-1])
+        near = unknown("key", key, _keys_at(err["loc"][:-1]))
+        return f"at {place}: {near}"
+    return f"at {place}: {err['msg'].removeprefix('Value error, ')}"
+
+
+def _keys_at(loc: tuple[Any, ...]) -> list[str]:
+    """The keys that the schema allows at a place of the file."""
+    models = {"domains": DomainSpec, "recipe": Recipe, "rows": Row, "published": Published, "budgets": Budget}
+    heads = {"classifier": Head, "discriminator": Head, "lr_mult": Parts, "weight_decay": Parts}
+    model: type[BaseModel] = Suite
+    for part in loc:
+        model = (models if model is Suite else heads).get(part, model) if isinstance(part, str) else model
+    return list(model.model_fields)
+
+
+def _check(suite: Suite, folder: Path) -> None:
+    """What a schema cannot say: that the names in the file name something."""
+    for task in suite.tasks:
+        suite.endpoints(task)
+    for row in suite.rows:
+        catalog.check(row.method, row.hyper)
+        for key in row.recipe:
+            if key not in Recipe.model_fields:
+                raise unknown(f"recipe key in row {row.id!r}", key, Recipe.model_fields)
+        suite.recipe_for(row)
+    for name, budget in suite.budgets.items():
+        for key in budget.recipe:
+            if key not in Recipe.model_fields:
+                raise unknown(f"recipe key in budget {name!r}", key, Recipe.model_fields)
+        suite.recipe_for(suite.rows[0], name)
+    if len(suite.by_id) != len(suite.rows):
+        twice = next(r.id for r in suite.rows if sum(r.id == q.id for q in suite.rows) > 1)
+        raise UsageError(f"two rows have the id {twice!r}; give each its own")
+    if suite.baseline is not None and suite.baseline not in suite.by_id:
+        raise unknown("baseline row", suite.baseline, suite.by_id)
+    known = paths.references(folder)
+    for claim in suite.published:
+        if claim.cite not in known:
+            raise unknown("citation", claim.cite, known)
+        if claim.row is not None and claim.row not in suite.by_id:
+            raise unknown("row", claim.row, suite.by_id)
+        for task in claim.values:
+            if task not in suite.tasks:
+                raise unknown("task", task, suite.tasks)

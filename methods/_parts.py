@@ -1,0 +1,78 @@
+"""The pieces that papers share, each a few lines: reversal, ramp, domain loss, entropy weights."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import logsigmoid
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, lam: float) -> Tensor:  # type: ignore[no-untyped-def, override]
+        ctx.lam = lam
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def, override]
+        return -ctx.lam * grad, None
+
+
+def reverse(x: Tensor, lam: float) -> Tensor:
+    """R_λ: the identity forward, −λ times the gradient backward (Ganin and Lempitsky, ICML 2015, eq. 7-8)."""
+    y: Tensor = _Reverse.apply(x, lam)
+    return y
+
+
+def ramp(p: float, gamma: float = 10.0) -> float:
+    """2/(1+e^(−γp)) − 1, from 0 at p = 0 towards 1 (JMLR 2016, section 5.2.2). γ = inf: 1 from the start."""
+    return 1.0 if math.isinf(gamma) else math.tanh(gamma * p / 2)
+
+
+def sides(module: Callable[[Tensor], Tensor], f_s: Tensor, f_t: Tensor) -> tuple[Tensor, Tensor]:
+    """module(f_s), module(f_t) by one forward, so that a batch norm in it sees both domains."""
+    u_s, u_t = module(torch.cat([f_s, f_t])).split([len(f_s), len(f_t)])
+    return u_s, u_t
+
+
+def frozen(module: nn.Module, x: Tensor) -> Tensor:
+    """module(x) with its parameters held fixed: gradients reach x and stop there."""
+    y: Tensor = functional_call(module, {k: v.detach() for k, v in module.named_parameters()}, (x,))
+    return y
+
+
+def domain_loss(
+    u_s: Tensor, u_t: Tensor, w_s: Tensor | None = None, w_t: Tensor | None = None, eps: float = 0.0
+) -> Tensor:
+    """L_d = ½ Σ_s w·(−log(σ(u)+ε)) + ½ Σ_t w·(−log(1−σ(u)+ε)); source is 1, target 0.
+
+    u: logits of D, (B,). w: weights that sum to 1 over each domain, 1/B when not given. ε as in GVB and microsoft/UDA (1e-8).
+    """
+    l_s, l_t = _neg_log_sigmoid(u_s, eps), _neg_log_sigmoid(-u_t, eps)
+    return (_weighted(l_s, w_s) + _weighted(l_t, w_t)) / 2
+
+
+def _neg_log_sigmoid(u: Tensor, eps: float) -> Tensor:
+    # 1 − σ(u) is written σ(−u): the difference cancels in float32 once σ nears 1
+    return -(u.sigmoid() + eps).log() if eps else -logsigmoid(u)
+
+
+def _weighted(loss: Tensor, w: Tensor | None) -> Tensor:
+    return loss.mean() if w is None else (w * loss).sum()
+
+
+def entropy(logits: Tensor, eps: float = 1e-5) -> Tensor:
+    """H(p) = −Σ_k p_k log(p_k + ε) of p = softmax(logits), (B, classes) -> (B,)."""
+    p = logits.softmax(1)
+    return -(p * (p + eps).log()).sum(1)
+
+
+def entropy_weights(logits: Tensor, lam: float) -> Tensor:
+    """w_i = e^(−R_λ(H_i)) / stopgrad(Σ_j e^(−H_j)) over one domain, (B,): sure samples count more.
+
+    The numerator keeps its gradient, reversed, as in GVB and microsoft/UDA; detaching it makes another method.
+    """
+    e = torch.exp(-reverse(entropy(logits), lam))
+    return e / e.sum().detach()

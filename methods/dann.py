@@ -1,0 +1,31 @@
+from collections.abc import Iterator
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from methods._method import Batch, Method, Network
+from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
+
+
+class DANN(Method):
+    """E = L_y + w·L_d(D(R_λ(f))), λ(p) = λ₁·(2/(1+e^(−γp)) − 1)    (Ganin et al., JMLR 2016, eq. 9, 18)
+
+    gamma = inf holds λ at λ₁ from the start; lam = −1 with it turns the reversal off: F then helps D.
+    entropy: weigh the samples of L_d by the certainty of their prediction (CDAN+E, GVB); eps: inside its logarithms.
+    """
+
+    def __init__(
+        self, net: Network, *, weight: float = 1.0, lam: float = 1.0, gamma: float = 10.0,
+        entropy: bool = False, eps: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.D = net.discriminator(net.dim)
+        self.weight, self.lam, self.gamma, self.entropy, self.eps = weight, lam, gamma, entropy, eps
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        lam = self.lam * ramp(p, self.gamma)
+        f_s, f_t = net.features(s.x, t.x)
+        y_s = net.C(f_s)
+        d_s, d_t = sides(self.D, reverse(f_s, lam), reverse(f_t, lam))
+        w_s, w_t = (entropy_weights(y_s, lam), entropy_weights(net.C(f_t), lam)) if self.entropy else (None, None)
+        yield cross_entropy(y_s, s.y) + self.weight * domain_loss(d_s, d_t, w_s, w_t, self.eps)

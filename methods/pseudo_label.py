@@ -1,0 +1,28 @@
+from collections.abc import Iterator
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from methods._method import Batch, Method, Network
+
+
+class PseudoLabel(Method):
+    """L = CE(y_s) + a(p)·(1/B) Σ_{max p_t > τ} CE(ŷ_t, argmax p_t)    (Lee, ICML workshop 2013, eq. 15-16)
+
+    a(p) is 0 until `start`, then grows linearly to `weight` at `stop`: the source alone trains the network first. Labels
+    come from the present network at every step; τ, not in Lee, keeps the confident ones, as the DANN practical suggests.
+    """
+
+    def __init__(
+        self, net: Network, *, tau: float = 0.95, weight: float = 1.0, start: float = 0.3, stop: float = 0.6
+    ) -> None:
+        super().__init__()
+        self.tau, self.weight, self.start, self.stop = tau, weight, start, stop
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        a = self.weight * min(max((p - self.start) / (self.stop - self.start), 0.0), 1.0)
+        f_s, f_t = net.features(s.x, t.x)
+        y_s, y_t = net.C(f_s), net.C(f_t)
+        sure, label = y_t.detach().softmax(1).max(1)
+        L_t = (cross_entropy(y_t, label, reduction="none") * (sure > self.tau)).mean()
+        yield cross_entropy(y_s, s.y) + a * L_t

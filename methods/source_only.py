@@ -1,0 +1,16 @@
+from collections.abc import Iterator
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from methods._method import Batch, Method, Network
+
+
+class SourceOnly(Method):
+    """min L_y = CE(C(F(x_s)), y_s): the baseline that never sees the target."""
+
+    def __init__(self, net: Network) -> None:
+        super().__init__()
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        yield cross_entropy(net.C(net.F(s.x)), s.y)
