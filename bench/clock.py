@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -44,9 +45,9 @@ class Clock:
         marks, self._marks = self._marks, []
         if self.cuda:
             torch.cuda.synchronize(self.device)
-            steps = [a.elapsed_time(b) for a, b in zip(marks, marks[1:], strict=False)]
+            steps = [a.elapsed_time(b) for a, b in pairwise(marks)]
         else:
-            steps = [(b - a) * 1e3 for a, b in zip(marks, marks[1:], strict=False)]
+            steps = [(b - a) * 1e3 for a, b in pairwise(marks)]
             self._rss = max(self._rss, rss())
         wait, work = steps[0::2], steps[1::2]
         return Lap([a + b for a, b in zip(wait, work, strict=True)], wait)

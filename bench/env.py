@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import bench
@@ -60,10 +61,15 @@ def git() -> dict[str, Any] | None:
 def cpu() -> str:
     """The processor's model name where the system tells it."""
     try:
-        lines = open("/proc/cpuinfo", encoding="utf-8").read().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), platform.processor())
+
+
+def memory_gib() -> float:
+    """Physical memory, GiB."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
 def driver() -> str | None:

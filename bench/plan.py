@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from bench.errors import UsageError, unknown
 from bench.records import Record
-from bench.suites import DomainSpec, Recipe, Row, Suite
+from bench.suites import DomainSpec, Recipe, Suite
 
 T = TypeVar("T")
 
@@ -79,12 +79,21 @@ def cells(
         source, target = suite.endpoints(task)
         for seed in range(suite.seeds) if seeds is None else seeds:
             for row in rows:
-                recipe = suite.recipe_for(row, budget, override)
+                recipe = suite.recipe_for(row, task, budget, override)
                 out.append(
                     Cell(
-                        suite.name, row.id, row.method, row.hyper, task, (source, suite.domains[source]),
-                        (target, suite.domains[target]), suite.classes, seed, budget, recipe,
-                    )  # fmt: skip
+                        suite.name,
+                        row.id,
+                        row.method,
+                        row.hyper,
+                        task,
+                        (source, suite.domains[source]),
+                        (target, suite.domains[target]),
+                        suite.classes,
+                        seed,
+                        budget,
+                        recipe,
+                    )
                 )
     return out
 
@@ -141,9 +150,11 @@ def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[State]:
         done = result(mine)
         out.append(
             State(
-                cell, done if done and done.status != "failed" else None,
-                sum(not r.complete for r in mine), sum(r.run["cell"] != cell.key for r in place),
-            )  # fmt: skip
+                cell,
+                done if done and done.status != "failed" else None,
+                sum(not r.complete for r in mine),
+                sum(r.run["cell"] != cell.key for r in place),
+            )
         )
     return out
 

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -190,6 +191,7 @@ class Suite(Strict):
     domains: dict[str, DomainSpec]
     tasks: tuple[str, ...]
     recipe: Recipe
+    task_recipe: dict[str, dict[str, Any]] = {}
     rows: tuple[Row, ...]
     published: tuple[Published, ...] = ()
     budgets: dict[str, Budget] = {}
@@ -213,9 +215,12 @@ class Suite(Strict):
             raise unknown("budget", name, known)
         return known[name]
 
-    def recipe_for(self, row: Row, budget: str = "full", override: Mapping[str, Any] | None = None) -> Recipe:
-        """The suite's recipe, changed by the row, then by the budget, then by the command line."""
-        merged = self.recipe.model_dump() | row.recipe | self.budget(budget).recipe | dict(override or {})
+    def recipe_for(self, row: Row, task: str, budget: str = "full", override: Mapping[str, Any] | None = None) -> Recipe:
+        """The suite's recipe, changed by the task, then the row, then the budget, then the command line."""
+        changes = (self.task_recipe.get(task, {}), row.recipe, self.budget(budget).recipe, dict(override or {}))
+        merged = self.recipe.model_dump()
+        for change in changes:
+            merged |= change
         return Recipe.model_validate(merged)
 
     def warnings(self) -> list[str]:
@@ -282,15 +287,18 @@ def _check(suite: Suite, folder: Path) -> None:
         suite.endpoints(task)
     for row in suite.rows:
         catalog.check(row.method, row.hyper)
-        for key in row.recipe:
+    for task in suite.task_recipe:
+        if task not in suite.tasks:
+            raise unknown("task", task, suite.tasks)
+    changes = [(f"row {r.id!r}", r.recipe) for r in suite.rows]
+    changes += [(f"task_recipe {k!r}", v) for k, v in suite.task_recipe.items()]
+    changes += [(f"budget {k!r}", v.recipe) for k, v in suite.budgets.items()]
+    for place, change in changes:
+        for key in change:
             if key not in Recipe.model_fields:
-                raise unknown(f"recipe key in row {row.id!r}", key, Recipe.model_fields)
-        suite.recipe_for(row)
-    for name, budget in suite.budgets.items():
-        for key in budget.recipe:
-            if key not in Recipe.model_fields:
-                raise unknown(f"recipe key in budget {name!r}", key, Recipe.model_fields)
-        suite.recipe_for(suite.rows[0], name)
+                raise unknown(f"recipe key in {place}", key, Recipe.model_fields)
+    for row, task, name in product(suite.rows, suite.tasks, ("full", *suite.budgets)):
+        suite.recipe_for(row, task, name)
     if len(suite.by_id) != len(suite.rows):
         twice = next(r.id for r in suite.rows if sum(r.id == q.id for q in suite.rows) > 1)
         raise UsageError(f"two rows have the id {twice!r}; give each its own")

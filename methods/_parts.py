@@ -43,9 +43,7 @@ def frozen(module: nn.Module, x: Tensor) -> Tensor:
     return y
 
 
-def domain_loss(
-    u_s: Tensor, u_t: Tensor, w_s: Tensor | None = None, w_t: Tensor | None = None, eps: float = 0.0
-) -> Tensor:
+def domain_loss(u_s: Tensor, u_t: Tensor, w_s: Tensor | None = None, w_t: Tensor | None = None, eps: float = 0.0) -> Tensor:
     """L_d = ½ Σ_s w·(−log(σ(u)+ε)) + ½ Σ_t w·(−log(1−σ(u)+ε)); source is 1, target 0.
 
     u: logits of D, (B,). w: weights that sum to 1 over each domain, 1/B when not given. ε as in GVB and microsoft/UDA (1e-8).

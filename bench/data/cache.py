@@ -1,59 +1,62 @@
-"""Decoded images kept between runs, because decoding 68,000 png files takes longer than many an experiment."""
+"""Decoded pictures kept between runs, because decoding 68,000 png files takes longer than reading their pixels."""
 
 import hashlib
 import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import PIL
 from platformdirs import user_cache_path
 
-from bench.data.files import Split
+from bench.data.files import Pixels, reading
 
 
-def cached(files: Iterable[Path], how: str, decode: Callable[[], Split]) -> Split:
-    """`decode()`, or what it gave last time for the same files (by path, size and time of change) and the same `how`."""
+def cached(files: Sequence[Path], how: str, decode: Callable[[], Pixels]) -> Pixels:
+    """`decode()`, or what it gave last time for the same `how` and the same files (path, size, time of change)."""
     path = user_cache_path("uda-bench", appauthor=False) / "decoded" / f"{_key(files, how)}.npz"
     kept = _load(path)
     if kept is not None:
         return kept
-    split = decode()
+    pixels = decode()
     try:
-        _save(path, split)
-    except OSError as e:  # a full disk or a read-only home costs time in the next run, not this run
-        warnings.warn(f"decoded images are not cached in {path.parent}: {e}", stacklevel=2)
-    return split
+        _save(path, pixels)
+    except OSError as e:  # a full disk or a read-only home costs the next run some time, and this one nothing
+        warnings.warn(
+            f"decoded images cannot be kept in {path.parent} ({e}): they are decoded anew each time", stacklevel=2
+        )
+    return pixels
 
 
-def _key(files: Iterable[Path], how: str) -> str:
-    digest = hashlib.sha256(f"{how} Pillow {PIL.__version__}\n".encode())
+def _key(files: Sequence[Path], how: str) -> str:
+    digest = hashlib.sha256(f"{how}, Pillow {PIL.__version__}\n".encode())
     for file in files:
-        stat = file.stat()
+        with reading(file):
+            stat = file.stat()
         digest.update(f"{file.absolute()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:24]
 
 
-def _load(path: Path) -> Split | None:
-    """The arrays of a cache file, whose zip checksums make any damage show; None when absent or damaged."""
+def _load(path: Path) -> Pixels | None:
+    """None when the file is absent or damaged, which the checksums of the zip format show."""
     try:
         with np.load(path) as kept:
-            return Split(kept["x"], kept["y"])
+            pixels: Pixels = kept["pixels"]
+            return pixels
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None
 
 
-def _save(path: Path, split: Split) -> None:
-    """Written aside and moved into place, so that a reader sees the whole file or none."""
+def _save(path: Path, pixels: Pixels) -> None:
+    """Written aside and moved into place, so that a reader finds the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".npz.tmp")
-    aside = Path(name)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as out:
-            np.savez(out, x=split.x, y=split.y)
-        os.replace(aside, path)
+            np.savez(out, pixels=pixels)
+        os.replace(name, path)
     finally:
-        aside.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)

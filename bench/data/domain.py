@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.data import resize as resizing
 from bench.data import sets
-from bench.data.files import Split
+from bench.data.files import Labels, Split, joined
 from bench.data.pictures import folder
 from bench.data.readers import read
 from bench.data.synthetic import synthetic as stand_in
@@ -33,7 +33,7 @@ class Images:
         return len(self.y)
 
     def fingerprint(self) -> str:
-        """sha256 over shape, pixels and labels, 16 hex digits: the identity of the content, wherever it was read from."""
+        """sha256 over shape, pixels and labels, 16 hex digits: identity of the content, wherever it was read."""
         h = hashlib.sha256(str(tuple(self.x.shape)).encode())
         h.update(self.x.contiguous().numpy().tobytes())
         h.update(self.y.contiguous().numpy().tobytes())
@@ -77,9 +77,9 @@ def load(
 ) -> Domain:
     """A set as a suite uses it: cropped, resized to size x size ('nearest' or 'bilinear'), checked, then limited.
 
-    root: the folder of all data sets. classes: how many the suite has; every split must hold them all, labelled 0..classes-1.
-    synthetic: random images instead of those on disk. Raises UsageError when there is no such set, BenchError when it is
-    absent, unreadable, not the published one, or of other classes.
+    root: the folder of all data sets. classes: how many the suite has; each split must hold them all and no other.
+    synthetic: random images instead of those on disk. Raises UsageError when there is no such set, BenchError when it
+    is absent, unreadable, not the published one, or of other classes.
     """
     facts = sets.find(spec.set)
     fit = partial(resizing.fit, crop=spec.crop, size=size, resize=resize)
@@ -90,11 +90,10 @@ def load(
             raise UsageError(f"domain {name!r} is a folder of images: say which with `path`, relative to the data root")
         splits, origin = folder(root / spec.path, fit, how=str(fit.keywords)), f"folder {spec.path}"
     else:
-        published, origin = read(facts, root)
-        splits = tuple(Split(fit(x), y) for x, y in published)
+        (train, test), origin = read(facts, root)
+        splits = Split(fit(train.x), train.y), Split(fit(test.x), test.y)
     if spec.transductive:
-        whole = Split(*(np.concatenate(parts) for parts in zip(*splits, strict=True)))
-        splits = (whole, whole)
+        splits = (joined(splits),) * 2
     for split in splits:
         _check_classes(name, split.y, classes)
     train, test = (Images(torch.from_numpy(x), torch.from_numpy(y)) for x, y in splits)
@@ -103,10 +102,12 @@ def load(
     return Domain(name, train, train if same else test, origin)
 
 
-def _check_classes(name: str, y: np.ndarray, classes: int) -> None:
+def _check_classes(name: str, y: Labels, classes: int) -> None:
     found, wanted = set(np.unique(y).tolist()), set(range(classes))
     if found - wanted:
         raise BenchError(f"{name} has {max(found) + 1} classes, the suite {classes}: one of them names the wrong data")
     if wanted - found:
         some = ", ".join(map(str, sorted(wanted - found)[:5]))
-        raise BenchError(f"{name} has no image of {len(wanted - found)} of the suite's {classes} classes (class {some})")
+        raise BenchError(
+            f"{name} has no image of {len(wanted - found)} of the suite's {classes} classes (class {some})"
+        )

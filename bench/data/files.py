@@ -1,6 +1,6 @@
 """What every reader shares: images as arrays, finding the files of a set, and saying what is wrong with one of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.sets import DataSet, Layout
+from bench.data.sets import DataSet, Layout, SplitName
 from bench.errors import BenchError
 
 Pixels = NDArray[np.uint8]
@@ -33,6 +33,9 @@ class Found:
     train: tuple[Path, ...]
     test: tuple[Path, ...]
     missing: tuple[str, ...]
+
+    def files(self, split: SplitName) -> tuple[Path, ...]:
+        return self.train if split == "train" else self.test
 
     def origin(self, root: Path) -> str:
         """As a record may say it: nothing of this machine in it."""
@@ -68,18 +71,25 @@ def damaged(path: Path, why: str) -> BenchError:
 
 
 def absent(facts: DataSet, root: Path) -> BenchError:
-    wanted = sorted({pattern for layout in facts.layouts for pattern in layout.train})
-    return BenchError(
-        f"no {facts.name} below {root} (looked for {', '.join(wanted)}): "
-        f"run `bench data get {facts.name}`, or put the published layout there:\n{indent(facts.tree, '    ')}"
-    )
+    wanted = ", ".join(layout.train[0] for layout in facts.layouts)
+    return BenchError(f"no {facts.name} below {root} (looked for {wanted}): {remedy(facts, root)}")
 
 
-def incomplete(facts: DataSet, found: Found) -> BenchError:
-    return BenchError(
-        f"{facts.name} is incomplete: {found.folder} has no {' and no '.join(found.missing)}; "
-        f"run `bench data get {facts.name}`, or put the published layout there:\n{indent(facts.tree, '    ')}"
-    )
+def incomplete(facts: DataSet, root: Path, found: Found) -> BenchError:
+    gone = " and no ".join(found.missing)
+    return BenchError(f"{facts.name} is incomplete ({found.folder} has no {gone}): {remedy(facts, root)}")
+
+
+def remedy(facts: DataSet, root: Path) -> str:
+    return f"run `bench data get {facts.name}`, or {by_hand(facts, root)}"
+
+
+def by_hand(facts: DataSet, root: Path) -> str:
+    return f"put the published layout here:\n{root}\n{indent(facts.tree, '    ')}"
+
+
+def joined(splits: Sequence[Split]) -> Split:
+    return Split(np.concatenate([split.x for split in splits]), np.concatenate([split.y for split in splits]))
 
 
 def parted(whole: Split) -> tuple[Split, Split]:

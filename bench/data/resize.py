@@ -11,13 +11,15 @@ from bench.errors import BenchError
 def fit(x: Pixels, *, crop: int | None, size: int, resize: str) -> Pixels:
     """The central crop x crop pixels of uint8 (N, C, H, W), resized to (N, C, size, size).
 
-    resize: 'nearest' takes the pixel under each centre, 'bilinear' averages over the area a pixel covers; both as Pillow does.
-    Raises BenchError when an image is smaller than the crop.
+    resize: 'nearest' takes the pixel under each centre, 'bilinear' averages over the area a pixel covers; both as in
+    Pillow. Raises BenchError when an image is smaller than the crop.
     """
     height, width = x.shape[2:]
     if crop is not None:
         if crop > min(height, width):
-            raise BenchError(f"crop = {crop} is larger than the image, {width}x{height} pixels; leave it out of the suite")
+            raise BenchError(
+                f"crop = {crop} is larger than the image, {width}x{height} pixels; leave it out of the suite"
+            )
         top, left = (height - crop) // 2, (width - crop) // 2
         x = np.ascontiguousarray(x[:, :, top : top + crop, left : left + crop])
     if x.shape[2:] == (size, size):

@@ -1,11 +1,13 @@
-"""What is published about each data set: its counts, how it lies on a disk, where it can be had. Facts only, no torch."""
+"""What is published about each data set: its counts, how it lies on a disk, where it can be had. No torch."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.errors import unknown
 
 SplitName = Literal["train", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,15 @@ class Layout:
     train: tuple[str, ...]
     test: tuple[str, ...]
 
+    def files(self, split: SplitName) -> tuple[str, ...]:
+        return self.train if split == "train" else self.test
+
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to download: its place below the data root, its md5, its mirrors in the order to try them."""
+    """A file to download: its place below the data root and its mirrors, in the order to try them."""
 
     path: str
-    md5: str
     urls: tuple[str, ...]
 
     @property
@@ -40,8 +44,8 @@ class DataSet:
     """A published set of labelled images.
 
     size: native height and width in pixels, None when they vary. channels: 1 grey, 3 RGB.
-    train, test: images per class, () when that is the user's own business. tree: the layout as shown to a user.
-    hub, hub_files: the repository on the Hugging Face Hub and what to take from it.
+    train, test: images per class, () for the user's own. tree: the layout as shown to a user. md5s: file name -> md5.
+    hub, hub_files: the data set on the Hugging Face Hub and what to take of it.
     embedded: the installed package that holds the images, when one does.
     """
 
@@ -54,6 +58,7 @@ class DataSet:
     tree: str = ""
     layouts: tuple[Layout, ...] = ()
     downloads: tuple[Remote, ...] = ()
+    md5s: Mapping[str, str] = field(default_factory=dict)
     hub: str | None = None
     hub_files: str = "*.parquet"
     embedded: str | None = None
@@ -78,20 +83,27 @@ def _idx(suffix: str) -> Layout:
     return Layout("idx", folders, train, test)
 
 
-def _mnist_file(name: str, md5: str) -> Remote:
-    mirrors = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
-    return Remote(f"MNIST/raw/{name}", md5, tuple(m + name for m in mirrors))
+def _remotes(folder: str, mirrors: tuple[str, ...], names: Iterable[str]) -> tuple[Remote, ...]:
+    return tuple(Remote(f"{folder}/{name}", tuple(mirror + name for mirror in mirrors)) for name in names)
 
 
-def _usps_file(name: str, md5: str) -> Remote:
-    return Remote(
-        f"USPS/{name}", md5, (f"https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/{name}",)
-    )
-
-
-def _svhn_file(name: str, md5: str) -> Remote:
-    return Remote(f"SVHN/{name}", md5, (f"http://ufldl.stanford.edu/housenumbers/{name}",))
-
+_MNIST_MD5 = {
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+_MNIST_UNPACKED_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+_USPS_MD5 = {"usps.bz2": "ec16c51db3855ca6c91edd34d0e9b197", "usps.t.bz2": "8ea070ee2aca1ac39742fdd1ef5ed118"}
+_SVHN_MD5 = {
+    "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
+    "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
+}
 
 MNIST = DataSet(
     name="mnist",
@@ -106,12 +118,12 @@ MNIST/raw/train-labels-idx1-ubyte[.gz]
 MNIST/raw/t10k-images-idx3-ubyte[.gz]
 MNIST/raw/t10k-labels-idx1-ubyte[.gz]""",
     layouts=(_idx(""), _idx(".gz"), _parquet("mnist")),
-    downloads=(
-        _mnist_file("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-        _mnist_file("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
-        _mnist_file("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
-        _mnist_file("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
+    downloads=_remotes(
+        "MNIST/raw",
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
+        _MNIST_MD5,
     ),
+    md5s=_MNIST_MD5 | _MNIST_UNPACKED_MD5,
     hub="ylecun/mnist",
     licence="CC BY-SA 3.0",
 )
@@ -131,12 +143,11 @@ USPS/zip.test.gz     (or usps.t.bz2)""",
         Layout("libsvm", ("USPS", "usps", "."), ("usps.bz2",), ("usps.t.bz2",)),
         _parquet("usps"),
     ),
-    downloads=(
-        _usps_file("usps.bz2", "ec16c51db3855ca6c91edd34d0e9b197"),
-        _usps_file("usps.t.bz2", "8ea070ee2aca1ac39742fdd1ef5ed118"),
-    ),
+    downloads=_remotes("USPS", ("https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",), _USPS_MD5),
+    md5s=_USPS_MD5,
     hub="flwrlabs/usps",
     licence="not stated",
+    notes="grey levels are 127.5 (v + 1), rounded, of the published values v; the Hub's copy may round otherwise",
 )
 
 SVHN = DataSet(
@@ -153,10 +164,8 @@ SVHN/test_32x32.mat""",
         Layout("mat", ("SVHN", "svhn", "."), ("train_32x32.mat",), ("test_32x32.mat",)),
         _parquet("svhn/cropped_digits", "svhn"),
     ),
-    downloads=(
-        _svhn_file("train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373"),
-        _svhn_file("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3"),
-    ),
+    downloads=_remotes("SVHN", ("http://ufldl.stanford.edu/housenumbers/",), _SVHN_MD5),
+    md5s=_SVHN_MD5,
     hub="ufldl-stanford/svhn",
     hub_files="cropped_digits/t*.parquet",
     licence="non-commercial use only",
@@ -182,7 +191,7 @@ mnist_m/mnist_m_test_labels.txt""",
             ("mnist_m_train_labels.txt", "mnist_m_train"),
             ("mnist_m_test_labels.txt", "mnist_m_test"),
         ),
-        _parquet("mnist-m"),
+        _parquet("mnist-m/data", "mnist-m/generated", "mnist-m"),
     ),
     hub="Mike0307/MNIST-M",
     licence="not stated",
@@ -208,7 +217,7 @@ UCI_DIGITS = DataSet(
     size=8,
     train=(143, 146, 142, 147, 145, 146, 145, 144, 140, 144),
     test=(35, 36, 35, 36, 36, 36, 36, 35, 34, 36),
-    embedded="scikit-learn",
+    embedded="sklearn",
     licence="CC BY 4.0",
     notes="every fifth image of a class is test; grey levels 0..16 stretched to 0..255",
 )

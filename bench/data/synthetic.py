@@ -8,7 +8,7 @@ from bench.data.files import Split
 
 
 def synthetic(domain: str, *, classes: int, channels: int, size: int) -> tuple[Split, Split]:
-    """Train and test of random images at the given size: a coarse pattern for each class, and the domain's own noise on top.
+    """Train and test of random images: a coarse pattern for each class, and the domain's own noise on top.
 
     The same for the same arguments on every machine.
     """

@@ -1,0 +1,126 @@
+"""What is there of a set, and what is wrong with it."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bench.data import sets
+from bench.data.download import md5sum
+from bench.data.files import Found, absent, locate
+from bench.data.pictures import SUFFIXES, classes, listing, read_list, unreadable
+from bench.data.readers import FORMATS, disagreements, read
+from bench.data.sets import SPLITS, DataSet, SplitName
+from bench.errors import BenchError
+
+SHOWN = 20  # findings of one kind; more are only counted
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to say about a set: ok, warn (usable all the same) or error (not usable)."""
+
+    level: Literal["ok", "warn", "error"]
+    text: str
+
+
+def where(name: str, root: Path) -> Path | None:
+    """The folder of the copy of a set that a run would read; None when there is no complete one."""
+    facts = sets.find(name)
+    if facts.embedded:
+        package = find_spec(facts.embedded)
+        return Path(package.origin).parent if package and package.origin else None
+    found = locate(facts, root)
+    return None if found is None or found.missing else found.folder
+
+
+def doctor(name: str, root: Path) -> list[Finding]:
+    """All there is to say about a set below root; for `folder`, root is the folder of images itself.
+
+    Raises UsageError when there is no such set, and nothing else whatever lies there.
+    """
+    facts = sets.find(name)
+    findings: list[Finding] = []
+    try:
+        findings.extend(_own(root) if facts is sets.FOLDER else _published(facts, root))
+    except (BenchError, OSError) as e:
+        findings.append(Finding("error", str(e)))
+    return findings
+
+
+def _published(facts: DataSet, root: Path) -> Iterator[Finding]:
+    if facts.embedded:
+        (train, test), origin = read(facts, root)
+        yield Finding("ok", f"{len(train.y):,} train and {len(test.y):,} test images, {origin}")
+        return
+    found = locate(facts, root)
+    if found is None:
+        raise absent(facts, root)
+    yield Finding("ok", f"{found.layout.reader} files in {found.folder}")
+    yield from _some("error", (f"{found.folder / pattern} is missing" for pattern in found.missing))
+    yield from _checksums(facts, found)
+    for split in SPLITS:
+        if not set(found.layout.files(split)) & set(found.missing):
+            yield from _split(facts, found, split)
+
+
+def _checksums(facts: DataSet, found: Found) -> Iterator[Finding]:
+    for path in found.train + found.test:
+        published = facts.md5s.get(path.name)
+        if published and (here := md5sum(path)) != published:
+            yield Finding("warn", f"{path} is not the published file: its md5 is {here}, not {published}")
+        elif published:
+            yield Finding("ok", f"{path} has the published md5")
+
+
+def _split(facts: DataSet, found: Found, name: SplitName) -> Iterator[Finding]:
+    files = found.files(name)
+    pictures = list(_listed(*files)) if found.layout.reader == "listed" else []
+    yield from pictures
+    try:
+        split = FORMATS[found.layout.reader](files)
+    except BenchError as e:
+        if not any(finding.level == "error" for finding in pictures):  # which say the same, picture by picture
+            yield Finding("error", str(e))
+        return
+    problems = [Finding("error", text) for text in disagreements(facts, name, split)]
+    yield from problems or [Finding("ok", f"{name}: {len(split.y):,} images, as many of each class as published")]
+
+
+def _listed(labels: Path, folder: Path) -> Iterator[Finding]:
+    """The pictures of MNIST-M one by one, against the list of them."""
+    names, there = set(read_list(labels)[0]), set(os.listdir(folder))
+    yield from _some("error", (f"{folder / name} is missing" for name in sorted(names - there)))
+    yield from _some("warn", (f"{folder / name} is not in {labels.name}" for name in sorted(there - names)))
+    yield from _some("error", unreadable([folder / name for name in sorted(names & there)]))
+
+
+def _own(path: Path) -> Iterator[Finding]:
+    """A folder of images: its parts, classes and pictures, and the files that are passed over."""
+    if not path.is_dir():
+        raise BenchError(f"no folder {path}")
+    parts = [path / "train", path / "test"] if classes(path) == ["test", "train"] else [path]
+    for part in parts:
+        names, (pictures, y) = classes(part), listing(part)
+        counts = np.bincount(y, minlength=len(names))
+        summary = f"{part}: {len(pictures):,} images in {len(names)} classes"
+        yield Finding("ok", summary) if pictures else Finding("error", f"{summary}, which should be its sub-folders")
+        yield from _some("error", (f"{part / n} has no images" for n, k in zip(names, counts, strict=True) if k == 0))
+        others = sorted(p for p in part.rglob("*") if p.is_file() and p.suffix.lower() not in SUFFIXES)
+        yield from _some("warn", (f"{p} is passed over: it is not one of {', '.join(SUFFIXES)}" for p in others))
+        yield from _some("error", unreadable(pictures))
+    if len({tuple(classes(part)) for part in parts}) > 1:
+        odd = sorted(set(classes(parts[0])) ^ set(classes(parts[1])))
+        yield Finding("error", f"classes in only one of train/ and test/: {', '.join(odd)}")
+
+
+def _some(level: Literal["ok", "warn", "error"], texts: Iterable[str]) -> Iterator[Finding]:
+    texts = iter(texts)
+    yield from (Finding(level, text) for text in islice(texts, SHOWN))
+    if more := sum(1 for _ in texts):
+        yield Finding(level, f"... and {more:,} more like it")

@@ -1,0 +1,80 @@
+"""A page as LaTeX: sections of booktabs tables and lists for pdflatex, to be \\input where the packages below are loaded."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from pandas import DataFrame
+
+from bench.layout import Grid, Line, Page
+
+PACKAGES = r"""\usepackage[T1]{fontenc}
+\usepackage{textcomp,amssymb,booktabs,adjustbox,hyperref}"""
+
+GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", (
+    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon varphi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+).split(), strict=True))  # fmt: skip
+SIGNS = {
+    "→": "to", "←": "leftarrow", "↔": "leftrightarrow", "−": "-", "±": "pm", "×": "times", "·": "cdot", "∘": "circ", "≈": "approx",
+    "≤": "le", "≥": "ge", "≠": "ne", "≪": "ll", "≫": "gg", "∞": "infty", "∈": "in", "∑": "sum", "∂": "partial", "∇": "nabla",
+    "√": "surd", "ℓ": "ell", "‖": "|", "⊗": "otimes", "⊙": "odot",
+}  # fmt: skip
+ASCII = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "[": "{[}",  # after \\ or \item a bare bracket would open an optional argument
+}  # fmt: skip
+MATH = {c: f"${name}$" if name == "-" else rf"$\{name}$" for c, name in (GREEK | SIGNS).items()}
+
+
+def write(page: Page) -> str:
+    """The page without a preamble; `document` makes a whole file of it."""
+    parts = [*(f"% {line}" for line in PACKAGES.splitlines()), rf"\section*{{{tex(page.title)}}}", tex(page.about)]
+    for section in page.sections:
+        parts += [rf"\subsection*{{{tex(section.title)}}}", _grid(section.grid) if section.grid else ""]
+        parts += [_list(tex(note) for note in section.notes)]
+    if page.references:
+        entries = [rf"{tex(r.short)}: {tex(r.text)} \url{{{r.url}}}" for r in page.references]
+        parts += [r"\subsection*{References}", _list(entries)]
+    return "\n".join(p for p in parts if p)
+
+
+def document(body: str) -> str:
+    """A file that pdflatex compiles."""
+    head = "\\documentclass[a4paper]{article}\n\\usepackage[margin=2cm]{geometry}\n" + PACKAGES
+    return f"{head}\n\\begin{{document}}\n{body}\\end{{document}}\n"
+
+
+def tex(text: str) -> str:
+    """Plain text -> LaTeX: everything special escaped, signs as mathematics, `code` in typewriter."""
+    escaped = "".join(_character(c) for c in text).replace("--", "-{}-")
+    return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped)
+
+
+def _character(c: str) -> str:
+    """pdflatex knows Latin letters, punctuation and what is listed above; anything else is named rather than lost."""
+    if known := ASCII.get(c) or MATH.get(c):
+        return known
+    style, _, code = unicodedata.decomposition(c).partition(" ")
+    if style in ("<super>", "<sub>"):
+        return rf"\text{style[1:-1]}script{{{_character(chr(int(code, 16)))}}}"
+    return c if c < "ƀ" or c in "–—‘’“”†‡•…€" else f"(U+{ord(c):04X})"
+
+
+def _grid(grid: Grid) -> str:
+    rows = [[_label(line, i), *map(tex, line.cells)] for i, line in enumerate(grid.lines)]
+    style = DataFrame(rows, columns=[tex(h) for h in grid.head]).style.hide(axis="index")
+    table = style.to_latex(hrules=True, column_format="l" + "r" * (len(grid.head) - 1))
+    # only what is too wide or too tall for the page is made smaller
+    fit = r"max width=\linewidth, max totalheight=0.9\textheight, center"
+    return f"\\begin{{adjustbox}}{{{fit}}}\n{table}\\end{{adjustbox}}"
+
+
+def _label(line: Line, place: int) -> str:
+    text = rf"\textbf{{{tex(line.label)}}}" if line.kind == "ours" else rf"\quad {tex(line.label)}"
+    return rf"\addlinespace {text}" if line.first and place else text
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join([r"\begin{itemize}", *(rf"\item {x}" for x in items), r"\end{itemize}"])

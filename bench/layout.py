@@ -1,0 +1,138 @@
+"""Table -> titles, grids of short texts and notes: a page, before it is in any format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bench.aggregate import Compared, Group, Table
+from bench.scores import AVERAGE, Score, Scores, Select
+from bench.stats import Gain, Interval, Verdict
+from bench.suites import Suite
+
+DASH = "—"
+SELECTED: Mapping[Select, str] = {
+    "last": "last step", "best-on-source": "best on source", "best-on-target": "best on target ‡",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a grid. first: it opens a group."""
+
+    kind: Literal["ours", "published", "gap", "verdict"]
+    label: str
+    cells: tuple[str, ...]
+    first: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    head: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    grid: Grid | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    short: str
+    text: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Page:
+    title: str
+    about: str
+    sections: tuple[Section, ...]
+    references: tuple[Reference, ...]
+
+
+def arrow(suite: Suite, column: str) -> str:
+    """'MNIST-USPS' -> 'MNIST→USPS'."""
+    return "Average" if column == AVERAGE else "→".join(suite.endpoints(column))
+
+
+def signed(x: float) -> str:
+    """'+8.3' or '−1.1': percentage points."""
+    return f"{x:+z.1f}".replace("-", "−")
+
+
+def difference(d: Verdict | Gain | None) -> str:
+    """'−1.1 [−2.1, −0.1]', or '−1.1' where one seed gives no interval."""
+    if d is None or d.gap is None:
+        return DASH
+    return signed(d.gap) + ("" if d.interval is None else span(d.interval))
+
+
+def span(interval: Interval) -> str:
+    lo, hi = (f"{x:z.1f}".replace("-", "−") for x in interval)
+    return f" [{lo}, {hi}]"
+
+
+def accuracy(score: Score) -> str:
+    """'93.12 ± 0.41 (3) + 1 diverged †': mean, sample sd, seeds; seeds that have no number; the mark of a collapse."""
+    s = score.summary
+    parts = [] if s.mean is None else [f"{s.mean:.2f}" + ("" if s.sd is None else f" ± {s.sd:.2f}") + f" ({s.n})"]
+    ends = list(score.lost.values())
+    parts += [f"{ends.count(status)} {status}" for status in ("diverged", "failed") if status in ends]
+    return (" + ".join(parts) or "not measured") + (" †" if score.collapsed else "")
+
+
+def grid(table: Table, labels: Sequence[str]) -> Grid:
+    """Each row as measured, then each claim about it: as printed, ours − published, the verdict.
+
+    labels: how to name a claim, by its place in the suite. Only a table of last steps shows what an oracle would add.
+    """
+    oracle = any(g.oracle is not None for g in table.groups)
+    head = ["", *(arrow(table.suite, c) for c in table.columns)]
+    lines: list[Line] = []
+    for group in table.groups:
+        first, *rest = _group(table, group, labels)
+        if oracle:
+            adds = DASH if group.oracle is None else signed(group.oracle)
+            first = replace(first, cells=(*first.cells, adds))
+            rest = [replace(line, cells=(*line.cells, "")) for line in rest]
+        lines += [first, *rest]
+    return Grid((*head, "Oracle adds ‡") if oracle else tuple(head), tuple(lines))
+
+
+def _group(table: Table, group: Group, labels: Sequence[str]) -> list[Line]:
+    lines = []
+    for select, scores in group.ours.items():
+        assert group.row
+        label = group.row.label if select == table.select else f"{group.row.label}, {SELECTED[select]}"
+        cells = (DASH if _incomplete(scores, c) else accuracy(scores[c]) for c in table.columns)
+        lines.append(Line("ours", label, tuple(cells), first=not lines))
+    for c in group.claims:
+        label = labels[table.suite.published.index(c.claim)]
+        printed = tuple(c.figures[k].printed if k in c.figures else DASH for k in table.columns)
+        lines.append(Line("published", label, printed, first=group.row is None))
+        if any(v.gap is not None for v in c.verdicts.values()):
+            against = "" if c.select == table.select else f", {SELECTED[c.select]}"
+            gaps, words = _verdicts(table, c)
+            lines += [Line("gap", f"ours − published{against}", gaps), Line("verdict", "verdict", words)]
+    return lines
+
+
+def _incomplete(scores: Scores, column: str) -> bool:
+    """An average that does not exist although something was measured."""
+    return column == AVERAGE and not scores[column].by_seed and any(s.by_seed or s.lost for s in scores.values())
+
+
+def _verdicts(table: Table, c: Compared) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    found = [c.verdicts.get(k) for k in table.columns]
+    return tuple(difference(v) for v in found), tuple(v.word if v else DASH for v in found)
+
+
+def gains(table: Table) -> Grid:
+    """Rows × tasks: the gain of each row over the suite's baseline row."""
+    lines = [
+        Line("ours", g.row.label, tuple(difference(g.gains.get(c)) for c in table.columns)) for g in table.groups if g.row and g.gains
+    ]
+    return Grid(("", *(arrow(table.suite, c) for c in table.columns)), tuple(lines))

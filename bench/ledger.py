@@ -1,0 +1,78 @@
+"""Which records count for a suite as it is now, and why the others do not."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench import plan
+from bench.plan import Cell
+from bench.records import Record
+from bench.suites import Suite
+
+Why = Literal["other recipe", "unfinished", "replaced"]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Cells with the attempt that counts for each, and the records set aside: (why, detail, record)."""
+
+    counted: tuple[tuple[Cell, Record], ...]
+    aside: tuple[tuple[Why, str, Record], ...]
+
+    def results(self, row: str, task: str) -> list[tuple[Cell, Record]]:
+        """The counted attempts of a row at a task, by seed: ok, diverged or failed."""
+        return [(c, r) for c, r in self.counted if (c.row, c.task) == (row, task)]
+
+
+def sort(suite: Suite, records: Iterable[Record], budget: str) -> Ledger:
+    """Sort the records of one suite and budget. A cell's `key` decides: same key, same experiment."""
+    # two machines may both have made attempt 1 of a cell: the path settles which comes first
+    mine = sorted(
+        (r for r in records if (r.run["suite"], r.run["budget"]) == (suite.name, budget)),
+        key=lambda r: r.path.as_posix(),
+    )
+    seeds = sorted({*range(suite.seeds), *(r.run["seed"] for r in mine)})
+    cells = plan.cells(suite, seeds=seeds, budget=budget)
+    attempts: dict[str, list[Record]] = {}
+    for r in mine:
+        attempts.setdefault(r.run["cell"], []).append(r)
+
+    counted: list[tuple[Cell, Record]] = []
+    aside: list[tuple[Why, str, Record]] = []
+    for cell in cells:
+        tried = attempts.pop(cell.key, [])
+        result = plan.result(tried)
+        if result:
+            counted.append((cell, result))
+        for r in tried:
+            if not r.complete:
+                aside.append(("unfinished", "", r))
+            elif r is not result:
+                aside.append(("replaced", r.status, r))
+    places = {(c.row, c.task, c.seed): c for c in cells}
+    for r in (r for tried in attempts.values() for r in tried):
+        now = places.get((r.run["row"], r.run["task"], r.run["seed"]))
+        aside.append(("other recipe", _changes(r, now) if now else "the suite no longer has this row or task", r))
+    return Ledger(tuple(counted), tuple(aside))
+
+
+def _changes(record: Record, now: Cell) -> str:
+    """'lr 0.003, now 0.01': where a record's identity departs from the cell that took its place."""
+    then, today = _flat(record.run), _flat(now.identity() | {"recipe": now.recipe.model_dump(mode="json")})
+    changed = [
+        f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}"
+        for k in sorted(then | today)
+        if then.get(k) != today.get(k)
+    ]
+    return "; ".join(changed) or "a key of another version"
+
+
+def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of an identity that can differ at one place of the grid, named by their path; infinities as records hold them."""
+    kept = {k: identity[k] for k in ("method", "hyper", "classes", "source", "target")} | identity["recipe"]
+    plain = json.loads(json.dumps(kept), parse_constant=lambda _: None)
+    flat: dict[str, Any] = {}
+    for key, value in plain.items():
+        flat |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+    return flat

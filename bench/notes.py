@@ -1,0 +1,153 @@
+"""The sentences under the tables: what was left out and why, what the runs were, what the claims are."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from statistics import median
+
+from bench import catalog
+from bench.aggregate import Table
+from bench.layout import arrow, difference, span
+from bench.records import Record
+from bench.scores import AVERAGE
+from bench.suites import Published, Suite
+
+KINDS = {
+    "literature-copied": "copied from other literature by the paper named",
+    "library-rerun": "a library's re-run, not the authors' own",
+    "leaderboard": "taken from a leaderboard",
+    "student": "a student's report",
+    "digest": "from a digest, not from the paper",
+}
+
+
+def many(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
+def remarks(suite: Suite, cites: Mapping[str, str]) -> list[str]:
+    """For each claim of the suite, in its order, what a reader has to know about it: '' when it speaks for itself."""
+    said = ["; ".join(_remark(claim, suite)) for claim in suite.published]
+    return [f"{cites[claim.cite]}: {text}." if text else "" for claim, text in zip(suite.published, said, strict=True)]
+
+
+def _remark(claim: Published, suite: Suite) -> Iterator[str]:
+    if claim.kind != "paper":
+        yield KINDS[claim.kind]
+    if not claim.verified:
+        yield "not verified: not read in the source itself"
+    if claim.select == "best-on-target":
+        yield "the checkpoint was chosen on the target's test labels, so it stands beside our best on target ‡"
+    if text := claim.discrepancy(suite.tasks):
+        yield text
+    if claim.note:
+        yield claim.note
+
+
+def reading(suite: Suite) -> list[str]:
+    """How the figures are to be read; once for all tables of a suite."""
+    return [
+        "Lines in bold are ours. Accuracy in % of the test images: mean ± sample standard deviation over seeds (number of seeds); one seed has no ±. "
+        f"The suite asks for {many(suite.seeds, 'seed')}. An average is taken within each seed first, "
+        "and only over seeds that have all tasks.",
+        f"ours − published: difference in points with its {100 * suite.confidence:.3g} % Student interval over seeds; the published "
+        "figure counts as exact, because what its error bar means is rarely stated. "
+        f"Verdict: match when the interval lies within ±{suite.tolerance:g}, differs when it lies wholly outside, else unresolved; "
+        "one seed leaves it unresolved.",
+        "Where a paper does not say which checkpoint it reports, it stands beside our last step. "
+        "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has in practice.",
+    ]
+
+
+def training(table: Table) -> Iterator[str]:
+    """What the budget is, in iterations and images."""
+    suite = table.suite
+    if note := suite.budget(table.budget).note:
+        yield f"Budget `{table.budget}`: {note}. Its verdicts are about this shorter training, not about the claim."
+    plans: dict[str, list[str]] = {}
+    for row, task in product(suite.rows, suite.tasks):
+        r = suite.recipe_for(row, task, table.budget)
+        names = plans.setdefault(f"{r.iterations:,} iterations × {r.batch} images of each domain", [])
+        if row.label not in names:
+            names.append(row.label)
+    if len(plans) == 1:
+        yield f"Every run: {next(iter(plans))}."
+    else:
+        usual = max(plans, key=lambda p: len(plans[p]))
+        rest = [f"{', '.join(names)}: {p}" for p, names in plans.items() if p != usual]
+        yield f"Every run: {usual}; except {'; '.join(rest)}."
+
+
+def marked(table: Table) -> Iterator[str]:
+    """Collapsed, diverged and failed cells with their seeds and reasons."""
+    suite = table.suite
+    for group, task in product(table.groups, suite.tasks):
+        if not group.row:
+            continue
+        scores, place = group.ours[table.select][task], f"{group.row.label}, {arrow(suite, task)}"
+        if scores.collapsed:
+            each = ", ".join(f"{x:.2f}{' †' if seed in scores.collapsed else ''}" for seed, x in sorted(scores.by_seed.items()))
+            yield (
+                f"† {place}: collapsed at {_seeds(scores.collapsed)}, where one class receives at least 99 % of the predictions. "
+                f"By seed: {each}; median {median(scores.by_seed.values()):.2f}."
+            )
+        for cell, r in table.ledger.results(group.row.id, task):
+            if r.status != "ok" and r.end:
+                yield f"{place}: seed {cell.seed} {r.status}: {r.end.get('reason', 'no reason recorded')}."
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"
+
+
+def set_aside(table: Table) -> Iterator[str]:
+    """The records that count for nothing, gathered by reason."""
+    tally = Counter((why, detail) for why, detail, _ in table.ledger.aside)
+    for (why, detail), n in sorted(tally.items()):
+        match why:
+            case "unfinished":
+                yield f"{many(n, 'record')} without an end not counted: still running, or interrupted."
+            case "replaced":
+                yield f"{many(n, 'attempt')} ({detail}) replaced by a later one of the same cell."
+            case _:
+                yield f"{many(n, 'record')} of another recipe not counted: {detail}."
+
+
+def gained(table: Table) -> Iterator[str]:
+    """A plain sentence for each row, on average or at its tasks: 'DANN gains +8.3 [6.1, 10.5] on MNIST→MNIST-M (3 seeds).'"""
+    for group in table.groups:
+        columns = [c for c in group.gains if c == AVERAGE] or list(group.gains)
+        for gain, c in ((group.gains[c], c) for c in columns):
+            assert group.row
+            where = "on average" if c == AVERAGE else f"on {arrow(table.suite, c)}"
+            what = f"no gain shown, {difference(gain)}"
+            if gain.interval and gain.word != "not shown":
+                lo, hi = gain.interval
+                what = f"gains {difference(gain)}" if lo > 0 else f"loses {-gain.gap:.1f}{span((-hi, -lo))}"
+            yield f"{group.row.label}{':' if what.startswith('no') else ''} {what} {where} ({many(gain.n, 'seed')})."
+
+
+def supervised(suite: Suite) -> Iterator[str]:
+    """The rows that may not be compared with unsupervised ones."""
+    for row in suite.rows:
+        if (entry := catalog.methods().get(row.method)) and entry.supervised_target:
+            yield f"{row.label} sees the target's training labels: it is a bound, not a method of domain adaptation."
+
+
+def unknown_budgets(suite: Suite, records: Iterable[Record]) -> Iterator[str]:
+    """Records that no table can show, because the suite no longer names their budget."""
+    tally = Counter(r.run["budget"] for r in records)
+    for budget, n in sorted(tally.items()):
+        if budget != "full" and budget not in suite.budgets:
+            yield f"{many(n, 'record')} of the budget `{budget}`, which the suite no longer has, not counted."
+
+
+def costing(suite: Suite) -> tuple[str, ...]:
+    """How the columns of a cost table are to be read."""
+    base = f"ratio: ms over those of {suite.by_id[suite.baseline].label}, at the tasks that both have. " if suite.baseline else ""
+    return (
+        "Medians over n records. ms/iteration: median within a record, then its 5th and 95th percentile; data wait: the part of it "
+        "until the batch was ready. Warm-up and evaluation are outside the clock. images/s counts both domains.",
+        f"{base}Memory is the peak after the warm-up and holds the resident data set, whose own size is the column data MiB. "
+        "On a CPU the resident set is that of the whole process.",
+    )

@@ -1,0 +1,65 @@
+"""What made the numbers: data, machines, program and weights of the records that count, as sentences."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from bench.records import Record
+
+
+def provenance(records: Iterable[Record]) -> list[str]:
+    """Data that disagrees comes first, and loud."""
+    records = list(records)
+    return [*_data(records), *_machines(records), *_weights(records)]
+
+
+def hardware(env: dict[str, Any]) -> str:
+    """The device of a run: the GPU, or the processor with the threads it used."""
+    return str(env["gpu"]) if env["device"] == "cuda" else f"{env['cpu']}, {env['threads']} thread{'s' if env['threads'] > 1 else ''}"
+
+
+def _data(records: list[Record]) -> list[str]:
+    """One domain prepared in one way must be the same images in every record."""
+    seen: dict[tuple[str, ...], Counter[str]] = {}
+    for r in records:
+        recipe = r.run["recipe"]
+        how = tuple(str(recipe[k]) for k in ("size", "resize", "train_limit", "test_limit"))
+        for domain, facts in r.run["data"].items():
+            for part in ("train", "test"):
+                print_ = f"{facts[part]['fingerprint']} ({facts[part]['images']} images)"
+                seen.setdefault((domain, part, *how), Counter())[print_] += 1
+    return [
+        f"WARNING: the records do not agree on the {part} images of {domain}, so they may not be compared: "
+        + ", ".join(f"{p} in {n} records" for p, n in sorted(prints.items()))
+        for (domain, part, *_), prints in sorted(seen.items())
+        if len(prints) > 1
+    ]
+
+
+def _machines(records: list[Record]) -> list[str]:
+    envs = [r.run["env"] for r in records]
+    if not envs:
+        return []
+    where = Counter(f"{hardware(e)} with torch {e['torch']}" for e in envs)
+    programs = sorted({f"{e['bench']}{' at ' + e['git']['commit'] if e['git'] else ''}" for e in envs})
+    dirty = sum(bool(e["git"] and e["git"]["dirty"]) for e in envs)
+    changed = f"; {dirty} of {len(envs)} records from a checkout with uncommitted changes" if dirty else ""
+    return [
+        "Measured on " + "; ".join(f"{place} ({_records(n)})" for place, n in sorted(where.items())) + ".",
+        f"Program: uda-bench {', '.join(programs)}{changed}.",
+    ]
+
+
+def _records(n: int) -> str:
+    return f"{n} record{'s' if n > 1 else ''}"
+
+
+def _weights(records: list[Record]) -> list[str]:
+    """Where pretrained weights were asked for and a local file took the place of the download."""
+    files = Counter(
+        (w["asked"], w["sha256"][:12], " and ".join(w["dtypes"])) for w in (r.run["weights"] for r in records) if "sha256" in w
+    )
+    return [
+        f"Weights {asked}: a file given by the user, sha256 {digest}…, its tensors {dtypes} ({_records(n)})."
+        for (asked, digest, dtypes), n in sorted(files.items())
+    ]

@@ -1,0 +1,73 @@
+"""A suite's page -> Markdown, LaTeX or HTML. The same suite and records give the same bytes on every machine."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from tabulate import tabulate
+
+from bench import cites, latex, page, paths
+from bench.layout import Grid, Page
+from bench.records import Record
+from bench.scores import Select
+from bench.suites import Suite
+
+Format = Literal["md", "latex", "html"]
+
+
+def render(
+    suite: Suite,
+    records: Iterable[Record],
+    fmt: Format = "md",
+    select: Select = "last",
+    references: Mapping[str, cites.Fields] | None = None,
+) -> str:
+    """Every table of a suite in one format, ending in a newline: measured beside published, gains, notes, references.
+
+    references: BibTeX key -> fields, by default those of `paths.references`; a key that is not there stands for itself.
+    """
+    known = paths.references(Path()) if references is None else references
+    return _write(page.accuracies(suite, list(records), select, known), fmt)
+
+
+def cost(suite: Suite, records: Iterable[Record], fmt: Format = "md") -> str:
+    """Time and memory of every row that finished somewhere, in one format."""
+    return _write(page.costs(suite, list(records)), fmt)
+
+
+def _write(content: Page, fmt: Format) -> str:
+    writer = {"md": markdown, "latex": latex.write, "html": html}[fmt]
+    return writer(content).rstrip("\n") + "\n"
+
+
+def markdown(content: Page) -> str:
+    parts = [f"# {_md(content.title)}", _md(content.about)]
+    for section in content.sections:
+        parts += [f"## {_md(section.title)}", _md_grid(section.grid) if section.grid else ""]
+        parts += ["\n".join(f"- {_md(note)}" for note in section.notes)]
+    if content.references:
+        parts += ["## References", "\n".join(f"- {_md(r.short)}: {_md(r.text)} <{r.url}>" for r in content.references)]
+    return "\n\n".join(p for p in parts if p)
+
+
+def _md_grid(grid: Grid) -> str:
+    rows = [[f"**{_md(x.label)}**" if x.kind == "ours" else _md(x.label), *map(_md, x.cells)] for x in grid.lines]
+    align = ["left", *["right"] * (len(grid.head) - 1)]
+    return tabulate(rows, headers=[*map(_md, grid.head)], tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def _md(text: str) -> str:
+    """Escape what Markdown would read as markup, outside `code`."""
+    return re.sub(r"(`[^`]*`)|([\\|*<])", lambda m: m[1] or "\\" + m[2], text)
+
+
+def html(content: Page) -> str:
+    env = Environment(
+        loader=FileSystemLoader(paths.PACKAGE / "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    env.filters["prose"] = lambda text: Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+    return env.get_template("page.html").render(page=content)

@@ -1,0 +1,75 @@
+"""nox -s demo | tests | lint | perf | build. Every session makes its own environment from the hashed constraints."""
+
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+PINNED = ("--require-hashes", "-r", "constraints.txt")
+
+
+def install(session: nox.Session) -> None:
+    """The pinned dependencies, each checked against its hash, then this checkout."""
+    session.install(*PINNED)
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Train the embedded demo and print its table."""
+    install(session)
+    session.run("bench", "run", "--suite", "demo", *session.posargs)
+    session.run("bench", "tables", "--suite", "demo", "--format", "md")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole test suite; `nox -s tests -- -k name` passes arguments on to pytest."""
+    install(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, the direction of imports, and that the rendered tables match the records."""
+    install(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports")
+    session.run("bench", "tables", "--check")
+
+
+@nox.session
+def perf(session: nox.Session) -> None:
+    """What the harness costs beside a bare loop, as ratios within one run."""
+    install(session)
+    session.run("pytest", "tests/perf", "--benchmark-only", "-s", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel, then use it from another folder, beside PyTables: our `tables/` must not shadow it."""
+    session.install(*PINNED)
+    session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist")
+    wheel = max(Path("dist").glob("*.whl"), key=lambda p: p.stat().st_mtime)
+    session.install("--no-deps", "--force-reinstall", str(wheel))
+    session.run("python", "-c", BESIDE_PYTABLES)
+    session.chdir(session.create_tmp())
+    session.run("bench", "--version")
+    session.run("bench", "ls", "suites")
+    session.run("bench", "run", "--suite", "digits", "--smoke", "--device", "cpu")
+    session.run("bench", "tables", "--suite", "digits", silent=True)
+
+
+BESIDE_PYTABLES = """
+import tables, pandas, tempfile, pathlib
+assert hasattr(tables, "open_file"), tables
+path = pathlib.Path(tempfile.mkdtemp(), "x.h5")
+pandas.DataFrame({"a": [1.0]}).to_hdf(path, key="x")
+assert pandas.read_hdf(path).a[0] == 1.0
+print("PyTables works beside the folder of claims:", tables.__version__)
+"""
