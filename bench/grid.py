@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -45,14 +46,14 @@ def _count(states: list[State]) -> str:
     return f"{sum(s.done is not None for s in states)}/{len(states)}" + (f" ({stale})" if stale else "")
 
 
-def run(cells: Iterable[Cell], results: Path, lab_options: dict[str, object], console: Console, keep_going: bool) -> Counter[str]:
+def run(cells: Iterable[Cell], results: Path, how: dict[str, Any], console: Console, keep_going: bool) -> Counter[str]:
     """Run the cells one after the other; returns how many ended in which way.
 
     A cell that fails, diverges or cannot start ends the grid unless `keep_going`.
     """
-    from bench.run import Lab, run
+    from bench.run import Lab, device, run
 
-    lab = Lab(results=results, **lab_options)  # type: ignore[arg-type]
+    lab = Lab(how["data"], results, device(how["device"]), how["weights"])
     tally: Counter[str] = Counter()
     for cell in cells:
         with Progress(

@@ -19,7 +19,7 @@ SELECTED: Mapping[Select, str] = {
 class Line:
     """One line of a grid. first: it opens a group."""
 
-    kind: Literal["ours", "published", "gap", "verdict"]
+    kind: Literal["heading", "ours", "published", "gap", "verdict"]
     label: str
     cells: tuple[str, ...]
     first: bool = False
@@ -27,8 +27,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
+    """head: the names of the label column, which is blank, and of the others."""
+
     head: tuple[str, ...]
     lines: tuple[Line, ...]
+
+    def panels(self, width: int = 5) -> list["Grid"]:
+        """The grid cut into as few as show at most `width` columns each: what fits on a page without a magnifying glass."""
+        n = len(self.head) - 1
+        k = -(-n // width)
+        cuts = [slice(i * n // k, (i + 1) * n // k) for i in range(k)]
+        return [
+            Grid((self.head[0], *self.head[1:][cut]), tuple(replace(x, cells=x.cells[cut]) for x in self.lines)) for cut in cuts
+        ]
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,7 @@ class Reference:
 class Page:
     title: str
     about: str
+    warnings: tuple[str, ...]
     sections: tuple[Section, ...]
     references: tuple[Reference, ...]
 
@@ -89,30 +101,40 @@ def grid(table: Table, labels: Sequence[str]) -> Grid:
 
     labels: how to name a claim, by its place in the suite. Only a table of last steps shows what an oracle would add.
     """
-    oracle = any(g.oracle is not None for g in table.groups)
+    groups = shown(table)
+    oracle = any(g.oracle is not None for g in groups)
     head = ["", *(arrow(table.suite, c) for c in table.columns)]
     lines: list[Line] = []
-    for group in table.groups:
+    for group in groups:
         first, *rest = _group(table, group, labels)
         if oracle:
-            adds = DASH if group.oracle is None else signed(group.oracle)
+            adds = signed(group.oracle) if group.oracle is not None else DASH if group.row else ""
             first = replace(first, cells=(*first.cells, adds))
             rest = [replace(line, cells=(*line.cells, "")) for line in rest]
         lines += [first, *rest]
     return Grid((*head, "Oracle adds ‡") if oracle else tuple(head), tuple(lines))
 
 
+def shown(table: Table) -> list[Group]:
+    """All rows and claims at the full budget; at another only the rows that were run."""
+    return [g for g in table.groups if table.budget == "full" or (g.row and table.ledger.ran(g.row.id))]
+
+
 def _group(table: Table, group: Group, labels: Sequence[str]) -> list[Line]:
     lines = []
+    if not group.row:
+        lines.append(Line("heading", "Published only", ("",) * len(table.columns), first=True))
     for select, scores in group.ours.items():
         assert group.row
+        if lines and not table.ledger.ran(group.row.id):
+            continue  # one line says that nothing was measured
         label = group.row.label if select == table.select else f"{group.row.label}, {SELECTED[select]}"
         cells = (DASH if _incomplete(scores, c) else accuracy(scores[c]) for c in table.columns)
         lines.append(Line("ours", label, tuple(cells), first=not lines))
     for c in group.claims:
         label = labels[table.suite.published.index(c.claim)]
         printed = tuple(c.figures[k].printed if k in c.figures else DASH for k in table.columns)
-        lines.append(Line("published", label, printed, first=group.row is None))
+        lines.append(Line("published", label, printed))
         if any(v.gap is not None for v in c.verdicts.values()):
             against = "" if c.select == table.select else f", {SELECTED[c.select]}"
             gaps, words = _verdicts(table, c)

@@ -24,6 +24,10 @@ class Ledger:
         """The counted attempts of a row at a task, by seed: ok, diverged or failed."""
         return [(c, r) for c, r in self.counted if (c.row, c.task) == (row, task)]
 
+    def ran(self, row: str) -> bool:
+        """Whether any attempt at a row counts."""
+        return any(c.row == row for c, _ in self.counted)
+
 
 def sort(suite: Suite, records: Iterable[Record], budget: str) -> Ledger:
     """Sort the records of one suite and budget. A cell's `key` decides: same key, same experiment."""
@@ -42,11 +46,11 @@ def sort(suite: Suite, records: Iterable[Record], budget: str) -> Ledger:
     aside: list[tuple[Why, str, Record]] = []
     for cell in cells:
         tried = attempts.pop(cell.key, [])
-        result = plan.result(tried)
+        result = plan.result(r for r in tried if _usable(r))
         if result:
             counted.append((cell, result))
         for r in tried:
-            if not r.complete:
+            if not _usable(r):
                 aside.append(("unfinished", "", r))
             elif r is not result:
                 aside.append(("replaced", r.status, r))
@@ -55,6 +59,11 @@ def sort(suite: Suite, records: Iterable[Record], budget: str) -> Ledger:
         now = places.get((r.run["row"], r.run["task"], r.run["seed"]))
         aside.append(("other recipe", _changes(r, now) if now else "the suite no longer has this row or task", r))
     return Ledger(tuple(counted), tuple(aside))
+
+
+def _usable(r: Record) -> bool:
+    """It came to its end, and to an evaluation if it says that all went well."""
+    return r.complete and (r.status != "ok" or bool(r.evals))
 
 
 def _changes(record: Record, now: Cell) -> str:

@@ -20,6 +20,9 @@ KINDS = {
     "digest": "from a digest, not from the paper",
 }
 
+ENDED = {"ok": "finished", "diverged": "diverged", "failed": "failed"}
+ONE_BY_ONE = 3  # tasks that are few enough for a sentence each
+
 
 def many(n: int, word: str) -> str:
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
@@ -52,7 +55,7 @@ def reading(suite: Suite) -> list[str]:
         "and only over seeds that have all tasks.",
         f"ours − published: difference in points with its {100 * suite.confidence:.3g} % Student interval over seeds; the published "
         "figure counts as exact, because what its error bar means is rarely stated. "
-        f"Verdict: match when the interval lies within ±{suite.tolerance:g}, differs when it lies wholly outside, else unresolved; "
+        f"Verdict: match when the interval lies within ±{suite.tolerance:g} points, differs when it lies wholly outside, else unresolved; "
         "one seed leaves it unresolved.",
         "Where a paper does not say which checkpoint it reports, it stands beside our last step. "
         "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has in practice.",
@@ -76,6 +79,8 @@ def training(table: Table) -> Iterator[str]:
         usual = max(plans, key=lambda p: len(plans[p]))
         rest = [f"{', '.join(names)}: {p}" for p, names in plans.items() if p != usual]
         yield f"Every run: {usual}; except {'; '.join(rest)}."
+    if absent := [row.label for row in suite.rows if table.budget != "full" and not table.ledger.ran(row.id)]:
+        yield f"Not run at this budget: {', '.join(absent)}."
 
 
 def marked(table: Table) -> Iterator[str]:
@@ -108,7 +113,7 @@ def set_aside(table: Table) -> Iterator[str]:
             case "unfinished":
                 yield f"{many(n, 'record')} without an end not counted: still running, or interrupted."
             case "replaced":
-                yield f"{many(n, 'attempt')} ({detail}) replaced by a later one of the same cell."
+                yield f"{many(n, f'{ENDED[detail]} attempt')} replaced by a later one of the same cell."
             case _:
                 yield f"{many(n, 'record')} of another recipe not counted: {detail}."
 
@@ -116,9 +121,15 @@ def set_aside(table: Table) -> Iterator[str]:
 def gained(table: Table) -> Iterator[str]:
     """A plain sentence for each row, on average or at its tasks: 'DANN gains +8.3 [6.1, 10.5] on MNIST→MNIST-M (3 seeds).'"""
     for group in table.groups:
+        if not group.row:
+            continue
         columns = [c for c in group.gains if c == AVERAGE] or list(group.gains)
+        if len(columns) > ONE_BY_ONE:
+            tally = Counter(group.gains[c].word for c in columns)
+            said = ", ".join(f"{tally[word]} {word}" for word in ("gain", "loss", "not shown") if tally[word])
+            yield f"{group.row.label}: no average, for want of a task; of {len(columns)} tasks {said}."
+            continue
         for gain, c in ((group.gains[c], c) for c in columns):
-            assert group.row
             where = "on average" if c == AVERAGE else f"on {arrow(table.suite, c)}"
             what = f"no gain shown, {difference(gain)}"
             if gain.interval and gain.word != "not shown":

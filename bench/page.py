@@ -6,7 +6,7 @@ from bench import cites, layout, notes
 from bench.aggregate import Table, build
 from bench.costs import Cost, cost
 from bench.layout import Grid, Line, Page, Reference, Section
-from bench.provenance import provenance
+from bench.provenance import disagreements, made_by
 from bench.records import Record
 from bench.scores import On, Select
 from bench.suites import Suite
@@ -15,7 +15,7 @@ from bench.suites import Suite
 def accuracies(suite: Suite, records: Iterable[Record], select: Select, references: Mapping[str, cites.Fields]) -> Page:
     """Full budget first, whatever is recorded; then the other budgets that have records; smoke never."""
     mine = [r for r in records if r.run["suite"] == suite.name and r.run["budget"] != "smoke"]
-    shown = [b for b in ("full", *suite.budgets) if b == "full" or any(r.run["budget"] == b for r in mine)]
+    budgets = [b for b in ("full", *suite.budgets) if b == "full" or any(r.run["budget"] == b for r in mine)]
     names = cites.short(dict.fromkeys(c.cite for c in suite.published), references)
     remarks = notes.remarks(suite, names)
     numbered = {text: i for i, text in enumerate(dict.fromkeys(filter(None, remarks)), 1)}
@@ -25,7 +25,7 @@ def accuracies(suite: Suite, records: Iterable[Record], select: Select, referenc
     ]
 
     def tables(on: On) -> list[Table]:
-        return [build(suite, mine, select=select, budget=b, on=on) for b in shown]
+        return [build(suite, mine, select=select, budget=b, on=on) for b in budgets]
 
     target = tables("target")
     source = tables("source") if any(c.on == "source" for c in suite.published) else []
@@ -44,10 +44,11 @@ def accuracies(suite: Suite, records: Iterable[Record], select: Select, referenc
         Section("Claims", None, tuple(f"[{i}] {text}" for text, i in numbered.items())),
         Section("What is known to differ from the papers", None, suite.differences),
         Section("How to read this", None, (*notes.reading(suite), *notes.supervised(suite))),
-        Section("What made these numbers", None, (*provenance(counted), *notes.unknown_budgets(suite, mine))),
+        Section("What made these numbers", None, (*made_by(counted), *notes.unknown_budgets(suite, mine))),
     ]
     used = tuple(_reference(suite, key, name, references.get(key, {})) for key, name in names.items())
-    return Page(suite.title, suite.about, tuple(s for s in sections if s.grid or s.notes), used)
+    shown = tuple(s for s in sections if s.grid or s.notes)
+    return Page(suite.title, suite.about, tuple(disagreements(counted)), shown, used)
 
 
 def _reference(suite: Suite, key: str, name: str, fields: cites.Fields) -> Reference:
@@ -73,7 +74,7 @@ def costs(suite: Suite, records: Iterable[Record]) -> Page:
         for machine, rows in cost(suite, mine, budget).items()
     ]
     about = "" if sections else "No run has finished yet."
-    return Page(f"Cost of {suite.title}", about, (*sections, Section("How to read this", None, notes.costing(suite))), ())
+    return Page(f"Cost of {suite.title}", about, (), (*sections, Section("How to read this", None, notes.costing(suite))), ())
 
 
 def _cost_grid(rows: tuple[Cost, ...]) -> Grid:

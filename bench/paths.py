@@ -6,6 +6,8 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from bench.errors import BenchError
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -35,3 +37,12 @@ def data_root(given: Path | None = None) -> Path:
 def results_root(given: Path | None = None) -> Path:
     """The ledger of runs: --results, else ./results."""
     return given or Path("results")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file. Raises BenchError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as e:
+        raise BenchError(f"cannot write {path} ({e.strerror}); free space or choose another folder") from e

@@ -7,10 +7,10 @@ from typing import Any
 from bench.records import Record
 
 
-def provenance(records: Iterable[Record]) -> list[str]:
-    """Data that disagrees comes first, and loud."""
+def made_by(records: Iterable[Record]) -> list[str]:
+    """Machines, program and weights."""
     records = list(records)
-    return [*_data(records), *_machines(records), *_weights(records)]
+    return [*_machines(records), *_weights(records)]
 
 
 def hardware(env: dict[str, Any]) -> str:
@@ -18,21 +18,19 @@ def hardware(env: dict[str, Any]) -> str:
     return str(env["gpu"]) if env["device"] == "cuda" else f"{env['cpu']}, {env['threads']} thread{'s' if env['threads'] > 1 else ''}"
 
 
-def _data(records: list[Record]) -> list[str]:
-    """One domain prepared in one way must be the same images in every record."""
+def disagreements(records: Iterable[Record]) -> list[str]:
+    """Domains that were not the same images in every record although they were prepared in the same way."""
     seen: dict[tuple[str, ...], Counter[str]] = {}
     for r in records:
-        recipe = r.run["recipe"]
-        how = tuple(str(recipe[k]) for k in ("size", "resize", "train_limit", "test_limit"))
+        prepared = [str(r.run["recipe"][k]) for k in ("size", "resize", "train_limit", "test_limit")]
         for domain, facts in r.run["data"].items():
-            for part in ("train", "test"):
-                print_ = f"{facts[part]['fingerprint']} ({facts[part]['images']} images)"
-                seen.setdefault((domain, part, *how), Counter())[print_] += 1
+            parts = (f"{facts[p]['images']} {p} images {facts[p]['fingerprint'][:8]}" for p in ("train", "test"))
+            seen.setdefault((domain, *prepared), Counter())[", ".join(parts)] += 1
     return [
-        f"WARNING: the records do not agree on the {part} images of {domain}, so they may not be compared: "
-        + ", ".join(f"{p} in {n} records" for p, n in sorted(prints.items()))
-        for (domain, part, *_), prints in sorted(seen.items())
-        if len(prints) > 1
+        f"WARNING: not all records are of the same {domain}, so their figures may not be compared: "
+        + "; ".join(f"{images} ({_records(n)})" for images, n in sorted(found.items()))
+        for (domain, *_), found in sorted(seen.items())
+        if len(found) > 1
     ]
 
 
@@ -60,6 +58,6 @@ def _weights(records: list[Record]) -> list[str]:
         (w["asked"], w["sha256"][:12], " and ".join(w["dtypes"])) for w in (r.run["weights"] for r in records) if "sha256" in w
     )
     return [
-        f"Weights {asked}: a file given by the user, sha256 {digest}…, its tensors {dtypes} ({_records(n)})."
+        f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {dtypes} ({_records(n)})."
         for (asked, digest, dtypes), n in sorted(files.items())
     ]

@@ -45,8 +45,8 @@ class Record:
 
     @property
     def status(self) -> str:
-        """ok, diverged or failed as the run said itself, interrupted when it could not say."""
-        return self.end["status"] if self.end else "interrupted"
+        """ok, diverged or failed as the run said itself; unfinished while it runs or when it was killed."""
+        return self.end["status"] if self.end else "unfinished"
 
 
 class Writer:

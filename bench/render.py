@@ -44,17 +44,18 @@ def _write(content: Page, fmt: Format) -> str:
 
 
 def markdown(content: Page) -> str:
-    parts = [f"# {_md(content.title)}", _md(content.about)]
+    parts = [f"# {_md(content.title)}", _md(content.about), *(f"**{_md(w)}**" for w in content.warnings)]
     for section in content.sections:
-        parts += [f"## {_md(section.title)}", _md_grid(section.grid) if section.grid else ""]
+        parts += [f"## {_md(section.title)}", *map(_md_grid, section.grid.panels() if section.grid else [])]
         parts += ["\n".join(f"- {_md(note)}" for note in section.notes)]
     if content.references:
-        parts += ["## References", "\n".join(f"- {_md(r.short)}: {_md(r.text)} <{r.url}>" for r in content.references)]
+        entries = [f"- {_md(r.short)}: {_md(r.text)}" + (f" <{r.url}>" if r.url else "") for r in content.references]
+        parts += ["## References", "\n".join(entries)]
     return "\n\n".join(p for p in parts if p)
 
 
 def _md_grid(grid: Grid) -> str:
-    rows = [[f"**{_md(x.label)}**" if x.kind == "ours" else _md(x.label), *map(_md, x.cells)] for x in grid.lines]
+    rows = [[f"**{_md(x.label)}**" if x.kind in ("ours", "heading") else _md(x.label), *map(_md, x.cells)] for x in grid.lines]
     align = ["left", *["right"] * (len(grid.head) - 1)]
     return tabulate(rows, headers=[*map(_md, grid.head)], tablefmt="pipe", disable_numparse=True, colalign=align)
 

@@ -25,9 +25,7 @@ def cached(files: Sequence[Path], how: str, decode: Callable[[], Pixels]) -> Pix
     try:
         _save(path, pixels)
     except OSError as e:  # a full disk or a read-only home costs the next run some time, and this one nothing
-        warnings.warn(
-            f"decoded images cannot be kept in {path.parent} ({e}): they are decoded anew each time", stacklevel=2
-        )
+        warnings.warn(f"decoded images cannot be kept in {path.parent} ({e}): they are decoded anew each time", stacklevel=2)
     return pixels
 
 

@@ -8,14 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from bench.data import sets
 from bench.data.download import md5sum
 from bench.data.files import Found, absent, locate
-from bench.data.pictures import SUFFIXES, classes, listing, read_list, unreadable
+from bench.data.pictures import SUFFIXES, classes, listing, parts, read_list, unreadable, unshared
 from bench.data.readers import FORMATS, disagreements, read
-from bench.data.sets import SPLITS, DataSet, SplitName
+from bench.data.sets import Both, DataSet, Form
 from bench.errors import BenchError
 
 SHOWN = 20  # findings of one kind; more are only counted
@@ -61,16 +59,16 @@ def _published(facts: DataSet, root: Path) -> Iterator[Finding]:
     found = locate(facts, root)
     if found is None:
         raise absent(facts, root)
-    yield Finding("ok", f"{found.layout.reader} files in {found.folder}")
+    yield Finding("ok", f"{found.form.reader} files in {found.folder}")
     yield from _some("error", (f"{found.folder / pattern} is missing" for pattern in found.missing))
     yield from _checksums(facts, found)
-    for split in SPLITS:
-        if not set(found.layout.files(split)) & set(found.missing):
-            yield from _split(facts, found, split)
+    for name, patterns, files, counts in zip(Both._fields, found.form.files, found.files, facts.counts, strict=True):
+        if not set(patterns) & set(found.missing):
+            yield from (Finding(f.level, f"{name}: {f.text}") for f in _split(facts, found.form, files, counts))
 
 
 def _checksums(facts: DataSet, found: Found) -> Iterator[Finding]:
-    for path in found.train + found.test:
+    for path in found.files.train + found.files.test:
         published = facts.md5s.get(path.name)
         if published and (here := md5sum(path)) != published:
             yield Finding("warn", f"{path} is not the published file: its md5 is {here}, not {published}")
@@ -78,18 +76,17 @@ def _checksums(facts: DataSet, found: Found) -> Iterator[Finding]:
             yield Finding("ok", f"{path} has the published md5")
 
 
-def _split(facts: DataSet, found: Found, name: SplitName) -> Iterator[Finding]:
-    files = found.files(name)
-    pictures = list(_listed(*files)) if found.layout.reader == "listed" else []
+def _split(facts: DataSet, form: Form, files: tuple[Path, ...], counts: tuple[int, ...]) -> Iterator[Finding]:
+    pictures = list(_listed(*files)) if form.reader == "listed" else []
     yield from pictures
     try:
-        split = FORMATS[found.layout.reader](files)
+        split = FORMATS[form.reader](files)
     except BenchError as e:
-        if not any(finding.level == "error" for finding in pictures):  # which say the same, picture by picture
+        if all(finding.level != "error" for finding in pictures):  # else the same is said already, picture by picture
             yield Finding("error", str(e))
         return
-    problems = [Finding("error", text) for text in disagreements(facts, name, split)]
-    yield from problems or [Finding("ok", f"{name}: {len(split.y):,} images, as many of each class as published")]
+    problems = [Finding("error", text) for text in disagreements(facts, counts, split)]
+    yield from problems or [Finding("ok", f"{len(split.y):,} images, as many of each class as published")]
 
 
 def _listed(labels: Path, folder: Path) -> Iterator[Finding]:
@@ -104,19 +101,15 @@ def _own(path: Path) -> Iterator[Finding]:
     """A folder of images: its parts, classes and pictures, and the files that are passed over."""
     if not path.is_dir():
         raise BenchError(f"no folder {path}")
-    parts = [path / "train", path / "test"] if classes(path) == ["test", "train"] else [path]
-    for part in parts:
-        names, (pictures, y) = classes(part), listing(part)
-        counts = np.bincount(y, minlength=len(names))
-        summary = f"{part}: {len(pictures):,} images in {len(names)} classes"
-        yield Finding("ok", summary) if pictures else Finding("error", f"{summary}, which should be its sub-folders")
-        yield from _some("error", (f"{part / n} has no images" for n, k in zip(names, counts, strict=True) if k == 0))
+    for part in parts(path):
+        pictures, y = listing(part)
+        yield Finding("ok" if pictures else "error", f"{part}: {len(pictures):,} images in {len(classes(part))} classes")
+        empty = set(range(len(classes(part)))) - set(y.tolist())
+        yield from _some("error", (f"{part / classes(part)[label]} has no images" for label in sorted(empty)))
         others = sorted(p for p in part.rglob("*") if p.is_file() and p.suffix.lower() not in SUFFIXES)
         yield from _some("warn", (f"{p} is passed over: it is not one of {', '.join(SUFFIXES)}" for p in others))
         yield from _some("error", unreadable(pictures))
-    if len({tuple(classes(part)) for part in parts}) > 1:
-        odd = sorted(set(classes(parts[0])) ^ set(classes(parts[1])))
-        yield Finding("error", f"classes in only one of train/ and test/: {', '.join(odd)}")
+    yield from _some("error", (f"{path} has class {name} in only one of train/ and test/" for name in unshared(path)))
 
 
 def _some(level: Literal["ok", "warn", "error"], texts: Iterable[str]) -> Iterator[Finding]:

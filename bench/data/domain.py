@@ -1,6 +1,7 @@
 """Images in memory, and the one function that gets them there."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,6 +84,7 @@ def load(
     """
     facts = sets.find(spec.set)
     fit = partial(resizing.fit, crop=spec.crop, size=size, resize=resize)
+    splits: Sequence[Split]
     if synthetic:
         splits, origin = stand_in(name, classes=classes, channels=facts.channels, size=size), "synthetic"
     elif facts is sets.FOLDER:
@@ -90,10 +92,10 @@ def load(
             raise UsageError(f"domain {name!r} is a folder of images: say which with `path`, relative to the data root")
         splits, origin = folder(root / spec.path, fit, how=str(fit.keywords)), f"folder {spec.path}"
     else:
-        (train, test), origin = read(facts, root)
-        splits = Split(fit(train.x), train.y), Split(fit(test.x), test.y)
+        published, origin = read(facts, root)
+        splits = [Split(fit(x), y) for x, y in published]
     if spec.transductive:
-        splits = (joined(splits),) * 2
+        splits = [joined(splits)] * 2
     for split in splits:
         _check_classes(name, split.y, classes)
     train, test = (Images(torch.from_numpy(x), torch.from_numpy(y)) for x, y in splits)
@@ -108,6 +110,4 @@ def _check_classes(name: str, y: Labels, classes: int) -> None:
         raise BenchError(f"{name} has {max(found) + 1} classes, the suite {classes}: one of them names the wrong data")
     if wanted - found:
         some = ", ".join(map(str, sorted(wanted - found)[:5]))
-        raise BenchError(
-            f"{name} has no image of {len(wanted - found)} of the suite's {classes} classes (class {some})"
-        )
+        raise BenchError(f"{name} has no image of {len(wanted - found)} of the suite's {classes} classes (class {some})")

@@ -42,7 +42,7 @@ def download(urls: Sequence[str], path: Path, md5: str, progress: Progress | Non
 
 
 def _fetch(url: str, part: Path, progress: Progress | None) -> None:
-    """Appends to `part` what it lacks, or writes it anew for a server that cannot resume. Raises OSError, HTTPException."""
+    """Appends to `part` what it lacks, or writes it anew if the server cannot resume. Raises OSError, HTTPException."""
     have = part.stat().st_size if part.exists() else 0
     request = Request(url, headers={"User-Agent": "uda-bench"} | ({"Range": f"bytes={have}-"} if have else {}))
     try:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.sets import DataSet, Layout, SplitName
+from bench.data.sets import Both, DataSet, Form
 from bench.errors import BenchError
 
 Pixels = NDArray[np.uint8]
@@ -29,30 +29,26 @@ class Found:
     """Where a set lies, in which of its published forms, and which of that form's files are not there."""
 
     folder: Path
-    layout: Layout
-    train: tuple[Path, ...]
-    test: tuple[Path, ...]
+    form: Form
+    files: Both[tuple[Path, ...]]
     missing: tuple[str, ...]
-
-    def files(self, split: SplitName) -> tuple[Path, ...]:
-        return self.train if split == "train" else self.test
 
     def origin(self, root: Path) -> str:
         """As a record may say it: nothing of this machine in it."""
-        return f"{self.layout.reader} files in {self.folder.relative_to(root).as_posix()}"
+        return f"{self.form.reader} files in {self.folder.relative_to(root).as_posix()}"
 
 
 def locate(facts: DataSet, root: Path) -> Found | None:
     """The most complete copy of a set below root, the preferred form first; None when there is no trace of it."""
-    candidates = [_match(root / folder, layout) for layout in facts.layouts for folder in layout.folders]
-    traces = [found for found in candidates if found.train or found.test]
+    candidates = [_match(root / folder, form) for form in facts.forms for folder in form.folders]
+    traces = [found for found in candidates if any(found.files)]
     return min(traces, key=lambda found: len(found.missing), default=None)
 
 
-def _match(folder: Path, layout: Layout) -> Found:
-    hits = {pattern: sorted(folder.glob(pattern)) for pattern in layout.train + layout.test}
-    train, test = (tuple(p for pattern in split for p in hits[pattern]) for split in (layout.train, layout.test))
-    return Found(folder, layout, train, test, tuple(pattern for pattern, paths in hits.items() if not paths))
+def _match(folder: Path, form: Form) -> Found:
+    hits = {pattern: sorted(folder.glob(pattern)) for patterns in form.files for pattern in patterns}
+    files = Both(*(tuple(p for pattern in patterns for p in hits[pattern]) for patterns in form.files))
+    return Found(folder, form, files, tuple(pattern for pattern, paths in hits.items() if not paths))
 
 
 @contextmanager
@@ -67,11 +63,11 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, why: str) -> BenchError:
-    return BenchError(f"{path} cannot be read ({why}): it is damaged or cut short; delete it and get it anew")
+    return BenchError(f"{path} cannot be read ({why}): delete it and run `bench data get`, or put an intact copy there")
 
 
 def absent(facts: DataSet, root: Path) -> BenchError:
-    wanted = ", ".join(layout.train[0] for layout in facts.layouts)
+    wanted = ", ".join(form.files.train[0] for form in facts.forms)
     return BenchError(f"no {facts.name} below {root} (looked for {wanted}): {remedy(facts, root)}")
 
 
@@ -85,16 +81,16 @@ def remedy(facts: DataSet, root: Path) -> str:
 
 
 def by_hand(facts: DataSet, root: Path) -> str:
-    return f"put the published layout here:\n{root}\n{indent(facts.tree, '    ')}"
+    return f"put the published layout here:\n{root}\n{indent(facts.layout, '    ')}"
 
 
 def joined(splits: Sequence[Split]) -> Split:
     return Split(np.concatenate([split.x for split in splits]), np.concatenate([split.y for split in splits]))
 
 
-def parted(whole: Split) -> tuple[Split, Split]:
+def parted(whole: Split) -> Both[Split]:
     """Train and test where nobody published a split: every fifth image of each class is test."""
     test = np.zeros(len(whole.y), dtype=bool)
     for label in np.unique(whole.y):
         test[np.flatnonzero(whole.y == label)[4::5]] = True
-    return Split(whole.x[~test], whole.y[~test]), Split(whole.x[test], whole.y[test])
+    return Both(Split(whole.x[~test], whole.y[~test]), Split(whole.x[test], whole.y[test]))

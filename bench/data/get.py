@@ -54,6 +54,8 @@ def _alone(facts: DataSet, root: Path) -> Iterator[None]:
             yield
     except Timeout as e:
         raise BenchError(f"another process is at work on {facts.name} in {root}; wait for it to end") from e
+    except OSError as e:
+        raise BenchError(f"cannot write below {root}: {e}; name another folder with --data") from e
 
 
 def _intact(facts: DataSet, root: Path) -> bool:
@@ -97,9 +99,7 @@ def _from_hub(facts: DataSet, root: Path, _: Progress | None, mirror: str | None
     try:
         info = within(ANSWER, lambda: HfApi(endpoint=mirror).dataset_info(repo, timeout=STALL))
         for name in fnmatch.filter((file.rfilename for file in info.siblings or ()), facts.hub_files):
-            hf_hub_download(
-                repo, name, repo_type="dataset", revision=info.sha, local_dir=root / facts.name, endpoint=mirror
-            )
+            hf_hub_download(repo, name, repo_type="dataset", revision=info.sha, local_dir=root / facts.name, endpoint=mirror)
     except Exception as e:  # those of whichever HTTP library this version of the client is built on
         raise BenchError(f"Hugging Face data set {repo}: {e or type(e).__name__}".splitlines()[0]) from e
 

@@ -11,9 +11,11 @@ from PIL import Image, ImageOps
 
 from bench.data.cache import cached
 from bench.data.files import Labels, Pixels, Split, damaged, parted, reading
+from bench.data.sets import Both
 from bench.errors import BenchError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
+WORKERS = min(16, os.cpu_count() or 1)
 Fit = Callable[[Pixels], Pixels]  # uint8 (N, C, any, any) -> (N, C, H, W)
 
 
@@ -29,7 +31,7 @@ def rgb(path: Path) -> Pixels:
     """A picture file as uint8 (3, H, W). Raises BenchError naming the file when it cannot be read."""
     with reading(path):
         pixels = decode(path)
-    return pixels if len(pixels) == 3 else pixels.repeat(3, axis=0)
+    return pixels if len(pixels) == 3 else np.repeat(pixels, 3, axis=0)
 
 
 def decode_all(files: Sequence[Path], fit: Fit) -> Pixels:
@@ -38,7 +40,7 @@ def decode_all(files: Sequence[Path], fit: Fit) -> Pixels:
     def one(path: Path) -> Pixels:
         return fit(rgb(path)[None])[0]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets go of the interpreter lock while it decodes
+    with ThreadPoolExecutor(WORKERS) as pool:  # Pillow lets go of the interpreter lock while it decodes
         return np.stack(list(pool.map(one, files)))
 
 
@@ -52,7 +54,7 @@ def unreadable(files: Sequence[Path]) -> Iterator[str]:
             return str(e)
         return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(WORKERS) as pool:
         yield from filter(None, pool.map(problem, files))
 
 
@@ -78,35 +80,40 @@ def read_list(path: Path) -> tuple[list[str], Labels]:
         return [name for name, _ in rows], np.array([int(label) for _, label in rows], dtype=np.int64)
 
 
-def folder(path: Path, fit: Fit, how: str) -> tuple[Split, Split]:
+def folder(path: Path, fit: Fit, how: str) -> Both[Split]:
     """Train and test of a folder with one sub-folder of pictures per class, or with train/ and test/ of that kind.
 
     `how` names what `fit` does, for the cache. Raises BenchError when the folder is absent or empty, when train/ and
     test/ hold different classes, or when a picture cannot be read.
     """
     if not path.is_dir():
-        raise BenchError(
-            f"no folder {path}: put one sub-folder of images per class there, or correct `path` in the suite"
-        )
-    if classes(path) != ["test", "train"]:
-        return parted(_whole(path, fit, how))
-    train, test = path / "train", path / "test"
-    if odd := sorted(set(classes(train)) ^ set(classes(test))):
-        raise BenchError(
-            f"{path} has classes in only one of train/ and test/ ({', '.join(odd)}): they must hold the same"
-        )
-    return _whole(train, fit, how), _whole(test, fit, how)
+        raise BenchError(f"no folder {path}: put sub-folders of images there, one per class, or correct `path` in the suite")
+    if odd := unshared(path):
+        raise BenchError(f"{path} has classes in only one of train/ and test/ ({', '.join(odd)}): they must hold the same")
+    splits = [_whole(part, fit, how) for part in parts(path)]
+    return Both(*splits) if len(splits) == 2 else parted(*splits)
 
 
 def _whole(path: Path, fit: Fit, how: str) -> Split:
     pictures, y = listing(path)
     if not pictures:
-        raise BenchError(f"no images in {path}: put one sub-folder per class there ({', '.join(SUFFIXES)})")
+        raise BenchError(f"no images in {path}: put sub-folders of them there, one per class ({', '.join(SUFFIXES)})")
     return Split(cached(pictures, how, lambda: decode_all(pictures, fit)), y)
 
 
+def parts(path: Path) -> list[Path]:
+    """The folder itself, or its train/ and test/ when these are all it has."""
+    return [path / "train", path / "test"] if classes(path) == ["test", "train"] else [path]
+
+
+def unshared(path: Path) -> list[str]:
+    """The classes that not every part of the folder has."""
+    per_part = [set(classes(part)) for part in parts(path)]
+    return sorted(name for name in set.union(*per_part) if any(name not in names for names in per_part))
+
+
 def listing(path: Path) -> tuple[list[Path], Labels]:
-    """The pictures below the class folders of path, sorted by name, and their labels: the places of their classes."""
+    """The pictures below the sub-folders of path, sorted by name, and their labels: the places of their classes."""
     per_class = [picture_files(path / name) for name in classes(path)]
     labels = np.repeat(np.arange(len(per_class), dtype=np.int64), [len(files) for files in per_class])
     return [file for files in per_class for file in files], labels
@@ -114,7 +121,8 @@ def listing(path: Path) -> tuple[list[Path], Labels]:
 
 def classes(path: Path) -> list[str]:
     """The names of the sub-folders of path, sorted."""
-    return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    with reading(path):
+        return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def picture_files(path: Path) -> list[Path]:

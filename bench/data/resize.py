@@ -17,9 +17,7 @@ def fit(x: Pixels, *, crop: int | None, size: int, resize: str) -> Pixels:
     height, width = x.shape[2:]
     if crop is not None:
         if crop > min(height, width):
-            raise BenchError(
-                f"crop = {crop} is larger than the image, {width}x{height} pixels; leave it out of the suite"
-            )
+            raise BenchError(f"crop = {crop} is larger than the image, {width}x{height} pixels; leave it out of the suite")
         top, left = (height - crop) // 2, (width - crop) // 2
         x = np.ascontiguousarray(x[:, :, top : top + crop, left : left + crop])
     if x.shape[2:] == (size, size):

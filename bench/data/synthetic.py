@@ -5,9 +5,10 @@ import hashlib
 import numpy as np
 
 from bench.data.files import Split
+from bench.data.sets import Both
 
 
-def synthetic(domain: str, *, classes: int, channels: int, size: int) -> tuple[Split, Split]:
+def synthetic(domain: str, *, classes: int, channels: int, size: int) -> Both[Split]:
     """Train and test of random images: a coarse pattern for each class, and the domain's own noise on top.
 
     The same for the same arguments on every machine.
@@ -17,7 +18,5 @@ def synthetic(domain: str, *, classes: int, channels: int, size: int) -> tuple[S
     patterns = patterns[:, :, cells][:, :, :, cells]
     noise = np.random.default_rng(int.from_bytes(hashlib.sha256(domain.encode()).digest()[:8]))
     y = np.arange(max(128, 2 * classes), dtype=np.int64) % classes
-    train, test = (
-        Split(patterns[y] + noise.integers(0, 96, (len(y), channels, size, size), dtype=np.uint8), y) for _ in range(2)
-    )
-    return train, test
+    shape = len(y), channels, size, size
+    return Both(*(Split(patterns[y] + noise.integers(0, 96, shape, dtype=np.uint8), y) for _ in range(2)))
