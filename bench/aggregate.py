@@ -14,7 +14,7 @@ from bench.suites import Figure, Published, Row, Suite
 
 @dataclass(frozen=True)
 class Compared:
-    """A claim by column, beside ours. select: which of our figures it is compared with; no verdicts where we have no row."""
+    """A claim by column, beside ours. select: which of our figures it is compared with; no verdicts without a row."""
 
     claim: Published
     select: Select
@@ -50,9 +50,7 @@ class Table:
     ledger: Ledger
 
 
-def build(
-    suite: Suite, records: Iterable[Record], *, select: Select = "last", budget: str = "full", on: On = "target"
-) -> Table:
+def build(suite: Suite, records: Iterable[Record], *, select: Select = "last", budget: str = "full", on: On = "target") -> Table:
     """The measured and the published numbers of a suite at one budget, for one way to choose the checkpoint.
 
     Accuracy in %, gaps and gains in points. A record counts when its key is that of a cell of the suite as it is now;

@@ -7,7 +7,7 @@ Fields = Mapping[str, str]
 
 
 def short(keys: Iterable[str], references: Mapping[str, Fields]) -> dict[str, str]:
-    """key -> 'Serieys and Cherif 2020', in the order given; a letter after the year tells apart what would read alike."""
+    """key -> 'Serieys and Cherif 2020', in the order given; a letter after the year where two would read alike."""
     plain = {key: _short(references[key]) if key in references else key for key in keys}
     count, seen = Counter(plain.values()), Counter[str]()
     for key, text in plain.items():

@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -37,9 +37,9 @@ class What(StrEnum):
     suites, methods, tasks, runs = "suites", "methods", "tasks", "runs"
 
 
-def option(*names: str, help: str, **more: object) -> typer.models.OptionInfo:
+def option(*names: str, help: str, **more: Any) -> Any:
     """An option whose default, None, the help explains in words."""
-    return typer.Option(*names, help=help, show_default=False, **more)  # type: ignore[call-overload, no-any-return]
+    return typer.Option(*names, help=help, show_default=False, **more)
 
 
 Suite = Annotated[str, typer.Option("--suite", "-s", help="A suite's name or a .toml file.", autocompletion=suites.names)]
@@ -102,16 +102,16 @@ def run_command(
         budget="smoke" if smoke else budget,
         override={"precision": precision.value} if precision else None,
     )
-    root = paths.results_root(results)
-    found = records.read_all(root, chosen.name)
+    root = paths.results_root(results, smoke=smoke)
+    found = records.read_all(root / chosen.name)
     states = plan.states(cells, found)
     grid.show_plan(states, found, console)
     todo = [s.cell for s in states if redo or not s.done]
     if dry_run:
         return
     how = {"data": paths.data_root(data), "weights": weights, "device": device}
-    tally = grid.run(todo, root, how, console, keep_going) if todo else {}
-    left = sum(not s.done for s in plan.states(cells, records.read_all(root, chosen.name)))
+    tally = grid.run(todo, root, how, console, keep_going=keep_going, redo=redo) if todo else {}
+    left = sum(not s.done for s in plan.states(cells, records.read_all(root / chosen.name)))
     ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
     console.print(f"{ran}; {left} of {len(cells)} cells pending", highlight=False)
     if not smoke:
@@ -140,7 +140,7 @@ def tables_command(
     stale = []
     for name in [suite] if suite else suites.names():
         chosen = suites.find(name)
-        found = records.read_all(paths.results_root(results), chosen.name)
+        found = records.read_all(paths.results_root(results) / chosen.name)
         for kind in kinds:
             text = render.cost(chosen, found, kind) if cost else render.render(chosen, found, kind, select.value)
             tag = "-cost" if cost else "" if select is Select.last else f"-{select.value}"
@@ -200,7 +200,9 @@ def data_get(
     """Download a data set, resuming what was begun, and check it."""
     from bench.data import get
 
-    console.print(f"{name}: {get.get(name, paths.data_root(data), photos=photos)}", highlight=False, soft_wrap=True)
+    with listing.downloads(console) as progress:
+        folder = get.get(name, paths.data_root(data), photos=photos, progress=progress)
+    console.print(f"{name}: {folder}", highlight=False, soft_wrap=True)
 
 
 @data_app.command("doctor")
@@ -236,9 +238,10 @@ def main() -> None:
     except BenchError as e:
         typer.echo(f"bench: {e}", err=True)
         sys.exit(e.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("bench: interrupted; what was finished is recorded, run the same command to go on", err=True)
-        sys.exit(130)
+    except SystemExit as e:
+        if e.code == 130:  # what typer makes of Ctrl-C
+            typer.echo("bench: interrupted; what was finished is recorded, run the same command to go on", err=True)
+        raise
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ class Cost:
     """Medians over n records of one row on one machine.
 
     ms: per iteration, and its 5th and 95th percentile; wait_ms: of it, until the batch was ready; images_per_s: of both
-    domains; memory: peak in MiB, allocated_mib and reserved_mib on a GPU, rss_mib on a CPU; data_mib: the resident data set.
-    ratio: ms over the baseline row's, at the tasks that both have; None without a baseline.
+    domains; memory: peak in MiB, allocated_mib and reserved_mib on a GPU, rss_mib on a CPU; data_mib: the resident
+    data set. ratio: ms over the baseline row's, at the tasks that both have; None without a baseline.
     """
 
     label: str
@@ -67,7 +67,7 @@ def _cost(label: str, mine: list[Run], base: list[Run]) -> Cost:
         p95=mid(lambda e: e["ms"]["p95"]),
         wait_ms=mid(lambda e: e["wait_ms"]["p50"]),
         images_per_s=mid(lambda e: e["images_per_s"]),
-        memory={k: mid(lambda e, k=k: e["memory"][k]) for k in mine[0][1]["memory"]},
+        memory={k: median(end["memory"][k] for _, end in mine) for k in mine[0][1]["memory"]},
         data_mib=mid(lambda e: e["data_mib"]),
         ratio=median(at_shared[0]) / median(at_shared[1]) if shared else None,
     )

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bench import plan, records
+from bench import listing, plan, records
 from bench.errors import BenchError
 from bench.plan import Cell, State
 from bench.records import Busy
@@ -46,10 +46,12 @@ def _count(states: list[State]) -> str:
     return f"{sum(s.done is not None for s in states)}/{len(states)}" + (f" ({stale})" if stale else "")
 
 
-def run(cells: Iterable[Cell], results: Path, how: dict[str, Any], console: Console, keep_going: bool) -> Counter[str]:
-    """Run the cells one after the other; returns how many ended in which way.
+def run(
+    cells: Iterable[Cell], results: Path, how: dict[str, Any], console: Console, *, keep_going: bool, redo: bool
+) -> Counter[str]:
+    """Run the cells one after the other; returns how many ended ok, diverged, failed, busy (elsewhere) or in an error.
 
-    A cell that fails, diverges or cannot start ends the grid unless `keep_going`.
+    Anything but ok and busy ends the grid unless `keep_going`. redo: also cells that another process has just finished.
     """
     from bench.run import Lab, device, run
 
@@ -68,11 +70,9 @@ def run(cells: Iterable[Cell], results: Path, how: dict[str, Any], console: Cons
                 bar.update(task, completed=w.step, loss=sum(w.loss) / len(w.loss), rate=rate)
 
             try:
-                status, reason, path = run(cell, lab, show)
-            except Busy:
-                status, reason, path = "busy", "another process is running it", None
+                status, reason, path = run(cell, lab, show, redo=redo)
             except BenchError as e:
-                status, reason, path = "not started", str(e), None
+                status, reason, path = "busy" if isinstance(e, Busy) else "error", str(e), None
         tally[status] += 1
         console.print(_line(cell, status, reason, path), soft_wrap=True, highlight=False, markup=False)
         if status not in ("ok", "busy") and not keep_going:
@@ -83,7 +83,7 @@ def run(cells: Iterable[Cell], results: Path, how: dict[str, Any], console: Cons
 def _line(cell: Cell, status: str, reason: str, path: Path | None) -> str:
     record = records.read(path) if path else None
     if status == "ok" and record and record.end:
-        score = {k: 100 * sum(v["correct"]) / sum(v["total"]) for k, v in record.evals[-1].items() if k in ("source", "target")}
+        target, source = (listing.score(record, on) for on in ("target", "source"))
         speed = f"{record.end['ms']['p50']:.1f} ms/it, {duration(record.end['wall_s'])}"
-        return f"{cell}: target {score['target']:.2f} %, source {score['source']:.2f} % ({speed})"
+        return f"{cell}: target {target} %, source {source} % ({speed})"
     return f"{cell}: {status}" + (f": {reason}" if reason else "")

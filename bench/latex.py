@@ -1,4 +1,4 @@
-"""A page as LaTeX: sections of booktabs tables and lists for pdflatex, to be \\input where the packages below are loaded."""
+"""A page as LaTeX: booktabs tables and lists, to be \\input into a pdflatex document that loads the packages below."""
 
 import re
 import unicodedata
@@ -9,23 +9,24 @@ from pandas import DataFrame
 from bench.layout import Grid, Line, Page
 
 PACKAGES = r"""\usepackage[T1]{fontenc}
-\usepackage{textcomp,amssymb,booktabs,adjustbox,hyperref}"""
+\usepackage{textcomp,amssymb,booktabs,adjustbox}
+\usepackage[hidelinks]{hyperref}"""
 
-GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", (
-    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon varphi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
-).split(), strict=True))  # fmt: skip
 SIGNS = {
-    "→": "to", "←": "leftarrow", "↔": "leftrightarrow", "−": "-", "±": "pm", "×": "times", "·": "cdot", "∘": "circ", "≈": "approx",
-    "≤": "le", "≥": "ge", "≠": "ne", "≪": "ll", "≫": "gg", "∞": "infty", "∈": "in", "∑": "sum", "∂": "partial", "∇": "nabla",
-    "√": "surd", "ℓ": "ell", "‖": "|", "⊗": "otimes", "⊙": "odot",
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
+    "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma",
+    "τ": "tau", "υ": "upsilon", "φ": "varphi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta",
+    "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
+    "→": "to", "←": "leftarrow", "↔": "leftrightarrow", "−": "-", "±": "pm", "×": "times", "·": "cdot", "∘": "circ",
+    "≈": "approx", "≤": "le", "≥": "ge", "≠": "ne", "≪": "ll", "≫": "gg", "∞": "infty", "∈": "in", "∑": "sum",
+    "∂": "partial", "∇": "nabla", "√": "surd", "ℓ": "ell", "‖": "|", "⊗": "otimes", "⊙": "odot",
 }  # fmt: skip
+MATH = {c: "$-$" if name == "-" else rf"$\{name}$" for c, name in SIGNS.items()}
 ASCII = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "[": "{[}",  # after \\ or \item a bare bracket would open an optional argument
 }  # fmt: skip
-MATH = {c: f"${name}$" if name == "-" else rf"$\{name}$" for c, name in (GREEK | SIGNS).items()}
 
 
 def write(page: Page) -> str:
@@ -68,8 +69,8 @@ def _grid(grid: Grid) -> str:
     style = DataFrame(rows, columns=[tex(h) for h in grid.head]).style.hide(axis="index")
     table = style.to_latex(hrules=True, column_format="l" + "r" * (len(grid.head) - 1))
     # only what is too wide or too tall for the page is made smaller
-    fit = r"max width=\linewidth, max totalheight=0.9\textheight, center"
-    return f"\\begin{{adjustbox}}{{{fit}}}\n{table}\\end{{adjustbox}}"
+    fit = r"max width=\linewidth, max totalheight=0.8\textheight, center"
+    return f"\\begin{{adjustbox}}{{{fit}}}\n{table}\\end{{adjustbox}}\n\\par\\medskip"
 
 
 def _label(line: Line, place: int) -> str:
@@ -78,4 +79,5 @@ def _label(line: Line, place: int) -> str:
 
 
 def _list(items: Iterable[str]) -> str:
-    return "\n".join([r"\begin{itemize}\setlength{\itemsep}{0pt}\small", *(rf"\item {x}" for x in items), r"\end{itemize}"])
+    begin, end = r"\begin{itemize}\setlength{\itemsep}{0pt}\small", r"\end{itemize}"
+    return "\n".join([begin, *(rf"\item {x}" for x in items), end])

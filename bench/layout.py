@@ -1,18 +1,12 @@
 """Table -> titles, grids of short texts and notes: a page, before it is in any format."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.aggregate import Compared, Group, Table
-from bench.scores import AVERAGE, Score, Scores, Select
-from bench.stats import Gain, Interval, Verdict
-from bench.suites import Suite
-
-DASH = "—"
-SELECTED: Mapping[Select, str] = {
-    "last": "last step", "best-on-source": "best on source", "best-on-target": "best on target ‡",
-}  # fmt: skip
+from bench.scores import AVERAGE, Scores
+from bench.text import DASH, SELECTED, accuracy, arrow, difference, signed
 
 
 @dataclass(frozen=True)
@@ -32,14 +26,17 @@ class Grid:
     head: tuple[str, ...]
     lines: tuple[Line, ...]
 
-    def panels(self, width: int = 5) -> list["Grid"]:
-        """The grid cut into as few as show at most `width` columns each: what fits on a page without a magnifying glass."""
-        n = len(self.head) - 1
-        k = -(-n // width)
+    def panels(self, width: int = 160) -> list["Grid"]:
+        """The grid cut between columns, about evenly, into pieces of about `width` characters: what a page can hold."""
+        label = max((len(x.label) for x in self.lines), default=0)
+        columns = zip(self.head[1:], *(x.cells for x in self.lines), strict=True)
+        n, k = len(self.head) - 1, -(-sum(3 + max(map(len, c)) for c in columns) // max(width - label, width // 2))
         cuts = [slice(i * n // k, (i + 1) * n // k) for i in range(k)]
-        return [
-            Grid((self.head[0], *self.head[1:][cut]), tuple(replace(x, cells=x.cells[cut]) for x in self.lines)) for cut in cuts
-        ]
+        return [self._piece(cut) for cut in cuts]
+
+    def _piece(self, cut: slice) -> "Grid":
+        lines = (replace(x, cells=x.cells[cut]) for x in self.lines)
+        return Grid((self.head[0], *self.head[1:][cut]), tuple(lines))
 
 
 @dataclass(frozen=True)
@@ -63,37 +60,6 @@ class Page:
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
     references: tuple[Reference, ...]
-
-
-def arrow(suite: Suite, column: str) -> str:
-    """'MNIST-USPS' -> 'MNIST→USPS'."""
-    return "Average" if column == AVERAGE else "→".join(suite.endpoints(column))
-
-
-def signed(x: float) -> str:
-    """'+8.3' or '−1.1': percentage points."""
-    return f"{x:+z.1f}".replace("-", "−")
-
-
-def difference(d: Verdict | Gain | None) -> str:
-    """'−1.1 [−2.1, −0.1]', or '−1.1' where one seed gives no interval."""
-    if d is None or d.gap is None:
-        return DASH
-    return signed(d.gap) + ("" if d.interval is None else span(d.interval))
-
-
-def span(interval: Interval) -> str:
-    lo, hi = (f"{x:z.1f}".replace("-", "−") for x in interval)
-    return f" [{lo}, {hi}]"
-
-
-def accuracy(score: Score) -> str:
-    """'93.12 ± 0.41 (3) + 1 diverged †': mean, sample sd, seeds; seeds that have no number; the mark of a collapse."""
-    s = score.summary
-    parts = [] if s.mean is None else [f"{s.mean:.2f}" + ("" if s.sd is None else f" ± {s.sd:.2f}") + f" ({s.n})"]
-    ends = list(score.lost.values())
-    parts += [f"{ends.count(status)} {status}" for status in ("diverged", "failed") if status in ends]
-    return (" + ".join(parts) or "not measured") + (" †" if score.collapsed else "")
 
 
 def grid(table: Table, labels: Sequence[str]) -> Grid:
@@ -154,7 +120,9 @@ def _verdicts(table: Table, c: Compared) -> tuple[tuple[str, ...], tuple[str, ..
 
 def gains(table: Table) -> Grid:
     """Rows × tasks: the gain of each row over the suite's baseline row."""
-    lines = [
-        Line("ours", g.row.label, tuple(difference(g.gains.get(c)) for c in table.columns)) for g in table.groups if g.row and g.gains
-    ]
-    return Grid(("", *(arrow(table.suite, c) for c in table.columns)), tuple(lines))
+    lines = tuple(
+        Line("ours", g.row.label, tuple(difference(g.gains.get(c)) for c in table.columns))
+        for g in table.groups
+        if g.row and g.gains
+    )
+    return Grid(("", *(arrow(table.suite, c) for c in table.columns)), lines)

@@ -70,15 +70,13 @@ def _changes(record: Record, now: Cell) -> str:
     """'lr 0.003, now 0.01': where a record's identity departs from the cell that took its place."""
     then, today = _flat(record.run), _flat(now.identity() | {"recipe": now.recipe.model_dump(mode="json")})
     changed = [
-        f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}"
-        for k in sorted(then | today)
-        if then.get(k) != today.get(k)
+        f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}" for k in sorted(then | today) if then.get(k) != today.get(k)
     ]
     return "; ".join(changed) or "a key of another version"
 
 
 def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of an identity that can differ at one place of the grid, named by their path; infinities as records hold them."""
+    """What can differ at one place of the grid, named by its path. Infinities become null, as in records."""
     kept = {k: identity[k] for k in ("method", "hyper", "classes", "source", "target")} | identity["recipe"]
     plain = json.loads(json.dumps(kept), parse_constant=lambda _: None)
     flat: dict[str, Any] = {}

@@ -2,11 +2,13 @@
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TaskID
 from rich.table import Table
 
 import bench
@@ -44,7 +46,7 @@ def list_tasks(console: Console, chosen: list[Suite]) -> None:
 
 def list_runs(console: Console, chosen: list[Suite], root: Path) -> None:
     """One line per record, torn ones too. A plain path list when not on a terminal would lose the state, so it is a table."""
-    found = [r for s in chosen for r in records.read_all(root, s.name)]
+    found = [r for s in chosen for r in records.read_all(root / s.name)]
     rows = ((*(r.run[k] for k in ("budget", "seed")), r.status, score(r, "target"), r.path.relative_to(root)) for r in found)
     show(console, f"runs under {root}", ("budget", "seed", "status", "target %", "record"), rows)
 
@@ -64,6 +66,20 @@ def show_record(console: Console, r: Record) -> None:
     evals = ((e["step"], score(r, "source", i), score(r, "target", i)) for i, e in enumerate(r.evals))
     show(console, "evaluations", ("step", "source %", "target %"), evals)
     show(console, f"end: {r.status}", ("", ""), ((k, compact(v)) for k, v in (r.end or {}).items() if k != "kind"))
+
+
+@contextmanager
+def downloads(console: Console) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A progress bar per file, told (name, bytes so far, bytes in all if known)."""
+    with Progress(*Progress.get_default_columns(), DownloadColumn(), console=console, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=total)
+            bar.update(tasks[name], completed=done, total=total)
+
+        yield tell
 
 
 def compact(v: Any) -> str:

@@ -56,7 +56,7 @@ def train(
 
 def _step(yields: Iterator[Any], optimiser: torch.optim.Optimizer, cast: AbstractContextManager[Any]) -> Tensor:
     """One iteration: an optimiser step for every loss that the method yields."""
-    total = None
+    total: Tensor | None = None
     while True:
         with cast:
             out = next(yields, None)

@@ -7,10 +7,10 @@ from statistics import median
 
 from bench import catalog
 from bench.aggregate import Table
-from bench.layout import arrow, difference, span
 from bench.records import Record
-from bench.scores import AVERAGE
+from bench.scores import AVERAGE, COLLAPSED
 from bench.suites import Published, Suite
+from bench.text import arrow, difference, many, span
 
 KINDS = {
     "literature-copied": "copied from other literature by the paper named",
@@ -22,10 +22,6 @@ KINDS = {
 
 ENDED = {"ok": "finished", "diverged": "diverged", "failed": "failed"}
 ONE_BY_ONE = 3  # tasks that are few enough for a sentence each
-
-
-def many(n: int, word: str) -> str:
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def remarks(suite: Suite, cites: Mapping[str, str]) -> list[str]:
@@ -50,13 +46,13 @@ def _remark(claim: Published, suite: Suite) -> Iterator[str]:
 def reading(suite: Suite) -> list[str]:
     """How the figures are to be read; once for all tables of a suite."""
     return [
-        "Lines in bold are ours. Accuracy in % of the test images: mean ± sample standard deviation over seeds (number of seeds); one seed has no ±. "
-        f"The suite asks for {many(suite.seeds, 'seed')}. An average is taken within each seed first, "
-        "and only over seeds that have all tasks.",
-        f"ours − published: difference in points with its {100 * suite.confidence:.3g} % Student interval over seeds; the published "
-        "figure counts as exact, because what its error bar means is rarely stated. "
-        f"Verdict: match when the interval lies within ±{suite.tolerance:g} points, differs when it lies wholly outside, else unresolved; "
-        "one seed leaves it unresolved.",
+        "Lines in bold are ours. Accuracy in % of the test images: mean ± sample standard deviation over seeds "
+        f"(number of seeds); one seed has no ±. The suite asks for {many(suite.seeds, 'seed')}. "
+        "An average is taken within each seed first, and only over seeds that have all tasks.",
+        f"ours − published: difference in points with its {100 * suite.confidence:.3g} % Student interval over seeds; "
+        "the published figure counts as exact, because what its error bar means is rarely stated. "
+        f"Verdict: match when the interval lies within ±{suite.tolerance:g} points, differs when it lies wholly outside, "
+        "else unresolved; one seed leaves it unresolved.",
         "Where a paper does not say which checkpoint it reports, it stands beside our last step. "
         "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has in practice.",
     ]
@@ -91,10 +87,11 @@ def marked(table: Table) -> Iterator[str]:
             continue
         scores, place = group.ours[table.select][task], f"{group.row.label}, {arrow(suite, task)}"
         if scores.collapsed:
-            each = ", ".join(f"{x:.2f}{' †' if seed in scores.collapsed else ''}" for seed, x in sorted(scores.by_seed.items()))
+            each = (f"{x:.2f}{' †' * (seed in scores.collapsed)}" for seed, x in sorted(scores.by_seed.items()))
             yield (
-                f"† {place}: collapsed at {_seeds(scores.collapsed)}, where one class receives at least 99 % of the predictions. "
-                f"By seed: {each}; median {median(scores.by_seed.values()):.2f}."
+                f"† {place}: collapsed at {_seeds(scores.collapsed)}, where one class receives at least "
+                f"{100 * COLLAPSED:.0f} % of the predictions. By seed: {', '.join(each)}; "
+                f"median {median(scores.by_seed.values()):.2f}."
             )
         for cell, r in table.ledger.results(group.row.id, task):
             if r.status != "ok" and r.end:
@@ -119,7 +116,7 @@ def set_aside(table: Table) -> Iterator[str]:
 
 
 def gained(table: Table) -> Iterator[str]:
-    """A plain sentence for each row, on average or at its tasks: 'DANN gains +8.3 [6.1, 10.5] on MNIST→MNIST-M (3 seeds).'"""
+    """A sentence for each row, on average or at each task: 'DANN gains +8.3 [6.1, 10.5] on MNIST→MNIST-M (3 seeds).'"""
     for group in table.groups:
         if not group.row:
             continue
@@ -155,10 +152,10 @@ def unknown_budgets(suite: Suite, records: Iterable[Record]) -> Iterator[str]:
 
 def costing(suite: Suite) -> tuple[str, ...]:
     """How the columns of a cost table are to be read."""
-    base = f"ratio: ms over those of {suite.by_id[suite.baseline].label}, at the tasks that both have. " if suite.baseline else ""
+    over = f"ratio: ms over those of {suite.by_id[suite.baseline].label}, at tasks both have. " if suite.baseline else ""
     return (
-        "Medians over n records. ms/iteration: median within a record, then its 5th and 95th percentile; data wait: the part of it "
-        "until the batch was ready. Warm-up and evaluation are outside the clock. images/s counts both domains.",
-        f"{base}Memory is the peak after the warm-up and holds the resident data set, whose own size is the column data MiB. "
-        "On a CPU the resident set is that of the whole process.",
+        "Medians over n records. ms/iteration: median within a record, then its 5th and 95th percentile; data wait: the "
+        "part of it until the batch was ready; warm-up and evaluation are outside the clock. images/s: of both domains.",
+        f"{over}Memory: the peak after the warm-up, with the resident data set, whose own size is data MiB. "
+        "On a CPU it is the resident set of the whole process.",
     )

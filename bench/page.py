@@ -10,6 +10,7 @@ from bench.provenance import disagreements, made_by
 from bench.records import Record
 from bench.scores import On, Select
 from bench.suites import Suite
+from bench.text import DASH, SELECTED
 
 
 def accuracies(suite: Suite, records: Iterable[Record], select: Select, references: Mapping[str, cites.Fields]) -> Page:
@@ -30,8 +31,9 @@ def accuracies(suite: Suite, records: Iterable[Record], select: Select, referenc
     target = tables("target")
     source = tables("source") if any(c.on == "source" for c in suite.published) else []
     sections = [
-        Section(_title(t), layout.grid(t, labels), (*notes.training(t), *notes.marked(t), *notes.set_aside(t))) for t in target
-    ]
+        Section(_title(t), layout.grid(t, labels), (*notes.training(t), *notes.marked(t), *notes.set_aside(t)))
+        for t in target
+    ]  # fmt: skip
     sections += [Section(_title(t), layout.grid(t, labels), tuple(notes.marked(t))) for t in source]
     base = suite.by_id[suite.baseline].label if suite.baseline else ""
     sections += [
@@ -62,7 +64,7 @@ def _title(t: Table) -> str:
 
 
 def _how(t: Table) -> str:
-    return f"{'full budget' if t.budget == 'full' else f'budget {t.budget}'}, {layout.SELECTED[t.select]}"
+    return f"{'full budget' if t.budget == 'full' else f'budget {t.budget}'}, {SELECTED[t.select]}"
 
 
 def costs(suite: Suite, records: Iterable[Record]) -> Page:
@@ -74,20 +76,20 @@ def costs(suite: Suite, records: Iterable[Record]) -> Page:
         for machine, rows in cost(suite, mine, budget).items()
     ]
     about = "" if sections else "No run has finished yet."
-    return Page(f"Cost of {suite.title}", about, (), (*sections, Section("How to read this", None, notes.costing(suite))), ())
+    sections.append(Section("How to read this", None, notes.costing(suite)))
+    return Page(f"Cost of {suite.title}", about, (), tuple(sections), ())
 
 
 def _cost_grid(rows: tuple[Cost, ...]) -> Grid:
-    memory = {"allocated_mib": "allocated MiB", "reserved_mib": "reserved MiB", "rss_mib": "resident set MiB"}
-    kinds = [k for k in memory if k in rows[0].memory]
-    head = ("", "ms/iteration", "5 to 95 %", "data wait ms", "images/s", *(memory[k] for k in kinds), "data MiB", "ratio", "n")
-    return Grid(
-        head,
-        tuple(
-            Line("ours", c.label, (
-                f"{c.ms:.2f}", f"{c.p5:.2f} to {c.p95:.2f}", f"{c.wait_ms:.2f}", f"{c.images_per_s:,.0f}",
-                *(f"{c.memory[k]:,.0f}" for k in kinds), f"{c.data_mib:,.0f}", layout.DASH if c.ratio is None else f"{c.ratio:.2f}", f"{c.n}",
-            ))
-            for c in rows
-        ),
-    )  # fmt: skip
+    names = {"allocated_mib": "allocated MiB", "reserved_mib": "reserved MiB", "rss_mib": "resident MiB"}
+    memory = [k for k in names if k in rows[0].memory]
+
+    def cells(c: Cost) -> tuple[str, ...]:
+        peak = (f"{c.memory[k]:,.0f}" for k in memory)
+        ratio = DASH if c.ratio is None else f"{c.ratio:.2f}"
+        time = (f"{c.ms:.2f}", f"{c.p5:.2f} to {c.p95:.2f}", ratio, f"{c.wait_ms:.2f}", f"{c.images_per_s:,.0f}")
+        return (*time, *peak, f"{c.data_mib:,.0f}", f"{c.n}")
+
+    head = ("", "ms/iteration", "5 to 95 %", "ratio", "data wait ms", "images/s")
+    tail = (*(names[k] for k in memory), "data MiB", "n")
+    return Grid((*head, *tail), tuple(Line("ours", c.label, cells(c)) for c in rows))

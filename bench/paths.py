@@ -34,9 +34,9 @@ def data_root(given: Path | None = None) -> Path:
     return given or Path(os.environ.get("BENCH_DATA") or user_data_path("uda-bench", appauthor=False))
 
 
-def results_root(given: Path | None = None) -> Path:
-    """The ledger of runs: --results, else ./results."""
-    return given or Path("results")
+def results_root(given: Path | None = None, *, smoke: bool = False) -> Path:
+    """The ledger of runs: --results, else ./results; smoke runs are no results and go to a corner that git ignores."""
+    return given or Path("results", ".smoke" if smoke else "")
 
 
 def write(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.records import Record
+from bench.text import many
 
 
 def made_by(records: Iterable[Record]) -> list[str]:
@@ -15,7 +16,7 @@ def made_by(records: Iterable[Record]) -> list[str]:
 
 def hardware(env: dict[str, Any]) -> str:
     """The device of a run: the GPU, or the processor with the threads it used."""
-    return str(env["gpu"]) if env["device"] == "cuda" else f"{env['cpu']}, {env['threads']} thread{'s' if env['threads'] > 1 else ''}"
+    return str(env["gpu"]) if env["device"] == "cuda" else f"{env['cpu']}, {many(env['threads'], 'thread')}"
 
 
 def disagreements(records: Iterable[Record]) -> list[str]:
@@ -28,7 +29,7 @@ def disagreements(records: Iterable[Record]) -> list[str]:
             seen.setdefault((domain, *prepared), Counter())[", ".join(parts)] += 1
     return [
         f"WARNING: not all records are of the same {domain}, so their figures may not be compared: "
-        + "; ".join(f"{images} ({_records(n)})" for images, n in sorted(found.items()))
+        + "; ".join(f"{images} ({many(n, 'record')})" for images, n in sorted(found.items()))
         for (domain, *_), found in sorted(seen.items())
         if len(found) > 1
     ]
@@ -43,21 +44,16 @@ def _machines(records: list[Record]) -> list[str]:
     dirty = sum(bool(e["git"] and e["git"]["dirty"]) for e in envs)
     changed = f"; {dirty} of {len(envs)} records from a checkout with uncommitted changes" if dirty else ""
     return [
-        "Measured on " + "; ".join(f"{place} ({_records(n)})" for place, n in sorted(where.items())) + ".",
+        "Measured on " + "; ".join(f"{place} ({many(n, 'record')})" for place, n in sorted(where.items())) + ".",
         f"Program: uda-bench {', '.join(programs)}{changed}.",
     ]
 
 
-def _records(n: int) -> str:
-    return f"{n} record{'s' if n > 1 else ''}"
-
-
 def _weights(records: list[Record]) -> list[str]:
     """Where pretrained weights were asked for and a local file took the place of the download."""
-    files = Counter(
-        (w["asked"], w["sha256"][:12], " and ".join(w["dtypes"])) for w in (r.run["weights"] for r in records) if "sha256" in w
-    )
+    used = [r.run["weights"] for r in records]
+    files = Counter((w["asked"], w["sha256"][:12], " and ".join(w["dtypes"])) for w in used if "sha256" in w)
     return [
-        f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {dtypes} ({_records(n)})."
+        f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {dtypes} ({many(n, 'record')})."
         for (asked, digest, dtypes), n in sorted(files.items())
     ]

@@ -7,7 +7,7 @@ results/<suite>/<row>/<task>/s<seed>-<cell>-<attempt>.jsonl, one JSON object a l
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ STATUSES = ("ok", "diverged", "failed")
 
 
 class Busy(BenchError):
-    """Another process is running this cell."""
+    """Another process is running this cell, or has just finished it."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,12 @@ def _finite(x: Any) -> Any:
 
 
 @contextmanager
-def create(folder: Path, stem: str) -> Iterator[Writer]:
+def create(folder: Path, stem: str, wanted: Callable[[], bool] = lambda: True) -> Iterator[Writer]:
     """A new attempt at a cell, ours alone until the block is left.
 
     The lock tells a running cell from one whose process died; the system drops it with the process. O_EXCL makes sure that
-    no attempt is ever written twice. Raises Busy, or BenchError when the folder cannot be written.
+    no attempt is ever written twice. `wanted` is asked once the lock is ours. Raises Busy, or BenchError when the folder
+    cannot be written.
     """
     locks = folder.parents[2] / ".locks"
     with ExitStack() as stack:
@@ -90,6 +91,8 @@ def create(folder: Path, stem: str) -> Iterator[Writer]:
             folder.mkdir(parents=True, exist_ok=True)
             locks.mkdir(exist_ok=True)
             stack.enter_context(FileLock(locks / f"{stem}.lock", timeout=0))
+            if not wanted():
+                raise Busy(f"another process has finished {stem}")
             attempt = 1 + max((int(p.stem.rsplit("-", 1)[1]) for p in folder.glob(f"{stem}-*.jsonl")), default=0)
             path = folder / f"{stem}-{attempt}.jsonl"
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
@@ -129,10 +132,9 @@ def read(path: Path) -> Record | None:
     )
 
 
-def read_all(root: Path, suite: str | None = None) -> list[Record]:
-    """Every readable record under a results folder, in a fixed order."""
-    files = sorted((root / suite if suite else root).glob("*/*/*.jsonl" if suite else "*/*/*/*.jsonl"))
-    return [r for r in map(read, files) if r is not None]
+def read_all(folder: Path) -> list[Record]:
+    """Every readable record below a folder (of results, of a suite, of one row and task), in a fixed order."""
+    return [r for r in map(read, sorted(folder.rglob("*.jsonl"))) if r is not None]
 
 
 def now() -> str:

@@ -2,45 +2,44 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from tabulate import tabulate
 
 from bench import cites, latex, page, paths
+from bench.errors import unknown
 from bench.layout import Grid, Page
 from bench.records import Record
 from bench.scores import Select
 from bench.suites import Suite
 
-Format = Literal["md", "latex", "html"]
-
 
 def render(
     suite: Suite,
     records: Iterable[Record],
-    fmt: Format = "md",
+    fmt: str = "md",
     select: Select = "last",
     references: Mapping[str, cites.Fields] | None = None,
 ) -> str:
-    """Every table of a suite in one format, ending in a newline: measured beside published, gains, notes, references.
+    """Every table of a suite as md, latex or html, ending in a newline: measured beside published, gains, notes, references.
 
     references: BibTeX key -> fields, by default those of `paths.references`; a key that is not there stands for itself.
     """
-    known = paths.references(Path()) if references is None else references
+    known = paths.references(suite.folder) if references is None else references
     return _write(page.accuracies(suite, list(records), select, known), fmt)
 
 
-def cost(suite: Suite, records: Iterable[Record], fmt: Format = "md") -> str:
+def cost(suite: Suite, records: Iterable[Record], fmt: str = "md") -> str:
     """Time and memory of every row that finished somewhere, in one format."""
     return _write(page.costs(suite, list(records)), fmt)
 
 
-def _write(content: Page, fmt: Format) -> str:
-    writer = {"md": markdown, "latex": latex.write, "html": html}[fmt]
-    return writer(content).rstrip("\n") + "\n"
+def _write(content: Page, fmt: str) -> str:
+    writers = {"md": markdown, "latex": latex.write, "html": html}
+    if fmt not in writers:
+        raise unknown("format", fmt, writers)
+    return writers[fmt](content).rstrip("\n") + "\n"
 
 
 def markdown(content: Page) -> str:
@@ -57,7 +56,8 @@ def markdown(content: Page) -> str:
 def _md_grid(grid: Grid) -> str:
     rows = [[f"**{_md(x.label)}**" if x.kind in ("ours", "heading") else _md(x.label), *map(_md, x.cells)] for x in grid.lines]
     align = ["left", *["right"] * (len(grid.head) - 1)]
-    return tabulate(rows, headers=[*map(_md, grid.head)], tablefmt="pipe", disable_numparse=True, colalign=align)
+    text: str = tabulate(rows, headers=[*map(_md, grid.head)], tablefmt="pipe", disable_numparse=True, colalign=align)
+    return text
 
 
 def _md(text: str) -> str:

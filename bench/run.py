@@ -1,6 +1,7 @@
 """One Cell -> one record file."""
 
 import math
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import catalog, env, nets, records
+from bench import catalog, env, nets, plan, records
 from bench.clock import MIB, Clock, spread
 from bench.data import Domain, Images, load
 from bench.data.stream import Pixels, Stream
@@ -45,7 +46,7 @@ class Lab:
         r = cell.recipe
         key = repr((name, spec, r.size, r.resize, r.train_limit, r.test_limit, cell.classes))
         if key not in self._domains:
-            how = {
+            how: dict[str, Any] = {
                 "root": self.data, "size": r.size, "resize": r.resize,
                 "train_limit": r.train_limit, "test_limit": r.test_limit, "classes": cell.classes,
             }  # fmt: skip
@@ -84,16 +85,24 @@ def device(name: str) -> torch.device:
     return d
 
 
-def run(cell: Cell, lab: Lab, on_window: Callable[[Window], None] = lambda w: None) -> tuple[str, str, Path]:
+def run(
+    cell: Cell, lab: Lab, on_window: Callable[[Window], None] = lambda w: None, *, redo: bool = True
+) -> tuple[str, str, Path]:
     """Train one cell and write its record; returns (status, reason, path).
 
-    Raises Busy when another process has the cell, and BenchError, with nothing recorded, when data or weights are missing.
+    Raises Busy when another process has the cell, or finished it first and it is not to be redone, and BenchError, with
+    nothing recorded, when data or weights are missing.
     Whatever goes wrong in the training itself ends the record as diverged or failed, with the reason.
     """
     source, target = lab.domains(cell)
     weights, about_weights = lab.pretrained(cell)
     began = time.perf_counter()
-    with records.create(lab.results / cell.folder, cell.stem) as out:
+    folder = lab.results / cell.folder
+
+    def wanted() -> bool:
+        return redo or not plan.states([cell], records.read_all(folder))[0].done
+
+    with records.create(folder, cell.stem, wanted) as out:
         out.line(
             "run", schema=records.SCHEMA, cell=cell.key, **cell.identity() | {"recipe": cell.recipe.model_dump(mode="json")},
             hyper_all=dict(catalog.check(cell.method, cell.hyper).hyper) | dict(cell.hyper),
@@ -106,9 +115,14 @@ def run(cell: Cell, lab: Lab, on_window: Callable[[Window], None] = lambda w: No
             raise
         except Exception as e:
             reason = " ".join(f"{type(e).__name__}: {e}".split())[:500]
-            end = {"status": "failed", "reason": reason, "trace": traceback.format_exc()[-4000:]}
+            end = {"status": "failed", "reason": reason, "trace": _trace()}
         out.line("end", **end, wall_s=round(time.perf_counter() - began, 3), finished=records.now())
         return end["status"], end.get("reason", ""), out.path
+
+
+def _trace() -> str:
+    """The traceback being handled, without the folders of this machine: records are published."""
+    return re.sub(r'File ".*[/\\]', 'File "', traceback.format_exc())[-4000:]
 
 
 def _describe(d: Domain) -> dict[str, Any]:
@@ -127,7 +141,7 @@ def _train(
     r = cell.recipe
     torch.manual_seed(cell.seed)
     net = nets.build(r, cell.classes, weights).to(lab.device)
-    method = get(cell.method)(net, **cell.hyper).to(lab.device)  # type: ignore[call-arg]
+    method = get(cell.method)(net, **cell.hyper).to(lab.device)
     optimiser = nets.optimiser(net, method, r)
 
     pixels = Pixels(r.normalise, lab.device)
@@ -138,7 +152,7 @@ def _train(
 
     def batches(step: int) -> tuple[Batch, Batch]:
         a, b = s(step), t(step)
-        return Batch(pixels(a.x), a.y), Batch(pixels(b.x), b.y if method.supervised_target else None)
+        return Batch(pixels(a.x), a.y), Batch(pixels(b.x), b.y if method.supervised_target else None)  # type: ignore[arg-type]
 
     every = r.eval_every or r.iterations
     evals = {*range(every, r.iterations, every), r.iterations}
@@ -178,8 +192,8 @@ def _train(
 def _evaluate(method: Method, net: Network, images: Images, pixels: Pixels, classes: int) -> dict[str, list[int]]:
     """Per class: how many images there are, how many are right, how many were predicted to be of it."""
     guess = torch.cat([method.predict(net, pixels(x)).argmax(1) for x in images.x.split(EVAL_BATCH)])
-    count = lambda y: torch.bincount(y, minlength=classes).tolist()  # noqa: E731
-    return {"total": count(images.y), "correct": count(images.y[guess == images.y]), "predicted": count(guess)}
+    counted = {"total": images.y, "correct": images.y[guess == images.y], "predicted": guess}
+    return {k: torch.bincount(y, minlength=classes).tolist() for k, y in counted.items()}
 
 
 def precision(r: Recipe, device: torch.device) -> AbstractContextManager[Any]:

@@ -19,7 +19,7 @@ COLLAPSED = 0.99  # share of the predictions that one class receives
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracy in % by seed. lost: seed -> 'diverged' or 'failed'; collapsed: seeds that call nearly every image one class."""
+    """Accuracy in % by seed. lost: seed -> 'diverged' or 'failed'; collapsed: seeds that call nearly all one class."""
 
     by_seed: Mapping[int, float]
     lost: Mapping[int, str]
@@ -42,9 +42,7 @@ def score(suite: Suite, ledger: Ledger, row: str, select: Select, on: On) -> Sco
         found[task] = Score(
             by_seed={seed: accuracy(e) for seed, e in evals.items()},
             lost={cell.seed: r.status for cell, r in results if r.status != "ok"},
-            collapsed=tuple(
-                seed for seed, e in evals.items() if max(e["predicted"]) >= COLLAPSED * sum(e["predicted"])
-            ),
+            collapsed=tuple(seed for seed, e in evals.items() if max(e["predicted"]) >= COLLAPSED * sum(e["predicted"])),
         )
     if len(suite.tasks) > 1:
         found[AVERAGE] = _average(list(found.values()))

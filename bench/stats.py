@@ -1,4 +1,4 @@
-"""What a few seeds can tell: mean, sample deviation, Student interval, verdict. Pure; percent in, percentage points out."""
+"""What a few seeds can tell: mean, sample deviation, Student interval, verdict. Percent in, percentage points out."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import Literal
 
-from scipy.stats import t as student
+from scipy.special import stdtrit  # Student's quantile; scipy.stats has it too, and takes a second to import
 
 Interval = tuple[float, float]
 Word = Literal["match", "differs", "unresolved", "not measured"]
@@ -35,7 +35,7 @@ def interval(values: Iterable[float], reference: float = 0.0, confidence: float 
     s = summarise(values)
     if s.mean is None or s.sd is None:
         return None
-    half = float(student.ppf((1 + confidence) / 2, s.n - 1)) * s.sd / sqrt(s.n)
+    half = float(stdtrit(s.n - 1, (1 + confidence) / 2)) * s.sd / sqrt(s.n)
     return s.mean - reference - half, s.mean - reference + half
 
 

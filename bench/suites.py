@@ -91,7 +91,7 @@ class Recipe(Strict):
         """
         match self.schedule:
             case "inv":
-                return self.lr * (1 + self.schedule_gamma * p) ** -self.schedule_power
+                return float(self.lr * (1 + self.schedule_gamma * p) ** -self.schedule_power)
             case "step":
                 return self.lr * self.schedule_gamma ** min(int(p * self.schedule_steps), self.schedule_steps - 1)
             case _:
@@ -178,9 +178,10 @@ SMOKE = Budget(
 
 
 class Suite(Strict):
-    """The claims of one experiment and the recipe that tests them."""
+    """The claims of one experiment and the recipe that tests them. name, folder: of its file, which also says the rest."""
 
     name: str
+    folder: Path
     title: str
     about: str = ""
     classes: int = Field(gt=1)
@@ -250,7 +251,7 @@ def load(path: Path) -> Suite:
     """Read and check one suite file. Raises UsageError naming the file, the place in it and the nearest right name."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        suite = Suite.model_validate({"name": path.stem} | raw)
+        suite = Suite.model_validate(raw | {"name": path.stem, "folder": path.parent})
         _check(suite, path.parent)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"{path}: not valid TOML: {e}") from e
@@ -273,8 +274,14 @@ def _explain(err: Any) -> str:
 
 def _keys_at(loc: tuple[Any, ...]) -> list[str]:
     """The keys that the schema allows at a place of the file."""
-    models = {"domains": DomainSpec, "recipe": Recipe, "rows": Row, "published": Published, "budgets": Budget}
-    heads = {"classifier": Head, "discriminator": Head, "lr_mult": Parts, "weight_decay": Parts}
+    models: dict[str, type[BaseModel]] = {
+        "domains": DomainSpec,
+        "recipe": Recipe,
+        "rows": Row,
+        "published": Published,
+        "budgets": Budget,
+    }
+    heads: dict[str, type[BaseModel]] = {"classifier": Head, "discriminator": Head, "lr_mult": Parts, "weight_decay": Parts}
     model: type[BaseModel] = Suite
     for part in loc:
         model = (models if model is Suite else heads).get(part, model) if isinstance(part, str) else model

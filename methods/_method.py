@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Batch:
-    """x: float (B, channels, H, W), normalised. y: int64 (B,), or None where the method may not know it."""
+    """x: float (B, channels, H, W), normalised. y: int64 (B,); of the target it is None unless `supervised_target`."""
 
     x: Tensor
-    y: Tensor | None
+    y: Tensor
 
 
 class Network(nn.Module):

@@ -4,7 +4,6 @@ import hashlib
 import os
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import PIL
 from platformdirs import user_cache_path
 
 from bench.data.files import Pixels, reading
+from bench.errors import BenchError
 
 
 def cached(files: Sequence[Path], how: str, decode: Callable[[], Pixels]) -> Pixels:
@@ -41,10 +41,10 @@ def _key(files: Sequence[Path], how: str) -> str:
 def _load(path: Path) -> Pixels | None:
     """None when the file is absent or damaged, which the checksums of the zip format show."""
     try:
-        with np.load(path) as kept:
+        with reading(path), path.open("rb") as file, np.load(file) as kept:
             pixels: Pixels = kept["pixels"]
             return pixels
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+    except BenchError:  # what was kept is only a copy
         return None
 
 

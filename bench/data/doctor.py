@@ -1,6 +1,5 @@
 """What is there of a set, and what is wrong with it."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from typing import Literal
 from bench.data import sets
 from bench.data.download import md5sum
 from bench.data.files import Found, absent, locate
-from bench.data.pictures import SUFFIXES, classes, listing, parts, read_list, unreadable, unshared
+from bench.data.pictures import SUFFIXES, classes, listing, names_in, parts, read_list, unreadable, unshared
 from bench.data.readers import FORMATS, disagreements, read
 from bench.data.sets import Both, DataSet, Form
 from bench.errors import BenchError
@@ -77,13 +76,14 @@ def _checksums(facts: DataSet, found: Found) -> Iterator[Finding]:
 
 
 def _split(facts: DataSet, form: Form, files: tuple[Path, ...], counts: tuple[int, ...]) -> Iterator[Finding]:
-    pictures = list(_listed(*files)) if form.reader == "listed" else []
-    yield from pictures
     try:
+        pictures = list(_listed(*files)) if form.reader == "listed" else []
+        yield from pictures
+        if any(finding.level == "error" for finding in pictures):  # the reader would only repeat the first of them
+            return
         split = FORMATS[form.reader](files)
     except BenchError as e:
-        if all(finding.level != "error" for finding in pictures):  # else the same is said already, picture by picture
-            yield Finding("error", str(e))
+        yield Finding("error", str(e))
         return
     problems = [Finding("error", text) for text in disagreements(facts, counts, split)]
     yield from problems or [Finding("ok", f"{len(split.y):,} images, as many of each class as published")]
@@ -91,7 +91,7 @@ def _split(facts: DataSet, form: Form, files: tuple[Path, ...], counts: tuple[in
 
 def _listed(labels: Path, folder: Path) -> Iterator[Finding]:
     """The pictures of MNIST-M one by one, against the list of them."""
-    names, there = set(read_list(labels)[0]), set(os.listdir(folder))
+    names, there = set(read_list(labels)[0]), names_in(folder)
     yield from _some("error", (f"{folder / name} is missing" for name in sorted(names - there)))
     yield from _some("warn", (f"{folder / name} is not in {labels.name}" for name in sorted(there - names)))
     yield from _some("error", unreadable([folder / name for name in sorted(names & there)]))

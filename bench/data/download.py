@@ -31,7 +31,7 @@ def download(urls: Sequence[str], path: Path, md5: str, progress: Progress | Non
         try:
             _fetch(url, part, progress)
         except (OSError, HTTPException) as e:
-            failures.append(f"{url}: {e}")
+            failures.append(f"{url}: {str(e).strip('<>').removeprefix('urlopen error ')}")
             continue
         if md5sum(part) == md5:
             os.replace(part, path)
@@ -48,6 +48,7 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> None:
     try:
         answer = within(ANSWER, lambda: urlopen(request, timeout=STALL))
     except HTTPError as e:
+        e.close()
         if have and e.code == 416:  # nothing beyond what is there: the checksum decides what that is worth
             return
         raise

@@ -41,7 +41,8 @@ def get(
                 _fetch(facts, root, progress, mirror)
                 read(facts, root)  # refuses what is still not the published set: a damaged older copy in the way
     folder = where(name, root)
-    assert folder is not None, "what has just been read is somewhere"
+    if folder is None:
+        raise BenchError(f"{name} comes with the package {facts.embedded}, which is not installed")
     return folder
 
 

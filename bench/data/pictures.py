@@ -38,10 +38,11 @@ def decode_all(files: Sequence[Path], fit: Fit) -> Pixels:
     """Picture files in RGB, made equal in size by `fit`: uint8 (N, 3, H, W)."""
 
     def one(path: Path) -> Pixels:
-        return fit(rgb(path)[None])[0]
+        with reading(path):
+            return fit(rgb(path)[None])
 
     with ThreadPoolExecutor(WORKERS) as pool:  # Pillow lets go of the interpreter lock while it decodes
-        return np.stack(list(pool.map(one, files)))
+        return np.concatenate(list(pool.map(one, files)))
 
 
 def unreadable(files: Sequence[Path]) -> Iterator[str]:
@@ -62,12 +63,23 @@ def listed(files: Sequence[Path]) -> Split:
     """MNIST-M: a text file with `name label` per line, and the folder of the 32x32 pictures it names."""
     labels, folder = files
     names, y = read_list(labels)
-    with reading(folder):
-        there = set(os.listdir(folder))
-    if missing := sorted(set(names) - there):
+    if not names:
+        raise damaged(labels, "it names no pictures")
+    if missing := sorted(set(names) - names_in(folder)):
         raise BenchError(f"{folder} lacks {len(missing):,} of the images that {labels.name} lists: {missing[0]} first")
     pictures = [folder / name for name in names]
-    return Split(cached(pictures, "as it is", lambda: decode_all(pictures, lambda x: x)), y)
+    return Split(cached(pictures, "32x32", lambda: decode_all(pictures, _of_32x32)), y)
+
+
+def names_in(folder: Path) -> set[str]:
+    with reading(folder):
+        return set(os.listdir(folder))
+
+
+def _of_32x32(x: Pixels) -> Pixels:
+    if x.shape[2:] != (32, 32):
+        raise ValueError(f"{x.shape[3]}x{x.shape[2]} pixels where 32x32 are published")
+    return x
 
 
 def read_list(path: Path) -> tuple[list[str], Labels]:

@@ -11,8 +11,9 @@ from bench.errors import BenchError
 def fit(x: Pixels, *, crop: int | None, size: int, resize: str) -> Pixels:
     """The central crop x crop pixels of uint8 (N, C, H, W), resized to (N, C, size, size).
 
-    resize: 'nearest' takes the pixel under each centre, 'bilinear' averages over the area a pixel covers; both as in
-    Pillow. Raises BenchError when an image is smaller than the crop.
+    resize: 'nearest' takes the pixel under each new centre (where that lies between two pixels, Pillow takes the other
+    one); 'bilinear' averages over the area that a new pixel covers, as Pillow does. Raises BenchError when an image is
+    smaller than the crop.
     """
     height, width = x.shape[2:]
     if crop is not None:

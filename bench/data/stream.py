@@ -44,10 +44,11 @@ class Stream:
         n, i = divmod(step, self.steps)
         if n != self._pass:
             key = hashlib.sha256(f"{self.seed}/{self.name}/{n}".encode()).digest()
-            order = torch.randperm(
-                len(self.images), generator=torch.Generator().manual_seed(int.from_bytes(key[:8]) >> 1)
-            )
-            self._pass, self._order = n, order.to(self.images.y.device)
+            order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(int.from_bytes(key[:8]) >> 1))
+            device = self.images.y.device
+            # from pinned memory the copy does not wait for the device
+            self._order = order.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else order
+            self._pass = n
         return self._order[i * self.batch : (i + 1) * self.batch]
 
     def __call__(self, step: int) -> Images:

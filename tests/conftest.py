@@ -1,0 +1,32 @@
+"""What the tests share: one thread, the --golden option, commands as processes."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# before torch is imported, here and in every child: two runners on two cores are faster with a thread each, and repeatable
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest
+from children import Children
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden", type=Path, default=Path(__file__).parent / "golden", metavar="DIR",
+        help="folder of golden cases (.npz) to check the methods against [default: the committed one]",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
+    parent = Children(tmp_path_factory.mktemp("children"))
+    yield parent
+    parent.close()
+
+
+@pytest.fixture
+def bench(children: Children, tmp_path: Path) -> Children:
+    """Runs `python -m bench` in the test's own folder: `bench.run("ls", "suites")`."""
+    children.cwd = tmp_path
+    return children

@@ -1,0 +1,97 @@
+"""Small things to test with: a network of a hundred parameters, batches, a suite file of pictures made on the spot."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from methods import Batch, Method, Network
+
+ROOT = Path(__file__).resolve().parents[1]
+CLASSES = 3
+
+
+def tiny_net(*, joint: bool = False, dropout: float = 0.0) -> Network:
+    """F: (B, 3, 2, 2) -> (B, 6), C: -> (B, 3); smooth everywhere, so that finite differences hold."""
+    return Network(
+        nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Tanh()),
+        nn.Linear(6, CLASSES),
+        dim=6, classes=CLASSES, joint=joint,
+        discriminator=lambda n: nn.Sequential(
+            nn.Linear(n, 4), nn.Tanh(), nn.Dropout(dropout), nn.Linear(4, 1), nn.Flatten(0)
+        ),
+    )  # fmt: skip
+
+
+def tiny_batches(n: int = 5, dtype: torch.dtype = torch.float32, seed: int = 1) -> tuple[Batch, Batch]:
+    """A labelled source batch and an unlabelled target batch of another size."""
+    g = torch.Generator().manual_seed(seed)
+    draw = lambda m: torch.randn(m, 3, 2, 2, generator=g, dtype=torch.float64).to(dtype)  # noqa: E731
+    return Batch(draw(n), torch.arange(n) % CLASSES), Batch(draw(n - 1) + 0.5, None)
+
+
+def descend(method: Method, net: Network, s: Batch, t: Batch, p: float, lr: float = 0.1) -> list[float]:
+    """One iteration by plain gradient descent; the losses that the method yielded."""
+    losses = []
+    params = list(net.parameters()) + list(method.parameters())
+    for out in method.step(net, s, t, p):
+        loss, only = out if isinstance(out, tuple) else (out, None)
+        for q in params:
+            q.grad = None
+        loss.backward()
+        with torch.no_grad():
+            for q in params if only is None else only.parameters():
+                if q.grad is not None:
+                    q -= lr * q.grad
+        losses.append(loss.item())
+    return losses
+
+
+def state(*modules: nn.Module) -> dict[str, Any]:
+    """Every parameter and buffer, copied."""
+    return {f"{i}.{k}": v.detach().clone() for i, m in enumerate(modules) for k, v in m.state_dict().items()}
+
+
+def write_pictures(root: Path, *names: str, classes: int = CLASSES, each: int = 15) -> None:
+    """Folders of 28×28 pictures, one sub-folder per class: a bright bar whose place is the class, on noise of the folder's own."""
+    for k, name in enumerate(names):
+        rng = np.random.default_rng(k)
+        for y in range(classes):
+            (root / name / f"class{y}").mkdir(parents=True)
+            for i in range(each):
+                pixels = rng.integers(0, 120, (28, 28), dtype=np.uint8)
+                pixels[8 * y : 8 * y + 8] += 120
+                Image.fromarray(pixels).save(root / name / f"class{y}" / f"{i}.png")
+
+
+def write_suite(
+    folder: Path,
+    name: str = "tiny",
+    rows: Mapping[str, Mapping[str, Any]] | None = None,
+    more: str = "",
+    **recipe: Any,
+) -> Path:
+    """A suite of `write_pictures`' folders A and B: one task, rows by their id (what each says besides id and label)."""
+    small = {"backbone": "ganin-mnist", "discriminator": {"hidden": [16]}, "size": 28, "iterations": 12, "batch": 4, "lr": 0.001}
+    settings = small | recipe
+    blocks = [f'[domains.{x}]\nset = "folder"\npath = "{x}"' for x in "AB"]
+    blocks.append("[recipe]\n" + "\n".join(f"{k} = {toml(v)}" for k, v in settings.items()))
+    for row, about in (rows or {"only": {"method": "source_only"}}).items():
+        blocks.append(f'[[rows]]\nid = "{row}"\nlabel = "{row}"\n' + "\n".join(f"{k} = {toml(v)}" for k, v in about.items()))
+    head = f'title = "Tiny"\nclasses = {CLASSES}\nseeds = 1\ntasks = ["A-B"]'
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.toml"
+    path.write_text("\n\n".join([head, *blocks, more]) + "\n", encoding="utf-8")
+    return path
+
+
+def toml(v: Any) -> str:
+    """A value as TOML writes it."""
+    if isinstance(v, Mapping):
+        return "{ " + ", ".join(f"{k} = {toml(x)}" for k, x in v.items()) + " }"
+    return repr(v) if isinstance(v, float) else json.dumps(v)

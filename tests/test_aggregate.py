@@ -1,0 +1,179 @@
+"""What counts in a table, how it is averaged, and what may not change it."""
+
+from dataclasses import replace
+
+import pytest
+from fakes import CPU, GPU, cell, everything, record, toy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.aggregate import build
+from bench.costs import cost
+from bench.errors import UsageError
+from bench.ledger import sort
+
+TOY = toy()
+
+
+def runs(row, task, *values, **how):
+    """One record for each seed."""
+    return [record(cell(TOY, row, task, seed), (v,), **how) for seed, v in enumerate(values)]
+
+
+def group(table, row):
+    return next(g for g in table.groups if g.row and g.row.id == row)
+
+
+def last(table, row, column):
+    return group(table, row).ours["last"][column]
+
+
+def test_accuracy_is_of_all_images_and_averages_are_taken_within_a_seed_first():
+    t = build(TOY, [*runs("plain", "A-B", 70, 80), *runs("plain", "B-A", 40, 60, 90)])
+    assert last(t, "plain", "A-B").by_seed == {0: 70, 1: 80}
+    average = last(t, "plain", "average")
+    assert average.by_seed == {0: 55, 1: 70}  # seed 2 lacks a task
+    assert (average.summary.mean, average.summary.sd) == (62.5, pytest.approx(15 / 2**0.5))
+
+
+def test_an_incomplete_row_has_no_average():
+    t = build(TOY, runs("plain", "A-B", 70, 80))
+    assert last(t, "plain", "average").by_seed == {}
+
+
+def test_selections():
+    r = record(cell(TOY, "dann", "A-B", 0), target=(60, 75, 70), source=(99, 90, 98))
+    for select, value in (("last", 70), ("best-on-target", 75), ("best-on-source", 60)):
+        assert group(build(TOY, [r], select=select), "dann").ours[select]["A-B"].by_seed == {0: value}
+
+
+def test_a_claim_of_an_oracle_is_compared_with_our_oracle():
+    t = build(TOY, [record(cell(TOY, "dann", "A-B", seed), target=(85.5, 70.0)) for seed in range(3)], select="last")
+    plain, oracle = group(t, "dann").claims
+    assert (plain.select, oracle.select) == ("last", "best-on-target")
+    assert plain.verdicts["A-B"].gap == pytest.approx(70 - 82)
+    assert (oracle.verdicts["A-B"].gap, oracle.verdicts["A-B"].word) == (pytest.approx(0), "match")
+
+
+def test_what_an_oracle_adds_is_known_only_where_there_was_a_choice():
+    both = [record(cell(TOY, "plain", task, 0), target=t) for task, t in (("A-B", (70, 68)), ("B-A", (50, 46)))]
+    assert group(build(TOY, both), "plain").oracle == pytest.approx(3)
+    assert group(build(TOY, runs("plain", "A-B", 68) + runs("plain", "B-A", 46)), "plain").oracle is None
+
+
+def test_accuracy_on_the_source_meets_claims_on_the_source_only():
+    t = build(TOY, runs("plain", "A-B", 70, source=(98.4,)), on="source")
+    assert last(t, "plain", "A-B").by_seed == {0: 98.4}
+    assert [c.claim.on for g in t.groups for c in g.claims] == ["source"]
+
+
+def test_a_seed_that_diverged_or_failed_has_no_number_but_is_there():
+    ended = [
+        record(cell(TOY, "dann", "A-B", 2), status="diverged", reason="nan"),
+        record(cell(TOY, "dann", "A-B", 3), status="failed"),
+    ]
+    score = last(build(TOY, runs("dann", "A-B", 80, 82) + ended), "dann", "A-B")
+    assert (score.by_seed, score.lost) == ({0: 80, 1: 82}, {2: "diverged", 3: "failed"})
+
+
+def test_the_last_attempt_that_did_not_fail_counts():
+    place = cell(TOY, "plain", "A-B", 0)
+    tried = [
+        record(place, (10,), attempt=1), record(place, (70,), attempt=2), record(place, status="failed", attempt=3),
+        record(place, status=None, attempt=4),
+    ]  # fmt: skip
+    t = build(TOY, tried)
+    assert last(t, "plain", "A-B").by_seed == {0: 70}
+    assert sorted(why for why, _, _ in t.ledger.aside) == ["replaced", "replaced", "unfinished"]
+
+
+def test_a_run_that_calls_everything_one_class_is_marked():
+    t = build(TOY, [*runs("dann", "A-B", 80), record(cell(TOY, "dann", "A-B", 1), constant=4)])
+    score = last(t, "dann", "A-B")
+    assert (score.by_seed, score.collapsed) == ({0: 80, 1: 10}, (1,))
+
+
+def test_gains_are_paired_with_the_baseline_row():
+    base, ours = runs("plain", "A-B", 60, 70, 80), runs("dann", "A-B", 64, 76, 85)
+    t = build(TOY, base + ours)
+    gain = group(t, "dann").gains["A-B"]
+    assert (gain.n, gain.gap, gain.word) == (3, 5, "gain")
+    assert group(t, "plain").gains == {}
+
+
+def test_the_ledger_says_why_a_record_does_not_count():
+    other = record(cell(TOY, "dann-strong", "A-B", 0, precision="bf16", lr=0.5))
+    ((why, detail, _),) = sort(TOY, [other], "full").aside
+    assert (why, detail) == ("other recipe", "lr 0.5, now 0.01; precision bf16, now fp32")
+    gone = replace(other, run=other.run | {"row": "gone"})
+    assert sort(TOY, [gone], "full").aside[0][1] == "the suite no longer has this row or task"
+    assert sort(TOY, [replace(other, run=other.run | {"suite": "elsewhere"})], "full").aside == ()
+
+
+def test_a_record_that_says_ok_without_an_evaluation_does_not_count():
+    empty = replace(*runs("plain", "A-B", 70), evals=[])
+    t = build(TOY, [empty])
+    assert last(t, "plain", "A-B").by_seed == {} and len(t.ledger.aside) == 1
+
+
+def test_an_unknown_budget_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'short'"):
+        build(TOY, [], budget="shrt")
+
+
+ALL = everything(TOY)
+NOISE = [
+    record(cell(TOY, "plain", "A-B", 0, "smoke"), (1,)),
+    record(cell(TOY, "plain", "A-B", 0, "short"), (1,)),
+    record(cell(TOY, "plain", "A-B", 0, size=32), (1,)),
+    record(cell(TOY, "dann", "B-A", 1, iterations=7), (1,)),
+    record(cell(TOY, "plain", "A-B", 1), status=None, attempt=9),
+    record(cell(TOY, "dann", "A-B", 2), status="failed", attempt=9),
+]
+
+
+def figures(table):
+    return table.columns, table.groups
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.permutations(ALL))
+def test_the_order_of_the_records_changes_nothing(shuffled):
+    assert build(TOY, shuffled) == build(TOY, ALL)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from(NOISE), unique_by=id))
+def test_smoke_stale_and_torn_records_change_no_figure(noise):
+    assert figures(build(TOY, noise + ALL)) == figures(build(TOY, ALL))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(0, 99), min_size=3, max_size=3, unique=True))
+def test_the_names_of_the_seeds_change_no_figure(names):
+    def table(seeds):
+        values = {"plain": (60, 71, 80), "dann": (64, 76, 85)}
+        made = [record(cell(TOY, row, "A-B", s), (v,)) for row, vs in values.items() for s, v in zip(seeds, vs, strict=True)]
+        return build(TOY, made)
+
+    a, b = table((0, 1, 2)), table(names)
+    for x, y in zip(a.groups, b.groups, strict=True):
+        assert (x.claims, x.gains) == (y.claims, y.gains)
+        assert [s.summary for s in x.ours.get("last", {}).values()] == [s.summary for s in y.ours.get("last", {}).values()]
+
+
+def test_costs_are_medians_apart_for_each_machine():
+    slow, fast = runs("plain", "A-B", 70, 70, 70, ms=20.0), runs("plain", "B-A", 70, ms=30.0)
+    dann = runs("dann", "A-B", 70, 70, ms=22.0) + runs("dann-strong", "A-B", 70, env=GPU, ms=2.0)
+    found = cost(TOY, slow + fast + dann)
+    assert list(found) == ["Abacus 9, 1 thread, torch 2.11.0", "Toy GPU, torch 2.11.0"]
+    plain, dann = found["Abacus 9, 1 thread, torch 2.11.0"]
+    assert (plain.n, plain.ms, plain.ratio) == (4, 20.0, 1.0)
+    assert dann.ratio == pytest.approx(1.1)  # at the task that both have
+    (strong,) = found["Toy GPU, torch 2.11.0"]
+    assert strong.ratio is None and set(strong.memory) == {"allocated_mib", "reserved_mib"}
+
+
+def test_machines_that_differ_in_threads_are_told_apart():
+    mixed = [*runs("plain", "A-B", 70), record(cell(TOY, "plain", "A-B", 1), env=CPU | {"threads": 4})]
+    assert len(cost(TOY, mixed)) == 2

@@ -1,0 +1,153 @@
+"""The pages: golden files, escaping, one source for three formats, and LaTeX that compiles."""
+
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+from fakes import GOLDEN, cell, everything, record, toy
+
+from bench import cites, paths, suites
+from bench.latex import document, tex
+from bench.render import cost, render
+from bench.scores import Score
+from bench.stats import verdict
+from bench.text import accuracy, difference
+
+TOY = toy()
+ALL = everything(TOY)
+REFERENCES = paths.references(GOLDEN)
+FORMATS = {"md": "md", "latex": "tex", "html": "html"}
+
+
+def page(fmt="md", records=ALL, select="last"):
+    return render(TOY, records, fmt, select, REFERENCES)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [(f"toy.{end}", lambda fmt=fmt: page(fmt)) for fmt, end in FORMATS.items()] + [("cost.md", lambda: cost(TOY, ALL, "md"))],
+)
+def test_golden(name, make):
+    text = make()
+    if os.environ.get("REGENERATE"):
+        (GOLDEN / name).write_text(text, encoding="utf-8")
+    assert text == (GOLDEN / name).read_text(encoding="utf-8"), "changed on purpose? tests/golden/tables/README.md"
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_the_order_of_the_records_changes_no_byte(fmt):
+    assert page(fmt, ALL[::-1]) == page(fmt)
+    assert cost(TOY, ALL[::-1], fmt) == cost(TOY, ALL, fmt)
+    assert page(fmt).endswith("\n") and not page(fmt).endswith("\n\n")
+
+
+def test_smoke_runs_are_never_shown():
+    smoke = [record(cell(TOY, "plain", "A-B", 5, "smoke"), (12.34,))]
+    assert page(records=ALL + smoke) == page()
+
+
+@pytest.mark.parametrize("name", suites.names())
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_every_suite_has_a_page_before_anything_is_measured(name, fmt):
+    suite = suites.find(name)
+    text = render(suite, [], fmt)
+    assert "not measured" in text and "no run has finished" in cost(suite, [], fmt).lower()
+
+
+def test_scores_and_gaps_as_text():
+    def score(*values, lost=(), collapsed=()):
+        return accuracy(Score(dict(enumerate(values)), dict(enumerate(lost, 9)), collapsed))
+
+    assert score() == "not measured"
+    assert score(93.123) == "93.12 (1)"
+    assert score(93.0, 94.0) == "93.50 ± 0.71 (2)"
+    assert score(93.0, 94.0, lost=["diverged"]) == "93.50 ± 0.71 (2) + 1 diverged"
+    assert score(lost=["failed", "diverged", "failed"]) == "1 diverged + 2 failed"
+    assert score(10.0, collapsed=(0,)) == "10.00 (1) †"
+    assert difference(verdict([70.0], 71.04, 1)) == "−1.0"
+    assert difference(verdict([70.0] * 2, 70.01, 1)) == "+0.0 [0.0, 0.0]"
+    assert difference(None) == "—"
+
+
+def test_gains_are_said_in_plain_words():
+    def said(*ours):
+        made = [record(cell(TOY, "plain", "A-B", s), (50.0,)) for s in range(len(ours))]
+        made += [record(cell(TOY, "dann", "A-B", s), (x,)) for s, x in enumerate(ours)]
+        return page(records=made)
+
+    assert "- DANN gains +5.0 [2.5, 7.5] on A→B (3 seeds)." in said(54, 55, 56)
+    assert "- DANN loses 5.0 [2.5, 7.5] on A→B (3 seeds)." in said(44, 45, 46)
+    assert "- DANN: no gain shown, +1.0 [−8.9, 10.9] on A→B (3 seeds)." in said(47, 51, 55)
+    assert "- DANN: no gain shown, +9.0 on A→B (1 seed)." in said(59)
+
+
+def test_markdown_cells_keep_to_their_columns():
+    for table in re.findall(r"(?:^\|.*\n)+", page(), flags=re.M):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_latex_escapes_everything_that_it_could_trip_over():
+    assert tex(r"50 % of a_b & {c} $1 #2 ~^\ [x]") == (
+        r"50 \% of a\_b \& \{c\} \$1 \#2 \textasciitilde{}\textasciicircum{}\textbackslash{} {[}x]"
+    )
+    assert tex("λ → 2·γ² ± −1") == r"$\lambda$ $\to$ 2$\cdot$$\gamma$\textsuperscript{2} $\pm$ $-$1"
+    assert tex("`--smoke` x₁ Ł 漢") == r"\texttt{-{}-smoke} x\textsubscript{1} Ł (U+6F22)"
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
+def test_latex_compiles(tmp_path):
+    bodies = [page("latex"), cost(TOY, ALL, "latex"), *(render(suites.find(name), [], "latex") for name in suites.names())]
+    (tmp_path / "page.tex").write_text(document("\n\\clearpage\n".join(bodies)), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert not re.findall(r"Overfull \\[hv]box .*", done.stdout)
+
+
+class Tags(HTMLParser):
+    """Opened tags with their attributes; fails where one is closed that was not the last to be opened."""
+
+    VOID = ("meta",)
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_html_is_one_well_formed_file_that_fetches_nothing():
+    text = page("html")
+    tags = Tags(text)
+    assert tags.open == []
+    assert {t for t, _ in tags.seen}.isdisjoint({"script", "link", "img", "iframe"}) and "url(" not in text
+    assert [a["href"] for t, a in tags.seen if t == "a"] == ["https://example.org/align?a=1&b=2_3", "https://example.org/oracle"]
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in tags.seen
+
+
+def test_html_escapes_what_a_suite_says():
+    assert "&lt;nothing&gt;" in page("html") and "<nothing>" not in page("html")
+
+
+def test_citations_are_short_and_told_apart():
+    names = cites.short(["ada2019align", "ada2019oracle", "board2021", "missing"], REFERENCES)
+    assert list(names.values()) == ["Lovelace and Grün 2019a", "Lovelace and Grün 2019b", "The Leaderboard Team 2021", "missing"]
+    three = {"x": {"author": "A, B and C, D and E, F", "year": "2016"}}
+    assert cites.short(["x"], three) == {"x": "A et al. 2016"}
+    assert cites.full(REFERENCES["ada2019align"]) == (
+        "Ada Lovelace, Émile Grün. Alignment of Domains and 100 % of toys. Journal of Toy Results 7. 2019."
+    )
+
+
+def test_what_the_reader_must_be_warned_of_comes_first():
+    assert page().index("WARNING: not all records are of the same A") < page().index("## Accuracy")

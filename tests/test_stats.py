@@ -1,0 +1,89 @@
+"""Statistics against hand computation, scipy's own intervals, and the invariances they promise."""
+
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
+
+from bench.stats import interval, paired, summarise, verdict
+
+percent = st.floats(0, 100).map(lambda x: round(x, 2))
+several = st.lists(percent, min_size=2, max_size=8)
+
+
+def test_summary_of_a_textbook_sample():
+    s = summarise([2, 4, 4, 4, 5, 5, 7, 9])
+    assert (s.n, s.mean) == (8, 5)
+    assert s.sd == pytest.approx(math.sqrt(32 / 7))  # divisor n − 1; the population's would be 2
+
+
+def test_one_value_has_a_mean_and_no_deviation_and_none_has_neither():
+    assert summarise([93.1]) == summarise(iter([93.1]))
+    assert (summarise([93.1]).mean, summarise([93.1]).sd) == (93.1, None)
+    assert (summarise([]).n, summarise([]).mean, summarise([]).sd) == (0, None, None)
+
+
+def test_interval_by_hand():
+    # t(0.975, 2) = 4.3027 and s = 1: 2 ± 4.3027/√3
+    assert interval([1, 2, 3]) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
+    # t(0.95, 1) = 6.3138 and s = √2: 2 − 0.5 ± 6.3138
+    assert interval([1, 3], 0.5, 0.90) == pytest.approx((1.5 - 6.3138, 1.5 + 6.3138), abs=1e-4)
+
+
+@given(several, percent, st.floats(0.5, 0.99))
+def test_interval_is_scipys(x, reference, confidence):
+    assume(summarise(x).sd > 0.01)
+    theirs = ttest_1samp(x, reference).confidence_interval(confidence)
+    assert interval(x, reference, confidence) == pytest.approx((theirs.low - reference, theirs.high - reference), abs=1e-7)
+
+
+def test_no_interval_below_two_values_and_a_point_where_all_agree():
+    assert interval([]) is None and interval([93.1]) is None
+    assert interval([93.1] * 3, 93.0) == pytest.approx((0.1, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("values", "tolerance", "word"),
+    [
+        ([], 1, "not measured"),
+        ([50.0], 1, "unresolved"),
+        ([90.0], 1, "unresolved"),
+        ([50.0, 50.1, 49.9], 1, "match"),
+        ([50.9, 50.9, 50.9], 1, "match"),
+        ([51.5, 51.5, 51.5], 1, "differs"),
+        ([48.5, 48.5, 48.5], 1, "differs"),
+        ([50.9, 51.0, 51.1], 1, "unresolved"),
+        ([45.0, 55.0], 1, "unresolved"),
+        ([60.0, 60.1, 59.9], 1, "differs"),
+        ([40.0, 40.1, 39.9], 1, "differs"),
+        ([60.0, 60.1, 59.9], 15, "match"),
+    ],
+)
+def test_verdict(values, tolerance, word):
+    assert verdict(values, 50.0, tolerance).word == word
+
+
+@given(several, percent, st.floats(0.1, 5))
+def test_verdict_follows_from_its_interval_and_not_from_the_order(x, published, tolerance):
+    v = verdict(x, published, tolerance)
+    lo, hi = v.interval
+    assert lo <= v.gap <= hi or math.isclose(lo, hi, abs_tol=1e-9)
+    inside, outside = -tolerance <= lo and hi <= tolerance, lo > tolerance or hi < -tolerance
+    assert v.word == ("match" if inside else "differs" if outside else "unresolved")
+    assert verdict(reversed(x), published, tolerance) == v
+
+
+def test_paired_compares_seed_by_seed_and_only_the_shared_ones():
+    ours, base = {0: 80.0, 1: 90.0, 2: 85.0, 7: 1.0}, {2: 80.0, 1: 84.0, 0: 76.0, 9: 99.0}
+    gain = paired(ours, base)
+    assert (gain.n, gain.gap, gain.word) == (3, 5.0, "gain")
+    assert gain.interval == pytest.approx(interval([4, 6, 5]))
+    assert paired(base, ours).word == "loss"
+
+
+def test_a_gain_needs_two_seeds_and_an_interval_that_excludes_zero():
+    assert paired({0: 99.0}, {0: 1.0}).word == "not shown"
+    assert paired({0: 51.0, 1: 49.0}, {0: 50.0, 1: 50.0}).word == "not shown"
+    assert paired({0: 51.0}, {1: 50.0}) is None
