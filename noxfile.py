@@ -19,10 +19,10 @@ def install(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Train the embedded demo and print its table."""
+    """Train the embedded demo and print its table. Its records go to runs/: results/ holds the reference runs already."""
     install(session)
-    session.run("bench", "run", "--suite", "demo", *session.posargs)
-    session.run("bench", "tables", "--suite", "demo", "--format", "md")
+    session.run("bench", "run", "--suite", "demo", "--results", "runs", *session.posargs)
+    session.run("bench", "tables", "--suite", "demo", "--results", "runs", "--out", "runs/tables")
 
 
 @nox.session

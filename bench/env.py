@@ -24,6 +24,7 @@ def describe(device: Any) -> dict[str, Any]:
         "cpu": cpu(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2),  # what else this machine was doing: a busy one measures no speed
         "device": device.type,
     }
     for name in ("torchvision", "numpy"):

@@ -43,19 +43,22 @@ def _remark(claim: Published, suite: Suite) -> Iterator[str]:
         yield claim.note
 
 
-def reading(suite: Suite) -> list[str]:
+def reading(suite: Suite) -> Iterator[str]:
     """How the figures are to be read; once for all tables of a suite."""
-    return [
+    yield (
         "Lines in bold are ours. Accuracy in % of the test images: mean ± sample standard deviation over seeds "
         f"(number of seeds); one seed has no ±. The suite asks for {many(suite.seeds, 'seed')}. "
-        "An average is taken within each seed first, and only over seeds that have all tasks.",
-        f"ours − published: difference in points with its {100 * suite.confidence:.3g} % Student interval over seeds; "
-        "the published figure counts as exact, because what its error bar means is rarely stated. "
-        f"Verdict: match when the interval lies within ±{suite.tolerance:g} points, differs when it lies wholly outside, "
-        "else unresolved; one seed leaves it unresolved.",
-        "Where a paper does not say which checkpoint it reports, it stands beside our last step. "
-        "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has in practice.",
-    ]
+        "An average is taken within each seed first, and only over seeds that have all tasks."
+    )
+    if suite.published:
+        yield (
+            f"ours − published: difference in points with its {100 * suite.confidence:.3g} % Student interval over seeds; "
+            "the published figure counts as exact, because what its error bar means is rarely stated. "
+            f"Verdict: match when the interval lies within ±{suite.tolerance:g} points, differs when it lies wholly "
+            "outside, else unresolved; one seed leaves it unresolved."
+        )
+        yield "Where a paper does not say which checkpoint it reports, it stands beside our last step."
+    yield "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has in practice."
 
 
 def training(table: Table) -> Iterator[str]:
