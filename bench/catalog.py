@@ -62,9 +62,12 @@ def check(method: str, hyper: Mapping[str, Any]) -> Entry:
     if method not in known:
         raise unknown("method", method, known)
     entry = known[method]
-    for key in hyper:
+    for key, value in hyper.items():
         if key not in entry.hyper:
             raise unknown(f"hyper-parameter of {method}", key, entry.hyper)
+        kind = type(entry.hyper[key])
+        if kind in (bool, int, float, str) and type(value) is not kind and (kind, type(value)) != (float, int):
+            raise UsageError(f"{key} of {method} is a {kind.__name__} such as {entry.hyper[key]!r}, not {value!r}")
     missing = [k for k, default in entry.hyper.items() if default is ... and k not in hyper]
     if missing:
         raise UsageError(f"{method} needs the hyper-parameter {missing[0]!r}")

@@ -1,5 +1,6 @@
 """The command line. Heavy imports (torch, pandas) happen inside the commands that need them."""
 
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -91,9 +92,11 @@ def run_command(
     """Train every cell (row × task × seed) of a suite that has no complete record yet."""
     from bench import grid
 
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise UsageError(f"unknown device {device!r}; use auto, cpu or cuda:N")
     chosen = suites.find(suite)
     for warning in chosen.warnings():
-        console.print(f"note: {warning}", style="dim", soft_wrap=True, highlight=False)
+        console.print(f"note: {warning}", style="dim", soft_wrap=True, highlight=False, markup=False)
     cells = plan.cells(
         chosen,
         methods=split(methods),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import DownloadColumn, Progress, TaskID
 from rich.table import Table
 
@@ -24,7 +25,7 @@ def show(console: Console, title: str, columns: Iterable[str], rows: Iterable[It
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*("" if x is None else str(x) for x in row))
+        table.add_row(*("" if x is None else escape(str(x)) for x in row))
     console.print(table)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError, UsageError, unknown
 from bench.suites import Head, Recipe
 from methods import Method, Network
 
@@ -111,7 +111,11 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[dict[str, Tensor] |
     """
     if recipe.weights == "none":
         return None, {"asked": "none"}
+    if recipe.backbone not in BACKBONES:
+        raise unknown("backbone", recipe.backbone, BACKBONES)
     published = BACKBONES[recipe.backbone].published
+    if published is None:
+        raise UsageError(f'nobody published weights of {recipe.backbone}; write weights = "none" in its recipe')
     if file is not None:
         state = _read(file)
         digest = sha256(file.read_bytes()).hexdigest()
@@ -137,8 +141,8 @@ def _read(file: Path) -> dict[str, Tensor]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as e:
         raise BenchError(f"no weights file {file}; check the path given with --weights") from e
-    except Exception as e:  # both readers raise many types on a damaged file
-        raise BenchError(f"{file} cannot be read as .pth or .safetensors weights ({e}); download it again") from e
+    except Exception as e:  # both readers raise many types on a damaged file; torch's words advise to run what it holds
+        raise BenchError(f"{file} cannot be read as .pth or .safetensors weights ({type(e).__name__}); download it again") from e
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise BenchError(f"{file} holds no state dict (name -> tensor); give the file of the recipe's architecture")

@@ -1,6 +1,7 @@
 """Which cells a suite has, which of them are still to be run, and what that will cost."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,6 +103,8 @@ def _chosen(kind: str, asked: Iterable[str] | None, known: Mapping[str, T]) -> l
     if asked is None:
         return list(known.values())
     asked = list(asked)
+    if not asked:
+        raise UsageError(f"no {kind} is named; known: {', '.join(known)}")
     for name in asked:
         if name not in known:
             raise unknown(kind, name, known)
@@ -112,8 +115,8 @@ def seeds(text: str) -> list[int]:
     """'0-4' or '0,2,7-9' -> the seeds. Raises UsageError."""
     out: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        first, _, last = part.strip().partition("-")
+        if not re.fullmatch(r"\d{1,9}(-\d{1,9})?", part.strip()) or int(last or first) - int(first) > 9999:
             raise UsageError(f"cannot read the seeds {text!r}; write 0-4 or 0,2,5")
         out += range(int(first), int(last or first) + 1)
     if not out:

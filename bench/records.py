@@ -6,6 +6,7 @@ results/<suite>/<row>/<task>/s<seed>-<cell>-<attempt>.jsonl, one JSON object a l
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ from bench.errors import BenchError
 
 SCHEMA = 1
 STATUSES = ("ok", "diverged", "failed")
+NAME = re.compile(r"s\d+-[0-9a-f]{12}-\d+\.jsonl")
 
 
 class Busy(BenchError):
@@ -93,7 +95,8 @@ def create(folder: Path, stem: str, wanted: Callable[[], bool] = lambda: True) -
             stack.enter_context(FileLock(locks / f"{stem}.lock", timeout=0))
             if not wanted():
                 raise Busy(f"another process has finished {stem}")
-            attempt = 1 + max((int(p.stem.rsplit("-", 1)[1]) for p in folder.glob(f"{stem}-*.jsonl")), default=0)
+            attempts = [p for p in folder.glob(f"{stem}-*.jsonl") if NAME.fullmatch(p.name)]
+            attempt = 1 + max((int(p.stem.rsplit("-", 1)[1]) for p in attempts), default=0)
             path = folder / f"{stem}-{attempt}.jsonl"
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except Timeout as e:
@@ -133,8 +136,12 @@ def read(path: Path) -> Record | None:
 
 
 def read_all(folder: Path) -> list[Record]:
-    """Every readable record below a folder (of results, of a suite, of one row and task), in a fixed order."""
-    return [r for r in map(read, sorted(folder.rglob("*.jsonl"))) if r is not None]
+    """Every readable record below a folder (of results, of a suite, of one row and task), in a fixed order.
+
+    A file of another name (somebody's copy of a record) is none.
+    """
+    files = sorted(p for p in folder.rglob("*.jsonl") if NAME.fullmatch(p.name))
+    return [r for r in map(read, files) if r is not None]
 
 
 def now() -> str:

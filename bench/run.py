@@ -70,15 +70,13 @@ class Lab:
 
 
 def device(name: str) -> torch.device:
-    """auto, cpu or cuda:N -> a device that is there. Raises UsageError."""
+    """auto, cpu, cuda or cuda:N -> a device that is there. Raises UsageError."""
     if name == "auto":
         name = "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
         d = torch.device(name)
     except RuntimeError as e:
         raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N") from e
-    if d.type not in ("cpu", "cuda"):
-        raise UsageError(f"device {name!r} is not supported; use auto, cpu or cuda:N")
     if d.type == "cuda" and (d.index or 0) >= torch.cuda.device_count():
         n = torch.cuda.device_count()
         raise UsageError(f"no GPU {name}: torch sees {n}; use --device {'cpu' if n == 0 else f'cuda:0 to cuda:{n - 1}'}")
@@ -92,7 +90,7 @@ def run(
 
     Raises Busy when another process has the cell, or finished it first and it is not to be redone, and BenchError, with
     nothing recorded, when data or weights are missing.
-    Whatever goes wrong in the training itself ends the record as diverged or failed, with the reason.
+    Whatever goes wrong from then on ends the record as diverged or failed, with the reason; a full disk alone raises.
     """
     source, target = lab.domains(cell)
     weights, about_weights = lab.pretrained(cell)
@@ -111,8 +109,8 @@ def run(
         )  # fmt: skip
         try:
             end = _train(cell, lab, source, target, weights, out, on_window)
-        except BenchError:
-            raise
+        except BenchError as e:  # weights of another network, a batch larger than the data
+            end = {"status": "failed", "reason": str(e)}
         except Exception as e:
             reason = " ".join(f"{type(e).__name__}: {e}".split())[:500]
             end = {"status": "failed", "reason": reason, "trace": _trace()}

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench import catalog, paths
+from bench.data import sets
 from bench.errors import UsageError, unknown
 
 
@@ -54,7 +55,7 @@ class Recipe(Strict):
     """
 
     backbone: str
-    weights: str = "none"
+    weights: Literal["none", "imagenet"] = "none"
     classifier: Head = Head()
     discriminator: Head = Head(hidden=(1024, 1024), dropout=0.5)
 
@@ -251,24 +252,26 @@ def load(path: Path) -> Suite:
     """Read and check one suite file. Raises UsageError naming the file, the place in it and the nearest right name."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        if taken := raw.keys() & {"name", "folder"}:
+            raise UsageError(f"remove the key {min(taken)!r}: a suite has the name and the folder of its file")
         suite = Suite.model_validate(raw | {"name": path.stem, "folder": path.parent})
         _check(suite, path.parent)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"{path}: not valid TOML: {e}") from e
     except ValidationError as e:
-        raise UsageError("\n".join(f"{path}: {_explain(err)}" for err in e.errors())) from e
+        # a misspelt key also leaves the right one missing: the cause first
+        found = sorted(e.errors(), key=lambda err: err["type"] != "extra_forbidden")
+        raise UsageError("\n".join(f"{path}: {_explain(err, err['loc'])}" for err in found)) from e
     except UsageError as e:
         raise UsageError(f"{path}: {e}") from e
     return suite
 
 
-def _explain(err: Any) -> str:
-    """One pydantic error as a sentence, with the nearest known key for a key that is not known."""
-    place = ".".join(str(x) for x in err["loc"])
+def _explain(err: Any, loc: tuple[Any, ...]) -> str:
+    """One pydantic error at a place of the file as a sentence, with the nearest known key for a key that is not known."""
+    place = ".".join(str(x) for x in loc)
     if err["type"] == "extra_forbidden":
-        key = str(err["loc"][-1])
-        near = unknown("key", key, _keys_at(err["loc"][:-1]))
-        return f"at {place}: {near}"
+        return f"at {place}: {unknown('key', str(loc[-1]), _keys_at(loc[:-1]))}"
     return f"at {place}: {err['msg'].removeprefix('Value error, ')}"
 
 
@@ -290,8 +293,16 @@ def _keys_at(loc: tuple[Any, ...]) -> list[str]:
 
 def _check(suite: Suite, folder: Path) -> None:
     """What a schema cannot say: that the names in the file name something."""
+    for name, spec in suite.domains.items():
+        sets.find(spec.set)
+        if not re.fullmatch(r"\w[\w.+-]*", name):
+            raise UsageError(f"domain {name!r} cannot name a folder of records; use letters, digits and . + - _")
     for task in suite.tasks:
         suite.endpoints(task)
+    if len(set(suite.tasks)) != len(suite.tasks):
+        raise UsageError(f"the task {max(suite.tasks, key=suite.tasks.count)!r} is listed twice; list each once")
+    if taken := suite.budgets.keys() & {"full", "smoke"}:
+        raise UsageError(f"the budget {min(taken)!r} exists in every suite; choose another name")
     for row in suite.rows:
         catalog.check(row.method, row.hyper)
     for task in suite.task_recipe:
@@ -305,7 +316,11 @@ def _check(suite: Suite, folder: Path) -> None:
             if key not in Recipe.model_fields:
                 raise unknown(f"recipe key in {place}", key, Recipe.model_fields)
     for row, task, name in product(suite.rows, suite.tasks, ("full", *suite.budgets)):
-        suite.recipe_for(row, task, name)
+        try:
+            suite.recipe_for(row, task, name)
+        except ValidationError as e:
+            said = "; ".join(_explain(err, ("recipe", *err["loc"])) for err in e.errors())
+            raise UsageError(f"row {row.id!r}, task {task!r}, budget {name!r}: {said}") from e
     if len(suite.by_id) != len(suite.rows):
         twice = next(r.id for r in suite.rows if sum(r.id == q.id for q in suite.rows) > 1)
         raise UsageError(f"two rows have the id {twice!r}; give each its own")

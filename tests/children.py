@@ -80,6 +80,8 @@ class Children:
         """`python -m bench *args`. file_size: the most bytes that it can write to any one file."""
         self.count += 1
         out, err = self.home / f"{self.count}.out", self.home / f"{self.count}.err"
+        for file in (out, err):
+            file.touch()  # a child may be killed before it opens them
         pid = self._ask(
             args=list(map(str, args)), cwd=str(self.cwd), out=str(out), err=str(err), file_size=file_size, env=env or {}
         )
@@ -126,8 +128,10 @@ def play() -> NoReturn:
 
 def serve() -> None:
     """Fork for every command on stdin; in the child, go on as `python -m bench`."""
+    import pandas  # noqa: F401
     import pydantic  # noqa: F401
     import rich.progress  # noqa: F401
+    import scipy.stats  # noqa: F401
     import torch
     import torch._dynamo  # the first optimiser of a process imports it
     import torchvision  # noqa: F401

@@ -9,6 +9,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 from children import Children
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

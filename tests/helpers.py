@@ -58,7 +58,7 @@ def state(*modules: nn.Module) -> dict[str, Any]:
 
 
 def write_pictures(root: Path, *names: str, classes: int = CLASSES, each: int = 15) -> None:
-    """Folders of 28×28 pictures, one sub-folder per class: a bright bar whose place is the class, on noise of the folder's own."""
+    """Folders of 28×28 pictures, one sub-folder per class: a bright bar whose place is the class, on the folder's noise."""
     for k, name in enumerate(names):
         rng = np.random.default_rng(k)
         for y in range(classes):

@@ -1,0 +1,85 @@
+"""What every suite file promises by being in `tables/`. A new file there is tested by existing."""
+
+import math
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import ROOT
+
+from bench import nets, plan, records, run, suites
+
+FILES = sorted((ROOT / "tables").glob("*.toml"))
+suite_files = pytest.mark.parametrize("file", FILES, ids=[f.stem for f in FILES])
+
+
+def test_there_are_suites() -> None:
+    assert FILES
+
+
+@suite_files
+def test_it_loads_and_is_found_by_its_name(file: Path) -> None:
+    suite = suites.load(file)
+    assert suite.name == file.stem
+    assert suites.find(file.stem) == suite
+
+
+@suite_files
+def test_every_claim_cites_a_reference_of_the_bibliography(file: Path) -> None:
+    bib = (file.parent / "references.bib").read_text(encoding="utf-8")
+    keys = set(re.findall(r"^@\w+\{([^,\s]+),", bib, flags=re.MULTILINE))
+    raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    for claim in raw.get("published", []):
+        assert claim["cite"] in keys
+        assert claim["where"].strip(), "a claim says where it stands"
+
+
+@suite_files
+def test_a_printed_average_is_the_mean_of_the_printed_tasks_or_warned_of(file: Path) -> None:
+    raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    number = lambda text: float(re.search(r"\d+(\.\d+)?", str(text))[0])  # type: ignore[index]  # noqa: E731
+    warned = "\n".join(suites.load(file).warnings())
+    for claim in raw.get("published", []):
+        if "average" not in claim or set(claim["values"]) != set(raw["tasks"]):
+            continue
+        off = abs(sum(map(number, claim["values"].values())) / len(raw["tasks"]) - number(claim["average"]))
+        place = f"{claim['label']} [{claim['cite']}, {claim['where']}]"
+        assert (off > 0.06) == (place in warned)
+
+
+@suite_files
+def test_every_recipe_is_valid_in_every_budget(file: Path) -> None:
+    suite = suites.load(file)
+    for row in suite.rows:
+        for task in suite.tasks:
+            for budget in ("full", "smoke", *suite.budgets):
+                recipe = suite.recipe_for(row, task, budget)
+                assert recipe.backbone in nets.BACKBONES
+                rates = [recipe.lr_at(i / 100) for i in range(101)]
+                assert all(math.isfinite(x) and x > 0 for x in rates)
+                assert recipe.eval_every is None or recipe.eval_every <= recipe.iterations
+
+
+@suite_files
+def test_no_two_of_its_cells_share_a_key(file: Path) -> None:
+    suite = suites.load(file)
+    cells = [c for b in ("full", "smoke", *suite.budgets) for c in plan.cells(suite, budget=b)]
+    assert len({c.key for c in cells}) == len(cells)
+
+
+@suite_files
+def test_a_smoke_run_trains_every_row_and_every_task_without_data_or_weights(file: Path, tmp_path: Path) -> None:
+    suite = suites.load(file)
+    lab = run.Lab(tmp_path / "no data", tmp_path / "results", torch.device("cpu"))
+    rows, tasks = [r.id for r in suite.rows], list(suite.tasks)
+    pairs = [(rows[i % len(rows)], tasks[i % len(tasks)]) for i in range(max(len(rows), len(tasks)))]
+    cells = [c for c in plan.cells(suite, seeds=[0], budget="smoke") if (c.row, c.task) in pairs]
+    for cell in cells:
+        assert run.run(cell, lab)[:2] == ("ok", "")
+    states = plan.states(cells, records.read_all(tmp_path / "results" / suite.name))
+    assert [s.label for s in states] == ["done"] * len(cells)
+    for s in states:
+        assert s.done and s.done.evals[-1]["step"] == s.cell.recipe.iterations
+        assert set(s.done.evals[-1]) == {"kind", "step", "source", "target"}

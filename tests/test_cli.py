@@ -1,0 +1,322 @@
+"""The command line as a user meets it: exit codes, one clear sentence for each mistake, nothing written unasked."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from children import Children, Ended, fresh
+from helpers import ROOT, write_pictures, write_suite
+
+import bench as package
+from bench import records
+
+COMMANDS = ["", "run", "tables", "ls", "show", "doctor", "data", "data get", "data doctor", "data where"]
+TINY = ("--suite", "tiny.toml", "--data", "data", "--device", "cpu")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working folder with pictures in data/ and a suite of two rows."""
+    write_pictures(tmp_path / "data", "A", "B")
+    write_suite(tmp_path, rows={"one": {"method": "source_only"}, "two": {"method": "dann"}})
+    return tmp_path
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def refused(ended: Ended, *said: str) -> None:
+    """Exit code 2, a sentence that holds all of `said`, no traceback."""
+    assert ended.code == 2, ended.text
+    assert "Traceback" not in ended.text
+    flat = re.sub(r"[\s│╭╮╰╯─]+", " ", ended.err)
+    for text in said:
+        assert text in flat
+
+
+MISTAKES = {
+    "suite": (("run", "--suite", "dmo"), ["unknown suite 'dmo'", "did you mean 'demo'?", "known: ", "digits"]),
+    "suite file": (("run", "--suite", "nowhere.toml"), ["no suite file nowhere.toml"]),
+    "row": (("run", *TINY, "--methods", "one,tow"), ["unknown row 'tow'", "did you mean 'two'?", "known: one, two"]),
+    "task": (("run", *TINY, "--tasks", "A-C"), ["unknown task 'A-C'", "did you mean 'A-B'?"]),
+    "budget": (("run", *TINY, "--budget", "smke"), ["unknown budget 'smke'", "did you mean 'smoke'?"]),
+    "seeds": (("run", *TINY, "--seeds", "0-"), ["cannot read the seeds '0-'; write 0-4 or 0,2,5"]),
+    "seeds that are none": (("run", *TINY, "--seeds", "5-3"), ["the seeds '5-3' are an empty range"]),
+    "no row at all": (("run", *TINY, "--methods", ","), ["no row", "known: one, two"]),
+    "device": (("run", *TINY, "--device", "gpu"), ["unknown device 'gpu'; use auto, cpu or cuda:N"]),
+    "device of another kind": (("run", *TINY, "--device", "meta"), ["unknown device 'meta'; use auto, cpu or cuda:N"]),
+    "device, in a dry run": (("run", *TINY, "--device", "gpu", "--dry-run"), ["unknown device 'gpu'"]),
+    "precision": (("run", *TINY, "--precision", "fp8"), ["'fp8'", "'fp32', 'tf32', 'bf16'"]),
+    "flag": (("run", "--sute", "demo"), ["No such option", "--suite"]),
+    "command": (("rum",), ["No such command 'rum'", "run"]),
+    "format": (("tables", "--suite", "demo", "--format", "markdown"), ["unknown format 'markdown'", "known: html, latex, md"]),
+    "selection": (("tables", "--select", "best"), ["'best'", "'best-on-target'"]),
+    "list": (("ls", "sweets"), ["'sweets'", "'suites'"]),
+    "suite to list": (("ls", "runs", "--suite", "digit"), ["did you mean 'digits'?"]),
+    "record": (("show", "results/none.jsonl"), ["no record results/none.jsonl", "bench ls runs"]),
+    "data set": (("data", "where", "mnits"), ["unknown data set 'mnits'", "did you mean 'mnist'?"]),
+    "data set to get": (("data", "get", "mnits"), ["did you mean 'mnist'?"]),
+    "data set to check": (("data", "doctor", "mnits"), ["did you mean 'mnist'?"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_wrong_name_is_refused_with_the_nearest_one(mistake: str, folder: Path, bench: Children) -> None:
+    args, said = MISTAKES[mistake]
+    before = snapshot(folder)
+    refused(bench.run(*args), *said)
+    assert snapshot(folder) == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_absent_is_refused(folder: Path, bench: Children) -> None:
+    for name in ("cuda", "cuda:0", "cuda:7"):
+        refused(bench.run("run", *TINY[:4], "--device", name), f"no GPU {name}: torch sees 0; use --device cpu")
+    assert not (folder / "results").exists()
+
+
+def test_missing_data_is_one_sentence_that_says_what_to_do(folder: Path, bench: Children) -> None:
+    for data in ("empty", folder / "nowhere"):
+        ended = bench.run("run", "--suite", "digits", "--methods", "grl", "--seeds", "0", "--data", data)
+        assert ended.code == 1 and "Traceback" not in ended.text
+        assert "bench data get mnist" in ended.text
+    ended = bench.run("run", "--suite", "tiny.toml", "--data", "nowhere")
+    assert ended.code == 1 and "no folder nowhere/A" in ended.text
+    assert not list(folder.rglob("*.jsonl")), "a cell without data leaves no record"
+
+
+def test_missing_weights_are_one_sentence(folder: Path, bench: Children) -> None:
+    write_suite(folder, backbone="vgg16", weights="imagenet", size=32)
+    ended = bench.run("run", *TINY, "--weights", "none.pth")
+    assert ended.code == 1 and "no weights file none.pth; check the path given with --weights" in ended.text
+    assert not list(folder.rglob("*.jsonl"))
+
+
+def test_weights_that_do_not_exist_for_a_backbone_are_refused(folder: Path, bench: Children) -> None:
+    write_suite(folder, weights="imagenet")
+    ended = bench.run("run", *TINY)
+    assert ended.code in (1, 2) and "Traceback" not in ended.text
+    assert "ganin-mnist" in ended.text and "none" in ended.text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does(command: str, bench: Children) -> None:
+    shown = bench.run(*command.split(), "--help")
+    assert shown.code == 0 and shown.err == ""
+    assert re.search(f"Usage: .*bench {command}", shown.out) and "--help" in shown.out
+    below = [c.removeprefix(command).strip() for c in COMMANDS if c.startswith(command) and c != command]
+    assert all(f" {name} " in shown.out for name in below if " " not in name)
+
+
+def test_what_needs_no_torch_imports_none(folder: Path) -> None:
+    """In new interpreters: help, listings and a dry run answer at once."""
+    asked = [*([*c.split(), "--help"] for c in COMMANDS), ["ls", "suites"], ["ls", "methods"], ["ls", "tasks"], ["ls", "runs"]]
+    asked += [["--version"], ["run", *TINY, "--dry-run"], ["data", "where", "mnist", "--data", "data"]]
+    code = f"""
+import contextlib, io, sys
+from bench.cli import main
+heavy = {{"torch", "pandas", "scipy", "sklearn", "matplotlib", "torchvision"}}
+for args in {asked!r}:
+    sys.argv = ["bench", *args]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            main()
+        except SystemExit:
+            pass
+    assert not heavy & set(sys.modules), (args, heavy & set(sys.modules))
+print("light")
+"""
+    ended = fresh(cwd=folder, python=("-c", code))
+    assert (ended.code, ended.out) == (0, "light\n"), ended.err
+
+
+def test_the_version_is_that_of_the_package(bench: Children) -> None:
+    for args in (["--version"], ["run", "--version"]):
+        assert bench.run(*args).out == f"bench {package.__version__}\n"
+
+
+def test_no_command_shows_the_help(bench: Children) -> None:
+    assert re.search("Usage: .*bench .*COMMAND", bench.run().text)
+    assert re.search("Usage: .*bench data .*COMMAND", bench.run("data").text)
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(folder: Path, bench: Children) -> None:
+    before = snapshot(folder)
+    shown = bench.run("run", *TINY, "--seeds", "0-2", "--dry-run")
+    assert shown.code == 0
+    assert "6 cells: 0 done, 6 pending; no recorded time to forecast from" in shown.out
+    assert re.search(r"two\s*│\s*0/3", shown.out)
+    assert snapshot(folder) == before
+
+
+def test_what_is_done_is_not_done_again_until_asked(folder: Path, bench: Children) -> None:
+    first = bench.run("run", *TINY)
+    assert first.code == 0 and "2 ok; 0 of 2 cells pending" in first.out
+    kept = snapshot(folder / "results")
+
+    again = bench.run("run", *TINY)
+    assert again.code == 0 and "nothing to do; 0 of 2 cells pending" in again.out
+    assert snapshot(folder / "results") == kept
+
+    forecast = bench.run("run", *TINY, "--seeds", "0-1", "--dry-run")
+    assert re.search(r"4 cells: 2 done, 2 pending; about \d+ s", forecast.out)
+
+    redone = bench.run("run", *TINY, "--methods", "one", "--redo")
+    assert redone.code == 0 and "1 ok; 0 of 1 cells pending" in redone.out
+    now = snapshot(folder / "results")
+    assert {k: now[k] for k in kept} == kept, "old attempts stay as they are"
+    (new,) = (k for k in set(now) - set(kept) if k.endswith(".jsonl"))
+    assert re.fullmatch(r"tiny/one/A-B/s0-[0-9a-f]{12}-2\.jsonl", new)
+
+
+def test_the_newer_of_two_results_counts(folder: Path, bench: Children) -> None:
+    bench.run("run", *TINY, "--methods", "one")
+    bench.run("run", *TINY, "--methods", "one", "--redo")
+    from bench import plan, suites
+
+    suite = suites.load(folder / "tiny.toml")
+    (state,) = plan.states(plan.cells(suite, methods=["one"]), records.read_all(folder / "results"))
+    assert state.done and state.done.attempt == 2
+
+
+def test_the_same_cell_gives_the_same_accuracy_and_losses(folder: Path, bench: Children) -> None:
+    bench.run("run", *TINY, "--methods", "two")
+    bench.run("run", *TINY, "--methods", "two", "--redo")
+    a, b = records.read_all(folder / "results")
+    assert [w["loss"] for w in a.train] == [w["loss"] for w in b.train]
+    assert a.evals == b.evals
+
+
+def test_results_go_where_they_are_told(folder: Path, bench: Children) -> None:
+    assert bench.run("run", *TINY, "--results", "deep/elsewhere").code == 0
+    assert not (folder / "results").exists()
+    assert len(list((folder / "deep/elsewhere/tiny").glob("*/*/*.jsonl"))) == 2
+    assert "0 done, 2 pending" in bench.run("run", *TINY, "--dry-run").out
+    assert "2 done, 0 pending" in bench.run("run", *TINY, "--dry-run", "--results", "deep/elsewhere").out
+
+
+def test_budgets_and_precisions_are_kept_apart(folder: Path, bench: Children) -> None:
+    bench.run("run", *TINY, "--methods", "one", "--smoke")
+    assert "0 done, 1 pending" in bench.run("run", *TINY, "--methods", "one", "--dry-run").out
+    assert "1 done, 0 pending" in bench.run("run", *TINY, "--methods", "one", "--smoke", "--dry-run").out
+    other = bench.run("run", *TINY, "--methods", "one", "--precision", "bf16")
+    assert other.code == 0 and "1 ok; 0 of 1 cells pending" in other.out
+    assert "0 done, 0 pending, 1 stale" in bench.run("run", *TINY, "--methods", "one", "--dry-run").out
+
+
+def test_a_smoke_run_needs_no_data_and_is_no_result(folder: Path, bench: Children) -> None:
+    ran = bench.run("run", "--suite", "tiny.toml", "--data", "nowhere", "--smoke")
+    assert ran.code == 0 and "2 ok; 0 of 2 cells pending" in ran.out
+    assert {r.run["budget"] for r in records.read_all(folder / "results")} == {"smoke"}
+    assert not (folder / "results/tiny").exists(), "smoke runs are kept apart from results"
+    (origin,) = {d["origin"] for r in records.read_all(folder / "results") for d in r.run["data"].values()}
+    assert origin == "synthetic"
+
+
+def test_a_printed_average_that_contradicts_itself_is_told_whole(folder: Path, bench: Children) -> None:
+    claim = '[[published]]\nlabel = "X"\ncite = "ganin2016dann"\nwhere = "table 1"\nvalues = { A-B = "70.0" }\naverage = "80.0"'
+    write_suite(folder, more=claim)
+    shown = bench.run("run", *TINY, "--dry-run").out
+    assert "note: X [ganin2016dann, table 1]: the 1 printed tasks average 70.00, the printed average is 80.0" in shown
+
+
+def test_listings_name_what_there_is(folder: Path, bench: Children) -> None:
+    suites = bench.run("ls").out
+    assert all(name in suites for name in ("demo", "digits", "mnistm"))
+    methods = bench.run("ls", "methods").out
+    assert "source_only" in methods and "gamma=10.0" in methods
+    assert "MNIST-UCI" in bench.run("ls", "tasks", "--suite", "demo").out
+    assert "MNIST-UCI" not in bench.run("ls", "tasks", "--suite", "digits").out
+
+
+def test_own_suites_in_tables_are_found_by_name(folder: Path, bench: Children) -> None:
+    write_suite(folder / "tables", "mine")
+    assert "mine" in bench.run("ls").out
+    assert bench.run("run", "--suite", "mine", "--data", "data").code == 0
+
+
+def test_runs_are_listed_and_shown_torn_ones_too(folder: Path, bench: Children) -> None:
+    bench.run("run", *TINY, "--results", "r")
+    done, torn = sorted((folder / "r/tiny").glob("*/*/*.jsonl"))
+    torn.write_bytes(torn.read_bytes()[:-40])
+    listed = bench.run("ls", "runs", "--suite", "tiny.toml", "--results", "r")
+    assert listed.code == 0
+    assert re.search(rf"ok.*{re.escape(done.name)}", listed.out) and re.search(rf"unfinished.*{re.escape(torn.name)}", listed.out)
+
+    shown = bench.run("show", done)
+    assert shown.code == 0
+    for text in ("source_only", "folder A", "end: ok", "hidden [16]", "fingerprint"):
+        assert text in shown.out
+    assert "end: unfinished" in bench.run("show", torn).out
+
+    for bad in (b"", b'{"kind":"run"', b"\x00\x01\n", b'{"kind":"run","schema":99}\n', b"[]\n"):
+        torn.write_bytes(bad)
+        empty = bench.run("show", torn)
+        assert empty.code == 1 and "holds no readable run" in empty.err and "Traceback" not in empty.err
+
+
+def test_a_copy_of_a_record_beside_it_changes_nothing(folder: Path, bench: Children) -> None:
+    bench.run("run", *TINY)
+    (file,) = (folder / "results/tiny/one").glob("*/*.jsonl")
+    shutil.copy(file, file.with_name(f"{file.stem} (copy).jsonl"))
+    shutil.copy(file, file.with_name("notes.jsonl"))
+    assert "2 done, 0 pending" in bench.run("run", *TINY, "--dry-run").out
+    assert bench.run("run", *TINY, "--redo").code == 0
+    assert bench.run("ls", "runs", "--suite", "tiny.toml").code == 0
+
+
+def test_doctor_says_what_this_installation_is(folder: Path, bench: Children) -> None:
+    shown = bench.run("doctor", "--data", "data")
+    assert shown.code == 0
+    for text in (package.__version__, torch.__version__, "mnist", "demo", "not found: bench data get"):
+        assert text in shown.out
+
+
+def test_data_where_finds_or_says_how_it_should_lie(folder: Path, bench: Children) -> None:
+    absent = bench.run("data", "where", "mnist", "--data", "data")
+    assert absent.code == 1 and "Traceback" not in absent.err
+    assert "mnist is not under data" in absent.err and "train-images-idx3-ubyte" in absent.err
+
+
+def test_data_in_the_environment_is_used(folder: Path, bench: Children) -> None:
+    ended = bench.run("run", "--suite", "tiny.toml", "--methods", "one", env={"BENCH_DATA": str(folder / "data")})
+    assert ended.code == 0 and "1 ok" in ended.out
+
+
+def test_tables_are_written_and_checked_against_the_records(folder: Path, bench: Children) -> None:
+    bench.run("run", *TINY, "--seeds", "0-1")
+    ask = ("tables", "--suite", "tiny.toml", "--out", "out")
+    assert bench.run(*ask, "--check").code == 1, "nothing is written yet"
+    assert not (folder / "out").exists()
+
+    written = bench.run(*ask)
+    assert written.code == 0 and written.err == ""
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["tiny.html", "tiny.md", "tiny.tex"]
+    assert (folder / "out/tiny.md").read_text(encoding="utf-8") in written.out
+    assert bench.run(*ask, "--check").code == 0
+
+    first = sorted((folder / "results/tiny/one").glob("*/*.jsonl"))[0]
+    lines = first.read_text(encoding="utf-8").splitlines()
+    k, last = [(i, json.loads(x)) for i, x in enumerate(lines) if '"kind":"eval"' in x][-1]
+    right = last["target"]["correct"]
+    last["target"]["correct"] = [0] * len(right) if any(right) else last["target"]["total"]
+    lines[k] = json.dumps(last)
+    first.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    stale = bench.run(*ask, "--check")
+    assert stale.code == 1 and "out of date: out/tiny.md" in stale.err and "Traceback" not in stale.err
+    bench.run(*ask)
+    assert bench.run(*ask, "--check").code == 0
+
+    cost = bench.run(*ask, "--cost", "--format", "md")
+    assert cost.code == 0 and (folder / "out/tiny-cost.md").is_file()
+
+
+def test_tables_of_the_suites_that_come_with_the_program_render_without_records(folder: Path, bench: Children) -> None:
+    ended = bench.run("tables", "--out", "out", "--results", "none")
+    assert ended.code == 0 and ended.err == ""
+    names = {p.stem for p in (ROOT / "tables").glob("*.toml")}
+    assert {p.stem for p in (folder / "out").glob("*.md")} == names

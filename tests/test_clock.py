@@ -1,0 +1,91 @@
+"""Times that the clock tells, with a clock on the wall that the tests move themselves."""
+
+import mmap
+import statistics
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import clock
+from bench.clock import Clock, rss, spread
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time in seconds, as the one element of a list."""
+    now = [100.0]
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_an_iteration_lasts_until_the_next_begins_and_waits_until_its_batch_is_ready(at: list[float]) -> None:
+    c = Clock(CPU)
+    for wait, work in ((1, 4), (2, 8), (0, 16)):
+        c.begin()
+        at[0] += wait
+        c.ready()
+        at[0] += work
+    lap = c.end()
+    assert lap.ms == pytest.approx([5e3, 10e3, 16e3])
+    assert lap.wait_ms == pytest.approx([1e3, 2e3, 0])
+
+
+def test_what_happens_between_windows_is_on_no_lap(at: list[float]) -> None:
+    c = Clock(CPU)
+    for _ in range(2):
+        c.begin()
+        c.ready()
+        at[0] += 3
+        assert c.end().ms == pytest.approx([3e3])
+        at[0] += 1000  # an evaluation
+
+
+def test_memory_is_the_peak_of_the_windows_since_the_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    c = Clock(CPU)
+    for mib, peak in ((50, 50), (70, 70), (60, 70)):
+        monkeypatch.setattr(clock, "rss", lambda mib=mib: mib * 2**20)
+        c.begin(), c.ready(), c.end()
+        assert c.memory() == {"rss_mib": peak}
+    c.reset_peak()
+    c.begin(), c.ready(), c.end()
+    assert c.memory() == {"rss_mib": 60}
+
+
+def test_resident_memory_grows_with_what_is_held() -> None:
+    before = rss()
+    with mmap.mmap(-1, 64 * 2**20) as held:  # fresh pages, where an array may get used ones
+        for page in range(0, len(held), mmap.PAGESIZE):
+            held[page] = 1
+        assert 60 <= (rss() - before) / 2**20 <= 80
+
+
+@given(st.lists(st.floats(0.01, 1e4), min_size=2, max_size=200))
+def test_spread_is_the_median_and_the_percentiles(values: list[float]) -> None:
+    found = spread(values)
+    assert found["p50"] == pytest.approx(statistics.median(values), abs=1e-4)
+    assert [found["p5"], found["p95"]] == pytest.approx(list(np.percentile(values, [5, 95])), abs=1e-4)
+
+
+def test_spread_of_one_value_is_that_value() -> None:
+    assert spread([3.0]) == {"p50": 3.0, "p5": 3.0, "p95": 3.0}
+    assert all(np.isnan(v) for v in spread([]).values())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_is_timed_by_its_own_events() -> None:
+    c = Clock(torch.device("cuda:0"))
+    x = torch.ones(2048, 2048, device="cuda:0")
+    for _ in range(5):
+        c.begin()
+        c.ready()
+        for _ in range(20):
+            x = (x @ x).clamp(max=1)
+    lap = c.end()
+    assert len(lap.ms) == 5 and all(a >= b >= 0 for a, b in zip(lap.ms, lap.wait_ms, strict=True))
+    assert min(lap.ms) > max(lap.wait_ms)
+    assert set(c.memory()) == {"allocated_mib", "reserved_mib"}

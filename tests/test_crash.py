@@ -1,0 +1,195 @@
+"""What is left when a run ends badly, with real processes and real signals."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+from children import ROOT, Child, Children, environment, fresh, until
+from helpers import write_pictures, write_suite
+
+from bench import plan, records, suites
+
+ROWS = {"one": {"method": "source_only"}, "two": {"method": "dann"}, "three": {"method": "nogrl"}}
+LONG = 250  # iterations: about half a second, with three lines on the way
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working folder with pictures in data/ and the three cells of tiny.toml."""
+    write_pictures(tmp_path / "data", "A", "B")
+    write_suite(tmp_path, rows=ROWS, iterations=LONG)
+    return tmp_path
+
+
+RUN = ("run", "--suite", "tiny.toml", "--data", "data", "--device", "cpu")
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("results/tiny/*/*/*.jsonl"))
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {f: f.read_bytes() for f in files(folder)}
+
+
+def states(folder: Path, name: str = "tiny") -> list[plan.State]:
+    suite = suites.load(folder / f"{name}.toml")
+    return plan.states(plan.cells(suite), records.read_all(folder / "results" / name))
+
+
+def line_of(kind: str, folder: Path, nth: int = 1) -> bool:
+    """Whether the nth record of the grid has a line of that kind."""
+    found = sorted(files(folder), key=lambda f: f.stat().st_ctime_ns)
+    return len(found) >= nth and f'{{"kind":"{kind}"' in found[nth - 1].read_text(encoding="utf-8")
+
+
+MOMENTS = {
+    "before the first record": lambda folder: True,
+    "in the first cell": lambda folder: line_of("run", folder),
+    "in the first cell, after a window": lambda folder: line_of("train", folder),
+    "in the second cell": lambda folder: line_of("train", folder, nth=2),
+}
+
+
+@pytest.mark.parametrize(
+    ("moment", "sig"), [*((m, signal.SIGKILL) for m in MOMENTS), *((m, signal.SIGINT) for m in list(MOMENTS)[1::2])]
+)
+def test_a_run_cut_short_goes_on_where_it_was(moment: str, sig: signal.Signals, folder: Path, bench: Children) -> None:
+    child = bench.start(*RUN)
+    until(lambda: MOMENTS[moment](folder))
+    child.send(sig)
+    cut = child.wait()
+    if sig == signal.SIGKILL:
+        assert cut.code == -signal.SIGKILL
+    else:
+        assert cut.code == 130
+        assert cut.err == "bench: interrupted; what was finished is recorded, run the same command to go on\n"
+    before = contents(folder)
+    done = [s for s in states(folder) if s.done]
+    assert (moment == "in the second cell") <= len(done) < 3
+
+    again = bench.run(*RUN)
+    assert (again.code, again.err) == (0, ""), again.text
+    assert f"{3 - len(done)} ok; 0 of 3 cells pending" in again.out
+    after = contents(folder)
+    assert {f: after[f] for f in before} == before, "what stood in a record stands there still"
+    assert [s.label for s in states(folder)] == ["done"] * 3
+    assert sum(s.torn for s in states(folder)) == len(before) - len(done)
+    complete = [r for r in records.read_all(folder / "results") if r.complete]
+    assert Counter(r.run["row"] for r in complete) == {"one": 1, "two": 1, "three": 1}
+
+    assert "nothing to do; 0 of 3 cells pending" in bench.run(*RUN).out
+    assert contents(folder) == after
+
+
+def test_ctrl_c_while_the_program_starts_is_one_sentence(folder: Path) -> None:
+    """With a new interpreter: a moment after the plan is on the screen, torch is being imported."""
+    command = [sys.executable, "-u", "-m", "bench", *RUN]
+    child = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=PIPE, stderr=PIPE, text=True)
+    assert child.stdout
+    assert "plan" in child.stdout.readline()
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    said = child.communicate(timeout=120)[1]
+    assert said == "bench: interrupted; what was finished is recorded, run the same command to go on\n"
+    # an import that was interrupted can make Python end by the signal itself: a shell calls both 130
+    assert child.returncode in (130, -signal.SIGINT)
+
+
+def test_two_processes_share_a_grid_and_run_no_cell_twice(folder: Path, bench: Children) -> None:
+    def start() -> Child:
+        return bench.start(*RUN)
+
+    first, second = start(), start()
+    ended = first.wait(), second.wait()
+    assert [e.code for e in ended] == [0, 0]
+    assert [s.label for s in states(folder)] == ["done"] * 3
+    assert len(files(folder)) == 3, "every cell was run once"
+    assert sum(e.out.count("target") for e in ended) == 3
+
+
+def test_a_cell_that_another_process_holds_is_left_to_it(folder: Path, bench: Children) -> None:
+    write_suite(folder, rows={"one": ROWS["one"]}, iterations=100 * LONG)
+    holder = bench.start(*RUN)
+    until(lambda: line_of("run", folder))
+    late = bench.run(*RUN)
+    holder.send(signal.SIGKILL)
+    holder.wait()
+    assert late.code == 0
+    assert "one A-B seed 0: busy: another process is running" in late.out
+    assert "1 busy; 1 of 1 cells pending" in late.out
+    assert len(files(folder)) == 1
+
+
+def test_a_diverged_cell_is_recorded_and_stops_the_grid(folder: Path, bench: Children) -> None:
+    rows = {"bad": {"method": "source_only", "recipe": {"lr": 1e30}}, "good": {"method": "source_only"}}
+    write_suite(folder, rows=rows)
+    stopped = bench.run(*RUN)
+    assert stopped.code == 1 and stopped.err == ""
+    assert "bad A-B seed 0: diverged: the loss was no longer finite at iteration " in stopped.out
+    assert "1 diverged; 1 of 2 cells pending" in stopped.out
+    (record,) = records.read_all(folder / "results")
+    assert record.complete and record.status == "diverged"
+    assert record.train[-1]["loss"] is None, "there is no NaN in JSON"
+
+    # a diverged cell is a result: it is not run again, and the rest of the grid goes on
+    rest = bench.run(*RUN)
+    assert rest.code == 0 and "1 ok; 0 of 2 cells pending" in rest.out
+
+
+def test_keep_going_runs_the_rest_after_a_cell_that_diverged(folder: Path, bench: Children) -> None:
+    rows = {"bad": {"method": "source_only", "recipe": {"lr": 1e30}}, "good": {"method": "source_only"}}
+    write_suite(folder, rows=rows)
+    both = bench.run(*RUN, "--keep-going")
+    assert both.code == 1
+    assert "1 diverged, 1 ok; 0 of 2 cells pending" in both.out
+    assert [s.done.status for s in states(folder) if s.done] == ["diverged", "ok"]
+
+
+def test_a_method_that_raises_is_recorded_as_failed_and_run_again(folder: Path, bench: Children) -> None:
+    write_suite(folder, rows={"bad": {"method": "nogrl", "hyper": {"reading": "upside down"}}})
+    failed = bench.run(*RUN)
+    assert failed.code == 1
+    assert "bad A-B seed 0: failed: " in failed.out and "Traceback" not in failed.text
+    (record,) = records.read_all(folder / "results")
+    assert record.status == "failed" and "reading must be" in record.end["reason"] and "Traceback" in record.end["trace"]
+    bench.run(*RUN)
+    assert [r.attempt for r in records.read_all(folder / "results")] == [1, 2]
+    assert [s.label for s in states(folder)] == ["pending"]
+
+
+def test_a_full_disk_is_one_sentence_and_no_result(folder: Path, bench: Children) -> None:
+    """The system refuses to let any file grow beyond 1,500 bytes."""
+    full = bench.run(*RUN, file_size=1500)
+    assert full.code == 1 and "Traceback" not in full.text
+    assert "free space or choose another --results folder" in full.out
+    assert full.out.count("cannot write") == 1
+    assert [s.label for s in states(folder)] == ["pending"] * 3
+    assert "3 ok; 0 of 3 cells pending" in bench.run(*RUN).out
+
+
+def test_a_file_in_place_of_the_results_folder_is_one_sentence(folder: Path, bench: Children) -> None:
+    (folder / "results").write_text("not a folder", encoding="utf-8")
+    ended = bench.run(*RUN)
+    assert ended.code == 1 and "Traceback" not in ended.text
+    assert "choose another --results folder" in ended.out
+
+
+def test_records_hold_no_path_of_this_machine(folder: Path, bench: Children) -> None:
+    bench.run(*RUN, "--methods", "one")
+    (file,) = files(folder)
+    text = file.read_text(encoding="utf-8")
+    assert str(folder) not in text and str(ROOT) not in text and "/home/" not in text
+    assert json.loads(text.splitlines()[0])["kind"] == "run"
+
+
+def test_the_interpreter_started_afresh_does_the_same(folder: Path) -> None:
+    done = fresh(*RUN, "--methods", "one", cwd=folder)
+    assert (done.code, done.err) == (0, "")
+    assert "1 ok; 0 of 1 cells pending" in done.out

@@ -1,0 +1,242 @@
+"""Networks of a recipe: their shapes, their pretrained weights, the groups of their parameters."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from bench import nets
+from bench.errors import BenchError, UsageError
+from bench.suites import Head, Parts, Recipe
+from methods import Network, get
+
+
+def recipe(**changes: Any) -> Recipe:
+    return Recipe.model_validate({"backbone": "ganin-mnist", "size": 28, "iterations": 1, "batch": 2, "lr": 0.5} | changes)
+
+
+def small() -> nn.Module:
+    return nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """A backbone `small` and its published weights: names of their own, a classifier that is not ours to use."""
+    monkeypatch.setitem(nets.BACKBONES, "small", nets.Backbone(small, ("features.", "0."), "Small_Weights.V1"))
+    torch.manual_seed(1)
+    theirs = nn.ModuleDict({"features": small()[0], "classifier": nn.Linear(4, 1000)})
+    return theirs.state_dict()
+
+
+SMALL = {"backbone": "small", "weights": "imagenet"}
+
+
+def same(net: Network, published: dict[str, Tensor], atol: float = 0.0) -> bool:
+    ours = net.F.state_dict()
+    return all(
+        torch.allclose(ours[f"0.{k.removeprefix('features.')}"].float(), v.float(), rtol=0, atol=atol)
+        for k, v in published.items()
+        if k.startswith("features.")
+    )
+
+
+# shapes
+
+
+def test_ganins_mnist_network_has_768_features_at_28_pixels() -> None:
+    net = nets.build(recipe(classifier={"hidden": [100, 100]}), classes=10)
+    assert net.dim == 768 and net.classes == 10
+    assert net.F(torch.zeros(2, 3, 28, 28)).shape == (2, 768)
+    assert [m.out_features for m in net.C if isinstance(m, nn.Linear)] == [100, 100, 10]
+    assert sum(q.numel() for q in net.F.parameters()) == (3 * 25 + 1) * 32 + (32 * 25 + 1) * 48
+
+
+def test_the_network_is_left_in_training_mode_and_its_statistics_untouched(published: dict[str, Tensor]) -> None:
+    net = nets.build(recipe(backbone="small"), classes=3)
+    assert all(m.training for m in net.modules())
+    norm = net.F[0][1]
+    assert norm.num_batches_tracked == 0 and torch.equal(norm.running_mean, torch.zeros(4))
+
+
+def test_vgg16_is_torchvisions_up_to_the_last_pooling_then_the_mean() -> None:
+    from torchvision.models import vgg16
+
+    torch.manual_seed(0)
+    theirs = vgg16(weights=None)
+    net = nets.build(recipe(backbone="vgg16", weights="imagenet"), 10, theirs.state_dict())
+    for size in (28, 32):
+        x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(size))
+        with torch.no_grad():
+            assert net.F(x).shape == (2, 512) == (2, net.dim)
+            torch.testing.assert_close(net.F(x), theirs.features[:-1](x).mean((2, 3)))
+
+
+def test_a_head_is_as_it_is_written() -> None:
+    kinds = lambda shape: [type(m).__name__ for m in nets.head(5, 2, shape)]  # noqa: E731
+    assert kinds(Head()) == ["Linear"]
+    assert kinds(Head(hidden=(4, 3))) == ["Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    assert kinds(Head(hidden=(4,), dropout=0.5, batch_norm=True)) == ["Linear", "BatchNorm1d", "ReLU", "Dropout", "Linear"]
+    widths = [(m.in_features, m.out_features) for m in nets.head(5, 2, Head(hidden=(4, 3))) if isinstance(m, nn.Linear)]
+    assert widths == [(5, 4), (4, 3), (3, 2)]
+
+
+def test_a_discriminator_gives_one_logit_a_sample_and_every_one_is_fresh() -> None:
+    net = nets.build(recipe(discriminator={"hidden": [6]}), classes=3)
+    D, other = net.discriminator(7), net.discriminator(7)
+    assert D(torch.zeros(4, 7)).shape == (4,)
+    assert not torch.equal(D[0].weight, other[0].weight)
+
+
+def test_forward_joint_or_separate_is_the_recipes() -> None:
+    assert [nets.build(recipe(forward=f), 3).joint for f in ("joint", "separate")] == [True, False]
+
+
+def test_an_unknown_backbone_is_refused_with_the_nearest() -> None:
+    for ask in (lambda r: nets.build(r, 3), lambda r: nets.load_weights(r, None)):
+        with pytest.raises(UsageError, match="unknown backbone 'vgg-16'; did you mean 'vgg16'"):
+            ask(recipe(backbone="vgg-16", weights="imagenet"))
+
+
+# weights
+
+
+def test_no_weights_are_no_weights() -> None:
+    assert nets.load_weights(recipe(), None) == (None, {"asked": "none"})
+
+
+def test_weights_of_a_backbone_that_nobody_published_are_refused() -> None:
+    with pytest.raises(UsageError, match='nobody published weights of ganin-mnist; write weights = "none"'):
+        nets.load_weights(recipe(weights="imagenet"), None)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_of_any_float_type_are_taken(
+    suffix: str, dtype: torch.dtype, published: dict[str, Tensor], tmp_path: Path
+) -> None:
+    file = tmp_path / f"w{suffix}"
+    cast = {k: v.to(dtype) if v.is_floating_point() else v for k, v in published.items()}
+    save_file(cast, file) if suffix == ".safetensors" else torch.save(cast, file)
+    state, about = nets.load_weights(recipe(**SMALL), file)
+    assert about["asked"] == "Small_Weights.V1" and about["file"] == file.name
+    assert about["sha256"] == sha256(file.read_bytes()).hexdigest()
+    assert str(dtype).removeprefix("torch.") in about["dtypes"]
+
+    net = nets.build(recipe(**SMALL), 3, state)
+    assert all(q.dtype == torch.float32 for q in net.parameters())
+    assert same(net, published, atol=0.0 if dtype in (torch.float32, torch.float64) else 0.01)
+    assert not same(nets.build(recipe(**SMALL), 3), published)
+
+
+def test_a_checkpoint_that_wraps_its_state_is_unwrapped(published: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "state_dict": published}, tmp_path / "w.pth")
+    state, _ = nets.load_weights(recipe(**SMALL), tmp_path / "w.pth")
+    assert same(nets.build(recipe(**SMALL), 3, state), published)
+
+
+def test_weights_of_another_architecture_are_refused(published: dict[str, Tensor]) -> None:
+    with pytest.raises(BenchError, match=r"these weights are not small's: features\.0\.weight and 5 more tensors are missing"):
+        nets.build(recipe(**SMALL), 3, {"conv1.weight": torch.zeros(1)})
+    wide = published | {"features.0.weight": torch.zeros(8, 3, 3, 3)}
+    said = r"features\.0\.weight has shape \(8, 3, 3, 3\), small has \(4, 3, 3, 3\); give the file"
+    with pytest.raises(BenchError, match=said):
+        nets.build(recipe(**SMALL), 3, wide)
+
+
+def test_weights_without_the_counter_of_batch_norm_are_taken(published: dict[str, Tensor]) -> None:
+    old = {k: v for k, v in published.items() if not k.endswith("num_batches_tracked")}
+    assert same(nets.build(recipe(**SMALL), 3, old), old)
+
+
+DAMAGE = {
+    "cut short": lambda raw: raw[: len(raw) // 2],
+    "empty": lambda raw: b"",
+    "of something else": lambda raw: b"<html>404 not found</html>",
+    "a flipped header": lambda raw: bytes([raw[0] ^ 0xFF]) + raw[1:],
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_one_sentence(suffix: str, damage: str, published: dict[str, Tensor], tmp_path: Path) -> None:
+    file = tmp_path / f"w{suffix}"
+    save_file(published, file) if suffix == ".safetensors" else torch.save(published, file)
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    with pytest.raises(BenchError, match=r"cannot be read as .pth or .safetensors weights \(\w+\); download it again$") as e:
+        nets.load_weights(recipe(**SMALL), file)
+    assert "\n" not in str(e.value), "a sentence, not the parser's essay"
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_that_is_absent_is_one_sentence(suffix: str, published: dict[str, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=f"no weights file .*w{suffix}; check the path given with --weights"):
+        nets.load_weights(recipe(**SMALL), tmp_path / f"w{suffix}")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {"state_dict": {"a": "b"}}])
+def test_a_file_without_a_state_dict_is_refused(content: Any, published: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(BenchError, match="holds no state dict"):
+        nets.load_weights(recipe(**SMALL), tmp_path / "w.pth")
+
+
+def test_a_file_that_would_run_code_is_not_unpickled(published: dict[str, Tensor], tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    torch.save({"features.0.weight": Trap()}, tmp_path / "w.pth")
+    with pytest.raises(BenchError, match="cannot be read as"):
+        nets.load_weights(recipe(**SMALL), tmp_path / "w.pth")
+    assert not (tmp_path / "sprung").exists()
+
+
+# parameter groups
+
+
+def grouped(r: Recipe) -> tuple[Network, Any, dict[int, tuple[float, float, float]]]:
+    """Every parameter's (lr, lr_mult, weight decay), by its id."""
+    net = nets.build(r, classes=3)
+    method = get("dann")(net)
+    groups = nets.parameter_groups(net, method, r)
+    listed = [id(q) for g in groups for q in g["params"]]
+    assert len(listed) == len(set(listed)), "no parameter is in two groups"
+    assert set(listed) == {id(q) for q in [*net.parameters(), *method.parameters()]}
+    return net, method, {id(q): (g["lr"], g["lr_mult"], g["weight_decay"]) for g in groups for q in g["params"]}
+
+
+def test_backbone_classifier_and_the_methods_own_have_their_rates_and_decays() -> None:
+    r = recipe(lr_mult=Parts(F=0.1, C=1, D=10), weight_decay=Parts(F=1e-4, C=1e-3, D=1e-2))
+    net, method, of = grouped(r)
+    for module, wanted in ((net.F, (0.05, 0.1, 1e-4)), (net.C, (0.5, 1.0, 1e-3)), (method, (5.0, 10.0, 1e-2))):
+        assert {of[id(q)] for q in module.parameters()} == {wanted}
+
+
+def test_decay_of_kernels_spares_biases_and_norms() -> None:
+    r = recipe(decay="kernels", weight_decay=Parts(F=1, C=2, D=3), classifier={"hidden": [4], "batch_norm": True})
+    net, method, of = grouped(r)
+    for module, decay in ((net.F, 1), (net.C, 2), (method, 3)):
+        for q in module.parameters():
+            assert of[id(q)][2] == (decay if q.ndim >= 2 else 0)
+    assert sum(q.ndim < 2 for q in net.C.parameters()) == 4, "two biases, a scale and a shift"
+
+
+def test_frozen_parameters_are_not_optimised() -> None:
+    net = nets.build(recipe(), classes=3)
+    method = get("source_only")(net)
+    net.F[0].requires_grad_(False)
+    listed = {id(q) for g in nets.parameter_groups(net, method, recipe()) for q in g["params"]}
+    assert not listed & {id(q) for q in net.F[0].parameters()} and listed
+
+
+def test_the_optimiser_is_the_recipes() -> None:
+    net = nets.build(recipe(), classes=3)
+    method = get("dann")(net)
+    sgd = nets.optimiser(net, method, recipe(momentum=0.8, nesterov=True))
+    assert isinstance(sgd, torch.optim.SGD) and sgd.defaults["momentum"] == 0.8 and sgd.defaults["nesterov"]
+    adam = nets.optimiser(net, method, recipe(optimiser="adam", lr_mult=Parts(F=1, C=2, D=3)))
+    assert isinstance(adam, torch.optim.Adam) and [g["lr"] for g in adam.param_groups] == [0.5, 1.0, 1.5]

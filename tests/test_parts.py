@@ -1,0 +1,201 @@
+"""The pieces that methods share: an independent oracle, what the mathematics promises, the gradient."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import entr, expit
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from methods._parts import domain_loss, entropy, entropy_weights, frozen, ramp, reverse, sides
+
+seeds = st.integers(0, 10_000)
+sizes = st.integers(1, 9)
+
+
+def draw(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def grad(y: Tensor, x: Tensor) -> Tensor:
+    (g,) = torch.autograd.grad(y, x)
+    return g
+
+
+# reverse
+
+
+@given(seeds, st.floats(-3, 3))
+def test_reversal_is_the_identity_forward_and_minus_lambda_backward(seed: int, lam: float) -> None:
+    x = draw(seed, 3, 2).requires_grad_()
+    assert torch.equal(reverse(x, lam), x)
+    torch.testing.assert_close(grad((reverse(x, lam) ** 3).sum(), x), -lam * grad((x**3).sum(), x))
+
+
+def test_two_reversals_by_one_undo_each_other() -> None:
+    x = draw(0, 3, 2).requires_grad_()
+    assert torch.equal(grad((reverse(reverse(x, 1), 1) ** 2).sum(), x), grad((x**2).sum(), x))
+
+
+def test_reversal_does_not_reach_what_comes_after_it() -> None:
+    x, w = draw(0, 3, 2).requires_grad_(), draw(1, 2).requires_grad_()
+    assert torch.equal(grad((reverse(x, 0.3) @ w).sum(), w), grad((x @ w).sum(), w))
+
+
+def test_reversal_by_minus_one_has_the_gradient_of_its_loss() -> None:
+    assert torch.autograd.gradcheck(lambda x: (reverse(x, -1) ** 3).sum(), draw(0, 4).requires_grad_())
+
+
+def test_reversal_keeps_the_input_as_it_is() -> None:
+    """A view, not a copy, that leaves the input's own gradient alone."""
+    x = draw(0, 4)
+    assert reverse(x, 1.0).data_ptr() == x.data_ptr()
+    assert not x.requires_grad
+
+
+# ramp
+
+
+@given(st.floats(0, 1), st.floats(0.1, 30))
+def test_the_ramp_is_the_papers_formula(p: float, gamma: float) -> None:
+    assert ramp(p, gamma) == pytest.approx(2 / (1 + math.exp(-gamma * p)) - 1, rel=1e-12, abs=1e-15)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2), st.floats(0.1, 30))
+def test_the_ramp_starts_at_zero_never_falls_and_stays_below_one(ps: list[float], gamma: float) -> None:
+    values = [ramp(p, gamma) for p in sorted(ps)]
+    assert ramp(0, gamma) == 0 and values == sorted(values) and values[-1] <= 1
+
+
+def test_an_infinite_gamma_is_one_from_the_start() -> None:
+    assert ramp(0.0, math.inf) == ramp(0.5, math.inf) == 1.0
+
+
+# domain loss
+
+
+@given(seeds, sizes, sizes)
+def test_domain_loss_is_the_mean_binary_cross_entropy_of_two_equal_halves(seed: int, n: int, m: int) -> None:
+    u_s, u_t = draw(seed, n, scale=5), draw(seed + 1, m, scale=5)
+    halves = [
+        binary_cross_entropy_with_logits(u_s, torch.ones_like(u_s)),
+        binary_cross_entropy_with_logits(u_t, torch.zeros_like(u_t)),
+    ]
+    torch.testing.assert_close(domain_loss(u_s, u_t), sum(halves) / 2)
+
+
+@given(seeds, sizes, st.sampled_from([1e-8, 1e-3]))
+def test_domain_loss_with_epsilon_is_the_printed_formula(seed: int, n: int, eps: float) -> None:
+    u_s, u_t = draw(seed, n, scale=5), draw(seed + 1, n, scale=5)
+    wanted = -(np.log(expit(u_s.numpy()) + eps).mean() + np.log(expit(-u_t.numpy()) + eps).mean()) / 2
+    assert domain_loss(u_s, u_t, eps=eps).item() == pytest.approx(wanted, rel=1e-12)
+
+
+@given(seeds, sizes, sizes)
+def test_even_weights_change_nothing(seed: int, n: int, m: int) -> None:
+    u_s, u_t = draw(seed, n), draw(seed + 1, m)
+    even = domain_loss(u_s, u_t, torch.full_like(u_s, 1 / n), torch.full_like(u_t, 1 / m))
+    torch.testing.assert_close(even, domain_loss(u_s, u_t))
+
+
+@given(seeds, sizes, sizes)
+def test_exchanging_the_domains_and_the_sign_of_the_logits_changes_nothing(seed: int, n: int, m: int) -> None:
+    u_s, u_t = draw(seed, n), draw(seed + 1, m)
+    torch.testing.assert_close(domain_loss(u_s, u_t), domain_loss(-u_t, -u_s))
+
+
+@given(seeds, st.integers(2, 9), st.sampled_from([0.0, 1e-8]))
+def test_the_order_of_the_samples_does_not_matter(seed: int, n: int, eps: float) -> None:
+    u_s, u_t, w = draw(seed, n), draw(seed + 1, n), draw(seed + 2, n).softmax(0)
+    torch.testing.assert_close(domain_loss(u_s, u_t, w, None, eps), domain_loss(u_s.flip(0), u_t.flip(0), w.flip(0), None, eps))
+
+
+def test_an_undecided_discriminator_costs_log_two() -> None:
+    assert domain_loss(torch.zeros(4), torch.zeros(3)).item() == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-8])
+def test_domain_loss_stays_finite_where_float32_saturates(eps: float) -> None:
+    u = torch.tensor([-200.0, -30.0, 30.0, 200.0], requires_grad=True)
+    loss = domain_loss(u, u, eps=eps)
+    assert loss.isfinite() and grad(loss, u).isfinite().all()
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-8, 0.1])
+def test_domain_loss_has_the_gradient_of_finite_differences(eps: float) -> None:
+    given: list[Any] = [draw(k, 4).requires_grad_() for k in range(4)]
+    given[2:] = [w.detach().softmax(0).requires_grad_() for w in given[2:]]
+    assert torch.autograd.gradcheck(lambda *x: domain_loss(*x, eps), given)
+
+
+# entropy and its weights
+
+
+@given(seeds, sizes, st.integers(2, 6))
+def test_entropy_is_that_of_the_softmax(seed: int, n: int, classes: int) -> None:
+    z = draw(seed, n, classes, scale=3)
+    torch.testing.assert_close(entropy(z, eps=0.0), torch.from_numpy(entr(z.softmax(1).numpy()).sum(1)))
+
+
+def test_entropy_with_epsilon_stays_finite_for_a_sure_prediction() -> None:
+    z = torch.tensor([[1e4, 0.0, 0.0]], requires_grad=True)
+    h = entropy(z)
+    assert h.item() == pytest.approx(0, abs=1e-4) and grad(h.sum(), z).isfinite().all()
+
+
+def test_entropy_is_largest_when_nothing_is_known() -> None:
+    assert entropy(torch.zeros(1, 7), eps=0.0).item() == pytest.approx(math.log(7))
+
+
+@given(seeds, sizes, st.floats(0, 1))
+def test_weights_are_positive_and_sum_to_one(seed: int, n: int, lam: float) -> None:
+    w = entropy_weights(draw(seed, n, 4, scale=3), lam)
+    assert (w > 0).all() and w.sum().item() == pytest.approx(1, rel=1e-12)
+
+
+@given(seeds, st.integers(2, 9))
+def test_surer_samples_weigh_more(seed: int, n: int) -> None:
+    z = draw(seed, n, 4, scale=3)
+    assert torch.equal(entropy(z).argsort(), entropy_weights(z, 1.0).argsort(descending=True))
+
+
+def test_adding_a_constant_to_the_logits_of_a_sample_changes_no_weight() -> None:
+    z = draw(0, 5, 4)
+    torch.testing.assert_close(entropy_weights(z + draw(1, 5, 1, scale=9), 1.0), entropy_weights(z, 1.0))
+
+
+@given(seeds, st.floats(0, 1))
+def test_the_gradient_of_the_weights_is_reversed_and_passes_the_numerator_alone(seed: int, lam: float) -> None:
+    z, u = draw(seed, 5, 4).requires_grad_(), draw(seed + 1, 5)
+    mass = torch.exp(-entropy(z)).sum().detach()
+    plain = (torch.exp(-entropy(z)) / mass * u).sum()
+    torch.testing.assert_close(grad((entropy_weights(z, lam) * u).sum(), z), -lam * grad(plain, z))
+
+
+def test_entropy_has_the_gradient_of_finite_differences() -> None:
+    assert torch.autograd.gradcheck(entropy, draw(0, 3, 4).requires_grad_())
+
+
+# sides and frozen
+
+
+def test_both_sides_pass_a_module_in_one_forward() -> None:
+    s, t = draw(0, 4, 3), 5 + draw(1, 2, 3)
+    norm = nn.BatchNorm1d(3).double()
+    both = torch.cat(sides(norm, s, t))
+    assert [len(x) for x in sides(norm, s, t)] == [4, 2]
+    torch.testing.assert_close(both.mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_a_frozen_module_gives_its_value_and_lets_gradients_through_to_the_input_only() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    x = draw(0, 5, 3).requires_grad_()
+    assert torch.equal(frozen(module, x), module(x))
+    assert torch.equal(grad(frozen(module, x).sum(), x), grad(module(x).sum(), x))
+    frozen(module, x).sum().backward()
+    assert all(q.grad is None and q.requires_grad for q in module.parameters())

@@ -1,0 +1,160 @@
+"""One cell: what is counted, what is written, what a failure leaves."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import CLASSES, write_pictures, write_suite
+from torch import Tensor, nn
+
+from bench import plan, records, run, suites
+from bench.data import Images
+from bench.data.stream import Pixels
+from bench.errors import BenchError, UsageError
+from bench.plan import Cell
+from bench.run import Lab
+from methods import Batch, Method, Network
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_pictures(tmp_path / "data", "A", "B")
+    return tmp_path / "data"
+
+
+def cell(folder: Path, budget: str = "full", seed: int = 0, **how: Any) -> Cell:
+    (one,) = plan.cells(suites.load(write_suite(folder, **how)), budget=budget, seeds=[seed])
+    return one
+
+
+def trained(folder: Path, **how: Any) -> records.Record:
+    lab = Lab(folder / "data", folder / "results", CPU)
+    _, _, path = run.run(cell(folder, **how), lab)
+    r = records.read(path)
+    assert r is not None
+    return r
+
+
+class Echo(Method):
+    """Predicts what the grey level of the first pixel says."""
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Any:
+        raise NotImplementedError
+
+    def predict(self, net: Network, x: Tensor) -> Tensor:
+        return nn.functional.one_hot((x[:, 0, 0, 0] * 255).round().long(), CLASSES).float()
+
+
+@pytest.mark.parametrize("n", [1, 7, run.EVAL_BATCH, run.EVAL_BATCH + 1])
+def test_an_evaluation_counts_every_image_once(n: int) -> None:
+    g = torch.Generator().manual_seed(n)
+    guess, truth = (torch.randint(0, CLASSES, (n,), generator=g) for _ in range(2))
+    images = Images(guess.to(torch.uint8).view(n, 1, 1, 1).expand(n, 1, 2, 2), truth)
+    net = Network(nn.Identity(), nn.Identity(), dim=1, classes=CLASSES, discriminator=nn.Linear)  # type: ignore[arg-type]
+    found = run._evaluate(Echo(), net, images, Pixels("unit", CPU), CLASSES)
+    pairs = list(zip(guess.tolist(), truth.tolist(), strict=True))
+    assert found == {
+        "total": [sum(y == k for _, y in pairs) for k in range(CLASSES)],
+        "correct": [sum(x == y == k for x, y in pairs) for k in range(CLASSES)],
+        "predicted": [sum(x == k for x, _ in pairs) for k in range(CLASSES)],
+    }
+
+
+def test_a_record_says_all_of_its_run(data: Path) -> None:
+    r = trained(data.parent, iterations=230, eval_every=100, rows={"only": {"method": "dann", "hyper": {"gamma": float("inf")}}})
+    assert r.complete and r.status == "ok"
+    assert [(w["step"], w["n"], w["warmup"]) for w in r.train] == [
+        (10, 10, True),
+        (100, 90, False),
+        (200, 100, False),
+        (230, 30, False),
+    ]
+    assert [e["step"] for e in r.evals] == [100, 200, 230]
+    assert all(sum(e[k]["total"]) == 9 for e in r.evals for k in ("source", "target"))
+    assert (
+        r.run["cell"]
+        == cell(
+            data.parent, iterations=230, eval_every=100, rows={"only": {"method": "dann", "hyper": {"gamma": float("inf")}}}
+        ).key
+    )
+    assert r.run["hyper_all"] == {"weight": 1.0, "lam": 1.0, "gamma": None, "entropy": False, "eps": 0.0}
+    assert r.run["recipe"]["momentum"] == 0.9, "defaults are written out"
+    assert {k: v["train"]["images"] for k, v in r.run["data"].items()} == {"A": 36, "B": 36}
+    assert r.run["env"]["torch"] == torch.__version__ and r.run["env"]["device"] == "cpu"
+    assert r.end and r.end["step"] == 230 and set(r.end["ms"]) == {"p50", "p5", "p95"}
+    assert r.end["images_per_s"] == pytest.approx(8e3 / r.end["ms"]["p50"], rel=1e-2)
+    assert r.end["memory"]["rss_mib"] > 0 and r.end["wall_s"] > 0
+
+
+def test_a_run_depends_on_its_seed_alone(data: Path) -> None:
+    losses = [[w["loss"] for w in trained(data.parent, seed=s, iterations=30).train] for s in (0, 0, 1)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_evaluating_more_often_does_not_change_the_training(data: Path) -> None:
+    often, once = (trained(data.parent, iterations=40, eval_every=e, rows={"only": {"method": "dann"}}) for e in (10, 40))
+    assert often.evals[-1] == once.evals[-1]
+    mean = lambda r: sum(w["loss"] * w["n"] for w in r.train) / 40  # noqa: E731
+    assert mean(often) == pytest.approx(mean(once), abs=1e-5)
+
+
+def test_very_short_runs_end_well(data: Path) -> None:
+    for n in (1, 2, 3):
+        r = trained(data.parent, iterations=n)
+        assert r.status == "ok" and sum(w["n"] for w in r.train) == n and r.evals[-1]["step"] == n
+
+
+def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "none", tmp_path / "results", CPU)
+    with pytest.raises(BenchError, match="no folder"):
+        run.run(cell(tmp_path), lab)
+    assert not (tmp_path / "results").exists()
+    assert run.run(cell(tmp_path, budget="smoke"), lab)[0] == "ok"
+
+
+def test_a_batch_larger_than_the_domain_ends_as_failed_with_its_sentence(data: Path) -> None:
+    r = trained(data.parent, batch=37)
+    assert r.complete and r.status == "failed" and r.end
+    assert r.end["reason"] == "a batch of 37 does not fit source's 36 training images; lower the batch"
+
+
+def test_weights_of_another_network_end_as_failed_with_their_sentence(data: Path) -> None:
+    file = data.parent / "w.pth"
+    torch.save({"conv1.weight": torch.zeros(3)}, file)
+    lab = Lab(data, data.parent / "results", CPU, file)
+    status, reason, path = run.run(cell(data.parent, backbone="vgg16", weights="imagenet"), lab)
+    assert status == "failed" and reason.startswith("these weights are not vgg16's: features.0.weight and 25 more")
+    assert "Traceback" not in path.read_text()
+
+
+def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_evaluate", lambda *_: {}["absent"])
+    r = trained(data.parent)
+    assert r.status == "failed" and r.end and r.end["reason"] == "KeyError: 'absent'"
+    assert 'File "run.py"' in r.end["trace"] and str(Path(run.__file__).parent) not in json.dumps(r.end)
+
+
+def test_precision_sets_the_arithmetic_of_the_run() -> None:
+    recipe = suites.Recipe.model_validate({"backbone": "x", "size": 1, "iterations": 1, "batch": 2, "lr": 0.5})
+    kept = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    try:
+        for name, tf32, dtype in (("fp32", False, torch.float32), ("tf32", True, torch.float32), ("bf16", True, torch.bfloat16)):
+            with run.precision(recipe.model_copy(update={"precision": name}), CPU):
+                assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+            assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = kept
+
+
+def test_devices_are_those_that_are_there() -> None:
+    assert run.device("cpu") == CPU
+    assert run.device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(UsageError, match="no GPU cuda:99"):
+        run.device("cuda:99")
+    with pytest.raises(UsageError, match="unknown device 'gpu'"):
+        run.device("gpu")
