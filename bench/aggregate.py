@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from statistics import mean
 
 from bench import stats
+from bench.claims import Figure, Published
 from bench.ledger import Ledger, sort
 from bench.records import Record
 from bench.scores import AVERAGE, On, Scores, Select, score
 from bench.stats import Gain, Verdict
-from bench.suites import Figure, Published, Row, Suite
+from bench.suites import Row, Suite
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError, UsageError, unknown
-from bench.suites import Head, Recipe
+from bench.recipe import Head, Recipe
 from methods import Method, Network
 
 

@@ -7,9 +7,10 @@ from statistics import median
 
 from bench import catalog
 from bench.aggregate import Table
+from bench.claims import Published
 from bench.records import Record
 from bench.scores import AVERAGE, COLLAPSED
-from bench.suites import Published, Suite
+from bench.suites import Suite
 from bench.text import arrow, difference, many, span
 
 KINDS = {

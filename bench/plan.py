@@ -11,8 +11,9 @@ from statistics import median
 from typing import Any, TypeVar
 
 from bench.errors import UsageError, unknown
+from bench.recipe import Recipe
 from bench.records import Record
-from bench.suites import DomainSpec, Recipe, Suite
+from bench.suites import DomainSpec, Suite
 
 T = TypeVar("T")
 

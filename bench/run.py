@@ -20,7 +20,7 @@ from bench.data.stream import Pixels, Stream
 from bench.errors import BenchError, UsageError
 from bench.loop import Window, train
 from bench.plan import Cell
-from bench.suites import Recipe
+from bench.recipe import Recipe
 from methods import Batch, Method, Network, get
 
 WARMUP, WINDOW = 10, 100  # iterations

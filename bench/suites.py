@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from bench import catalog, paths
+from bench.claims import Published
 from bench.data import sets
 from bench.errors import UsageError, unknown
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from bench.recipe import Head, Parts, Recipe
+from bench.schema import Strict
 
 
 class DomainSpec(Strict):
@@ -32,137 +31,15 @@ class DomainSpec(Strict):
     transductive: bool = False
 
 
-class Parts(Strict):
-    """One number for each part of the network: F backbone, C classifier, D whatever the method adds."""
-
-    F: float
-    C: float
-    D: float
-
-
-class Head(Strict):
-    """A stack of fully connected layers: their widths, the dropout after each, batch norm before the ReLU or not."""
-
-    hidden: tuple[int, ...] = ()
-    dropout: float = 0.0
-    batch_norm: bool = False
-
-
-class Recipe(Strict):
-    """Every knob of a protocol but the method's own.
-
-    A default, once released, is never edited: records hold only what a suite says otherwise (`Cell.key`).
-    """
-
-    backbone: str
-    weights: Literal["none", "imagenet"] = "none"
-    classifier: Head = Head()
-    discriminator: Head = Head(hidden=(1024, 1024), dropout=0.5)
-
-    size: int
-    resize: Literal["nearest", "bilinear"] = "bilinear"
-    normalise: Literal["unit", "half", "imagenet"] = "unit"
-    train_limit: int | None = Field(None, gt=0)
-    test_limit: int | None = Field(None, gt=0)
-
-    iterations: int = Field(gt=0)
-    batch: int = Field(gt=1)
-    forward: Literal["separate", "joint"] = "separate"
-    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
-
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    lr: float = Field(gt=0)
-    lr_mult: Parts = Parts(F=1, C=1, D=1)
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: Parts = Parts(F=0, C=0, D=0)
-    decay: Literal["all", "kernels"] = "all"
-    schedule: Literal["constant", "inv", "step"] = "constant"
-    schedule_gamma: float = 10.0
-    schedule_power: float = 0.75
-    schedule_steps: int = 1
-
-    eval_every: int | None = Field(None, gt=0)
-
-    def lr_at(self, p: float) -> float:
-        """Learning rate at progress p in [0, 1] before the parts' multipliers.
-
-        inv: lr (1 + gamma p)^-power (Ganin et al., JMLR 2016, section 5.2.2);
-        step: lr x gamma after each of `schedule_steps` equal stretches.
-        """
-        match self.schedule:
-            case "inv":
-                return float(self.lr * (1 + self.schedule_gamma * p) ** -self.schedule_power)
-            case "step":
-                return self.lr * self.schedule_gamma ** min(int(p * self.schedule_steps), self.schedule_steps - 1)
-            case _:
-                return self.lr
-
-
 class Row(Strict):
     """One line of the table that is ours to measure: a method with its hyper-parameters, and what its recipe changes."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
     label: str
     method: str
-    hyper: dict[str, Any] = {}
-    recipe: dict[str, Any] = {}
+    hyper: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
     note: str = ""
-
-
-class Figure(Strict):
-    """A number as printed, with the error bar where one was printed (its meaning is rarely stated)."""
-
-    printed: str
-    value: float
-    error: float | None
-
-
-def figure(printed: str) -> Figure:
-    """Parse '75.2±1.6', '≈80' or '82'; raises ValueError on anything else."""
-    m = re.fullmatch(r"[≈~]?\s*(\d+(?:\.\d+)?)\s*(?:(?:±|\+-)\s*(\d*\.?\d+))?", printed.strip())
-    if not m:
-        raise ValueError(f"{printed!r} is not a number as papers print them, such as '75.2' or '75.2±1.6'")
-    return Figure(printed=printed.strip(), value=float(m[1]), error=float(m[2]) if m[2] else None)
-
-
-class Published(Strict):
-    """A claim: figures as printed, whose they are and where they stand.
-
-    row: the id of our row that measures the same thing, if one does. select: how the authors chose the checkpoint.
-    on: which test set the accuracy is about. verified: read in the source itself, not copied from somewhere else.
-    """
-
-    label: str
-    row: str | None = None
-    cite: str
-    where: str
-    kind: Literal["paper", "literature-copied", "library-rerun", "leaderboard", "student", "digest"] = "paper"
-    select: Literal["last", "best-on-target", "unstated"] = "unstated"
-    on: Literal["target", "source"] = "target"
-    verified: bool = True
-    values: dict[str, Figure]
-    average: Figure | None = None
-    note: str = ""
-
-    @field_validator("values", mode="before")
-    @classmethod
-    def _figures(cls, v: Mapping[str, Any]) -> dict[str, Any]:
-        return {task: figure(str(x)) if not isinstance(x, Mapping | Figure) else x for task, x in v.items()}
-
-    @field_validator("average", mode="before")
-    @classmethod
-    def _average(cls, v: Any) -> Any:
-        return figure(str(v)) if isinstance(v, str | int | float) else v
-
-    def discrepancy(self, tasks: tuple[str, ...]) -> str | None:
-        """What to say when the row's mean does not round to the printed average; the figures stay as printed."""
-        if self.average is None or any(t not in self.values for t in tasks):
-            return None
-        mean = sum(self.values[t].value for t in tasks) / len(tasks)
-        if abs(mean - self.average.value) <= 0.06:
-            return None
-        return f"the {len(tasks)} printed tasks average {mean:.2f}, the printed average is {self.average.printed}"
 
 
 class Budget(Strict):
@@ -193,10 +70,10 @@ class Suite(Strict):
     domains: dict[str, DomainSpec]
     tasks: tuple[str, ...]
     recipe: Recipe
-    task_recipe: dict[str, dict[str, Any]] = {}
+    task_recipe: dict[str, dict[str, Any]] = Field(default_factory=dict)
     rows: tuple[Row, ...]
     published: tuple[Published, ...] = ()
-    budgets: dict[str, Budget] = {}
+    budgets: dict[str, Budget] = Field(default_factory=dict)
     differences: tuple[str, ...] = ()
 
     def endpoints(self, task: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench import nets
 from bench.errors import BenchError, UsageError
-from bench.suites import Head, Parts, Recipe
+from bench.recipe import Head, Parts, Recipe
 from methods import Network, get
 
 

@@ -14,6 +14,7 @@ from bench.data import Images
 from bench.data.stream import Pixels
 from bench.errors import BenchError, UsageError
 from bench.plan import Cell
+from bench.recipe import Recipe
 from bench.run import Lab
 from methods import Batch, Method, Network
 
@@ -140,7 +141,7 @@ def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(data: Path,
 
 
 def test_precision_sets_the_arithmetic_of_the_run() -> None:
-    recipe = suites.Recipe.model_validate({"backbone": "x", "size": 1, "iterations": 1, "batch": 2, "lr": 0.5})
+    recipe = Recipe.model_validate({"backbone": "x", "size": 1, "iterations": 1, "batch": 2, "lr": 0.5})
     kept = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:
         for name, tf32, dtype in (("fp32", False, torch.float32), ("tf32", True, torch.float32), ("bf16", True, torch.bfloat16)):

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bench import paths, suites
+from bench.claims import Figure, figure
 from bench.errors import UsageError, unknown
-from bench.suites import Figure, Recipe, Suite
+from bench.recipe import Recipe
+from bench.suites import Suite
 
 GOOD = """
 title = "Good"
@@ -193,14 +195,14 @@ def test_an_average_over_tasks_that_are_not_all_printed_is_not_judged(tmp_path: 
      ("≈80", 80, None), ("~ 80.5", 80.5, None), (" 7.0 ", 7.0, None)],
 )  # fmt: skip
 def test_figures_are_read_as_papers_print_them(printed: str, value: float, error: float | None) -> None:
-    f = suites.figure(printed)
+    f = figure(printed)
     assert (f.value, f.error, f.printed) == (value, error, printed.strip())
 
 
 @pytest.mark.parametrize("printed", ["", "-", "n/a", "75,2", "-3", "75.2%", "75.2±", "1e2", "70 80", "nan", "75..2"])
 def test_what_is_no_figure_is_refused(printed: str) -> None:
     with pytest.raises(ValueError, match="is not a number as papers print them"):
-        suites.figure(printed)
+        figure(printed)
 
 
 def test_domains_with_dashes_are_told_apart(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import methods._parts as parts
-from bench.suites import Recipe
+from bench.recipe import Recipe
 from methods import Batch, Network, get
 
 RELATIVE, FLOOR = 1e-8, 1e-15

@@ -21,8 +21,8 @@ from bench.clock import Clock
 from bench.data import Images
 from bench.data.stream import Pixels, Stream
 from bench.loop import train
+from bench.recipe import Recipe
 from bench.run import WINDOW
-from bench.suites import Recipe
 from methods import Batch, get
 from methods._parts import domain_loss, ramp, reverse, sides
 
