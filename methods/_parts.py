@@ -67,10 +67,24 @@ def entropy(logits: Tensor, eps: float = 1e-5) -> Tensor:
     return -(p * (p + eps).log()).sum(1)
 
 
+def certainty(logits: Tensor, lam: float) -> Tensor:
+    """e^(−R_λ(H(p))), (B,): near 1 for a sure prediction. λ reverses the gradient that goes through the entropy."""
+    return torch.exp(-reverse(entropy(logits), lam))
+
+
 def entropy_weights(logits: Tensor, lam: float) -> Tensor:
     """w_i = e^(−R_λ(H_i)) / stopgrad(Σ_j e^(−H_j)) over one domain, (B,): sure samples count more.
 
     The numerator keeps its gradient, reversed, as in GVB and microsoft/UDA; detaching it makes another method.
     """
-    e = torch.exp(-reverse(entropy(logits), lam))
+    e = certainty(logits, lam)
     return e / e.sum().detach()
+
+
+def heuristics(dim: int, classes: int, heads: int) -> nn.ModuleList:
+    """HDA's linear heads, features -> logits, each begun otherwise: Kaiming-normal of slope 0, 1, 2 …, zero bias."""
+    made = [nn.Linear(dim, classes) for _ in range(heads)]
+    for slope, h in enumerate(made):
+        nn.init.kaiming_normal_(h.weight, a=slope)
+        nn.init.zeros_(h.bias)
+    return nn.ModuleList(made)

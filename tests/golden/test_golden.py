@@ -29,6 +29,25 @@ class Port:
     alt: dict[str, Hyper] = field(default_factory=dict)
 
 
+def aligned(**more: Any) -> Hyper:
+    """The weight of microsoft/UDA's alignment; its entropy flag and fixed scale where the file has them."""
+    return lambda hp: {
+        "weight": hp["w_alg"],
+        **({"entropy": bool(hp["ent"])} if "ent" in hp else {}),
+        **({"scale": max(hp["s_fixed"], 0.0)} if "s_fixed" in hp else {}),
+        **more,
+    }
+
+
+def counted(**more: Any) -> Hyper:
+    """The schedule of the code bases whose D counts to 10,000 by itself, and is a step ahead."""
+    return lambda hp: {"gamma": 10 * hp["T"] / 10_000, "lead": 1 / hp["T"], "random_dim": int(hp.get("random_dim", 0)), **more}
+
+
+def tllib(**more: Any) -> Hyper:
+    return lambda hp: {"gamma": hp["T"] / 1000, "random_dim": int(hp["random_dim"]), **more}
+
+
 PORTS = {
     "source_only": Port("source_only"),
     "dann_ms": Port("dann", lambda hp: {"weight": hp["w_alg"], "eps": hp["eps_bce"]}),
@@ -47,6 +66,23 @@ PORTS = {
             "source0_perdomain": lambda hp: {"source_label": 0, "per_domain": True},
         },
     ),
+    "dannp": Port("dannp", aligned()),
+    "dannp_ent": Port("dannp", aligned()),
+    "toalign": Port("toalign", aligned()),
+    "toalign_noent": Port("toalign", aligned()),
+    "toalign_s1": Port("toalign", aligned()),
+    "toalign_s16": Port("toalign", aligned()),
+    "toalign_hda": Port("toalign", aligned(heads=3)),
+    "toalign_hda_s1": Port("toalign", aligned(heads=3)),
+    "toalign_hda_s16": Port("toalign", aligned(heads=3)),
+    "hda": Port("hda", lambda hp: {"gamma": 10 * hp["T"] / 10_000, "lead": 1 / hp["T"]}),
+    "cdan": Port("cdan", counted()),
+    "cdan_random": Port("cdan", counted()),
+    "cdan_e": Port("cdan", counted(entropy="domain")),
+    "cdan_e_random": Port("cdan", counted(entropy="domain")),
+    "cdan_tllib": Port("cdan", tllib()),
+    "cdan_tllib_random": Port("cdan", tllib()),
+    "cdan_e_tllib": Port("cdan", tllib(entropy="batch")),
 }
 
 
@@ -167,7 +203,8 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
     found: dict[str, Tensor] = dict(leaves(given, D, C))
     found |= {k: given[k].clone().requires_grad_() for k in ("f_s", "f_t")}
     net = Network(nn.Identity(), C, dim=given["W"].shape[1], classes=len(C.bias), discriminator=lambda n: D)
-    method = get(port.method)(net, **hyper)
+    method = get(port.method)(net, **hyper).double()
+    found |= own(method, given)
 
     (loss,) = method.step(net, Batch(found["f_s"], given["y_s"]), Batch(found["f_t"], None), hp["p"])
     loss.backward()
@@ -176,6 +213,17 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
     assert set(wanted) == set(found), "the file has other gradients than our method has leaves"
     for k, leaf in found.items():
         close(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad, wanted[k], k)
+
+
+def own(method: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file's names -> what the method adds beside D, filled with the file's values: HDA's heads, CDAN's random maps."""
+    heads = enumerate(getattr(method, "H", ()))
+    found = {k: v for i, h in heads for k, v in ((f"Wh{i}", h.weight), (f"bh{i}", h.bias))}
+    maps = {"R_f": method.R_f, "R_g": method.R_p} if "R_f" in given else {}
+    with torch.no_grad():
+        for k, v in (found | maps).items():
+            v.copy_(given[k])
+    return found
 
 
 def close(ours: Tensor, theirs: Any, what: str) -> None:
@@ -233,6 +281,10 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     "means per domain": ("nogrl.b6c5_mid", "", {"per_domain": True}, None),
     "label of the source": ("nogrl.b5c3_mid", "", {"source_label": 0}, None),
     "alpha": ("nogrl.b5c3_mid", "", {"gamma": 10.001}, None),
+    "D's counter not ahead": ("hda.b6c5_early", "", {"lead": 0.0}, None),
+    "no heads": ("toalign_hda.b6c5_mid", "", {"heads": 0}, None),
+    "fixed for adaptive scale": ("toalign.b6c5_early", "", {"scale": 1.0}, None),
+    "weights over both domains": ("cdan_e.b6c5_early", "", {"entropy": "batch"}, None),
 }
 
 
@@ -242,5 +294,5 @@ def test_a_typical_mistake_is_caught(mistake: str, monkeypatch: pytest.MonkeyPat
     if replaced:
         check(HERE / f"{name}.npz", reading)
         monkeypatch.setattr(f"methods.dann.{replaced[0]}", replaced[1])
-    with pytest.raises(AssertionError, match="is off by"):
+    with pytest.raises(AssertionError, match="is off by|other gradients"):
         check(HERE / f"{name}.npz", reading, wrong)

@@ -1,0 +1,31 @@
+from collections.abc import Iterator
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from methods._method import Batch, Method, Network
+from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
+
+
+class DANNP(Method):
+    """L = L_y + w·L_d(D(R_λ(p))), p = softmax(C(f)): D reads predictions    (Wei et al., NeurIPS 2021, the baseline DANNP)
+
+    p is not detached: the reversed gradient passes through softmax, classifier and backbone.
+    entropy: weigh the samples of L_d by e^(−H(p)), as the released ToAlign does; off, every weight is 1/B.
+    """
+
+    def __init__(
+        self, net: Network, *, weight: float = 1.0, lam: float = 1.0, gamma: float = 10.0,
+        entropy: bool = True, eps: float = 1e-8,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.D = net.discriminator(net.classes)
+        self.weight, self.lam, self.gamma, self.entropy, self.eps = weight, lam, gamma, entropy, eps
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        lam = self.lam * ramp(p, self.gamma)
+        f_s, f_t = net.features(s.x, t.x)
+        y_s, y_t = net.C(f_s), net.C(f_t)
+        d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam), reverse(y_t.softmax(1), lam))
+        w_s, w_t = (entropy_weights(y_s, lam), entropy_weights(y_t, lam)) if self.entropy else (None, None)
+        yield cross_entropy(y_s, s.y) + self.weight * domain_loss(d_s, d_t, w_s, w_t, self.eps)

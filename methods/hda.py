@@ -1,0 +1,45 @@
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from methods._method import Batch, Method, Network
+from methods._parts import domain_loss, entropy_weights, heuristics, ramp, reverse, sides
+
+
+class HDA(Method):
+    """L = CE(ŷ_s) + w·L_d(D(R_λ(softmax ŷ))) + μ·mean|z|, ŷ = C(f) − z, z = Σ_j H_j(f)    (Cui et al., NeurIPS 2020)
+
+    The heuristics H_j take from the logits what belongs to one domain only. The samples of L_d are weighed by e^(−H).
+    lead: by how much progress D's reversal is ahead of the weights': the released D counts before it is used (1/T).
+    """
+
+    def __init__(
+        self, net: Network, *, weight: float = 1.0, mu: float = 1.0, heads: int = 3,
+        lam: float = 1.0, gamma: float = 10.0, lead: float = 0.0, eps: float = 1e-8,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.D = net.discriminator(net.classes)
+        self.H = heuristics(net.dim, net.classes, heads)
+        self.weight, self.mu = weight, mu
+        self.lam, self.gamma, self.lead, self.eps = lam, gamma, lead, eps
+
+    def z(self, f: Tensor) -> Tensor:
+        return torch.stack([h(f) for h in self.H]).sum(0)
+
+    def predict(self, net: Network, x: Tensor) -> Tensor:
+        f = net.F(x)
+        logits: Tensor = net.C(f) - self.z(f)
+        return logits
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        lam_D, lam_H = (self.lam * ramp(q, self.gamma) for q in (p + self.lead, p))
+        f_s, f_t = net.features(s.x, t.x)
+        z_s, z_t = self.z(f_s), self.z(f_t)
+        y_s, y_t = net.C(f_s) - z_s, net.C(f_t) - z_t
+
+        d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam_D), reverse(y_t.softmax(1), lam_D))
+        L_d = domain_loss(d_s, d_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps)
+        L_z = torch.cat([z_s, z_t]).abs().mean()
+        yield cross_entropy(y_s, s.y) + self.weight * L_d + self.mu * L_z

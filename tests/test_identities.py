@@ -1,0 +1,97 @@
+"""What the mathematics of the ToAlign family promises, whatever the numbers."""
+
+import pytest
+import torch
+from helpers import descend, tiny_batches, tiny_net
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from methods import Method, Network, get
+
+
+def made(name: str, seed: int = 0, **hyper: object) -> tuple[Network, Method]:
+    torch.manual_seed(seed)
+    net = tiny_net().double()
+    return net, get(name)(net, **hyper).double()
+
+
+def same_training(a: tuple[Network, Method], b: tuple[Network, Method]) -> bool:
+    """Three steps of both from one state: equal losses and equal networks to rounding."""
+    s, t = tiny_batches(dtype=torch.float64)
+    a[1].D.load_state_dict(b[1].D.state_dict())
+    a[0].load_state_dict(b[0].state_dict())
+    for p in (0.1, 0.5, 0.9):
+        torch.testing.assert_close(descend(a[1], a[0], s, t, p), descend(b[1], b[0], s, t, p))
+    ours, theirs = a[0].state_dict(), b[0].state_dict()
+    return all(torch.allclose(v, theirs[k], rtol=1e-10, atol=1e-13) for k, v in ours.items())
+
+
+@given(seed=st.integers(0, 1000), heads=st.sampled_from([0, 3]))
+def test_the_positive_feature_keeps_the_energy(seed: int, heads: int) -> None:
+    net, method = made("toalign", seed, heads=heads)
+    s, _ = tiny_batches(dtype=torch.float64)
+    f = net.F(s.x)
+    torch.testing.assert_close(method.positive(net, f, s.y).norm(dim=1), f.norm(dim=1))
+
+
+def test_the_task_weight_of_linear_heads_is_the_row_of_the_true_class() -> None:
+    net, method = made("toalign", heads=3, scale=1.0)
+    net.C = nn.Linear(net.dim, net.classes).double()
+    s, _ = tiny_batches(dtype=torch.float64)
+    f = net.F(s.x)
+    rows = (net.C.weight - sum(h.weight for h in method.H))[s.y]
+    torch.testing.assert_close(method.positive(net, f, s.y), rows * f)
+
+
+def test_one_forward_is_as_good_as_two() -> None:
+    assert same_training(made("toalign"), made("toalign", twice=True))
+
+
+def test_hda_without_heuristics_is_dannp() -> None:
+    hda, dannp = made("hda"), made("dannp")
+    for h in hda[1].H:
+        nn.init.zeros_(h.weight)
+        h.requires_grad_(False)
+    assert same_training(hda, dannp)
+
+
+def test_toalign_on_features_that_are_all_task_is_dannp() -> None:
+    """ω ∝ 1 makes f⁺ = f, whatever the energy."""
+    ones, dannp = made("toalign"), made("dannp")
+    ones[1].positive = lambda net, f, k: f
+    assert same_training(ones, dannp)
+
+
+def test_dannp_is_dann_that_reads_predictions() -> None:
+    """On a network whose classifier is followed by softmax inside F, DANN without entropy weights takes the same D loss."""
+    net, dannp = made("dannp", entropy=False, eps=0.0)
+    s, t = tiny_batches(dtype=torch.float64)
+    wrapped = Network(
+        nn.Sequential(net.F, net.C, nn.Softmax(1)), _Log(), dim=net.classes, classes=net.classes, discriminator=lambda n: dannp.D
+    )
+    dann = get("dann")(wrapped)
+    (a,), (b,) = dannp.step(net, s, t, 0.7), dann.step(wrapped, s, t, 0.7)
+    torch.testing.assert_close(a, b)
+    wanted = torch.autograd.grad(a, list(net.parameters()))
+    for ours, theirs in zip(torch.autograd.grad(b, list(net.parameters())), wanted, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+class _Log(nn.Module):
+    """Probabilities -> logits with the same softmax."""
+
+    def forward(self, p: torch.Tensor) -> torch.Tensor:
+        return p.log()
+
+
+@pytest.mark.parametrize(("name", "off"), [("dannp", {}), ("hda", {"mu": 0.0}), ("toalign", {}), ("cdan", {})])
+def test_without_alignment_only_the_source_is_learnt(name: str, off: dict[str, float]) -> None:
+    (net, method), (plain, source) = made(name, weight=0.0, **off), made("source_only")
+    for h in getattr(method, "H", ()):
+        nn.init.zeros_(h.weight)
+    plain.load_state_dict(net.state_dict())
+    s, t = tiny_batches(dtype=torch.float64)
+    assert descend(method, net, s, t, 0.5) == descend(source, plain, s, t, 0.5)
+    for k, v in plain.state_dict().items():
+        torch.testing.assert_close(net.state_dict()[k], v)
