@@ -81,7 +81,7 @@ def test_a_gpu_that_is_absent_is_refused(folder: Path, bench: Children) -> None:
 
 def test_missing_data_is_one_sentence_that_says_what_to_do(folder: Path, bench: Children) -> None:
     for data in ("empty", folder / "nowhere"):
-        ended = bench.run("run", "--suite", "digits", "--methods", "grl", "--seeds", "0", "--data", data)
+        ended = bench.run("run", "--suite", "digits", "--methods", "dann", "--seeds", "0", "--data", data)
         assert ended.code == 1 and "Traceback" not in ended.text
         assert "bench data get mnist" in ended.text
     ended = bench.run("run", "--suite", "tiny.toml", "--data", "nowhere")
