@@ -294,5 +294,5 @@ def test_a_typical_mistake_is_caught(mistake: str, monkeypatch: pytest.MonkeyPat
     if replaced:
         check(HERE / f"{name}.npz", reading)
         monkeypatch.setattr(f"methods.dann.{replaced[0]}", replaced[1])
-    with pytest.raises(AssertionError, match="is off by|other gradients"):
+    with pytest.raises(AssertionError, match=r"is off by|other gradients"):
         check(HERE / f"{name}.npz", reading, wrong)
