@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 import bench
-from bench import listing, paths, plan, records, suites
+from bench import listing, paths, plan, presets, records, settings, suites
 from bench.errors import BenchError, UsageError, unknown
 
 app = typer.Typer(
@@ -35,7 +35,7 @@ class Select(StrEnum):
 
 
 class What(StrEnum):
-    suites, methods, tasks, runs = "suites", "methods", "tasks", "runs"
+    suites, presets, methods, tasks, runs = "suites", "presets", "methods", "tasks", "runs"
 
 
 def option(*names: str, help: str, **more: Any) -> Any:
@@ -82,11 +82,13 @@ def run_command(
     smoke: Annotated[bool, typer.Option("--smoke", help="A few steps of every cell, on random images if need be.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan and its cost; write nothing.")] = False,
     redo: Annotated[bool, typer.Option("--redo", help="Run finished cells again; the newest result counts.")] = False,
+    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be decoded.")] = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", "-k", help="Go on when a cell fails or diverges.")] = False,
     data: Data = None,
     weights: Annotated[Path | None, option(help="Pretrained weights for the recipe, .pth or .safetensors.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
-    precision: Annotated[Precision | None, option(help="Arithmetic other than the recipe's; kept apart in tables.")] = None,
+    knobs: Annotated[list[str] | None, option("--set", help="A recipe knob as KEY=VALUE, lr_mult.F=0.1; repeatable.")] = None,
+    precision: Annotated[Precision | None, option(help="The same as --set precision=...")] = None,
     results: Results = None,
 ) -> None:
     """Train every cell (row × task × seed) of a suite that has no complete record yet."""
@@ -103,7 +105,7 @@ def run_command(
         tasks=split(tasks),
         seeds=plan.seeds(seeds or "0") if seeds or smoke else None,
         budget="smoke" if smoke else budget,
-        override={"precision": precision.value} if precision else None,
+        override=settings.parse([*(knobs or []), *([f"precision={precision}"] if precision else [])]),
     )
     root = paths.results_root(results, smoke=smoke)
     found = records.read_all(root / chosen.name)
@@ -112,7 +114,7 @@ def run_command(
     todo = [s.cell for s in states if redo or not s.done]
     if dry_run:
         return
-    how = {"data": paths.data_root(data), "weights": weights, "device": device}
+    how = {"data": paths.data_root(data), "weights": weights, "device": device, "skip_unreadable": skip_unreadable}
     tally = grid.run(todo, root, how, console, keep_going=keep_going, redo=redo) if todo else {}
     left = sum(not s.done for s in plan.states(cells, records.read_all(root / chosen.name)))
     ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
@@ -134,7 +136,7 @@ def tables_command(
     results: Results = None,
 ) -> None:
     """Print measured numbers beside the published ones, from the records alone, and write them as files."""
-    from bench import render
+    from bench.report import render
 
     kinds = split(formats) or []
     for kind in kinds:
@@ -163,17 +165,33 @@ def tables_command(
 def ls_command(
     what: Annotated[What, typer.Argument(help="What to list.")] = What.suites, suite: AnySuite = None, results: Results = None
 ) -> None:
-    """List suites, methods, tasks or recorded runs."""
+    """List suites, presets, methods, tasks or recorded runs."""
     chosen = [suites.find(n) for n in ([suite] if suite else suites.names())]
     match what:
         case What.suites:
             listing.list_suites(console, chosen)
+        case What.presets:
+            listing.list_presets(console, [presets.find(n) for n in presets.names()])
         case What.methods:
             listing.list_methods(console)
         case What.tasks:
             listing.list_tasks(console, chosen)
         case What.runs:
             listing.list_runs(console, chosen, paths.results_root(results))
+
+
+@app.command("diff")
+def diff_command(
+    a: Annotated[str, typer.Argument(metavar="A", help="A preset, a suite or SUITE:ROW.", show_default=False)],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.", show_default=False)],
+) -> None:
+    """Show the recipe knobs in which two protocols differ, side by side."""
+    from bench.diff import diff
+
+    if found := diff(a, b):
+        listing.list_knobs(console, a, b, found)
+    else:
+        console.print(f"{a} and {b} do not differ in any knob", highlight=False, markup=False)
 
 
 @app.command("show")
@@ -219,6 +237,20 @@ def data_doctor(name: Set, data: Data = None) -> None:
         console.print(f"{f.level:5} {f.text}", style=style, highlight=False, soft_wrap=True, markup=False)
     if any(f.level == "error" for f in findings):
         raise typer.Exit(1)
+
+
+@data_app.command("generate")
+def data_generate(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="pacs or officehome.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data folder to make it in.", show_default=False)],
+    scale: Annotated[float, typer.Option(help="Images per published image, at least one of each class.")] = 0.01,
+    seed: Annotated[int, typer.Option(help="Another seed makes other images.")] = 0,
+) -> None:
+    """Make a folder of synthetic images in the layout of a published set, to try things without it."""
+    from bench.data import generator
+
+    made = generator.generate(kind, folder, scale=scale, seed=seed)
+    console.print(f"{made}: synthetic images, never a result", highlight=False, soft_wrap=True)
 
 
 @data_app.command("where")

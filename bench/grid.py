@@ -52,10 +52,15 @@ def run(
     """Run the cells one after the other; returns how many ended ok, diverged, failed, busy (elsewhere) or in an error.
 
     Anything but ok and busy ends the grid unless `keep_going`. redo: also cells that another process has just finished.
+    Raises UsageError, with nothing run, for a device or a backbone that does not exist.
     """
+    from bench.nets import backbones
     from bench.run import Lab, device, run
 
-    lab = Lab(how["data"], results, device(how["device"]), how["weights"])
+    cells = list(cells)
+    for name in {cell.recipe.backbone for cell in cells}:
+        backbones.find(name)
+    lab = Lab(how["data"], results, device(how["device"]), how["weights"], how["skip_unreadable"])
     tally: Counter[str] = Counter()
     for cell in cells:
         with Progress(

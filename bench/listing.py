@@ -14,6 +14,7 @@ from rich.table import Table
 
 import bench
 from bench import catalog, paths, records, suites
+from bench.presets import Preset
 from bench.records import Record
 from bench.suites import Suite
 
@@ -32,6 +33,15 @@ def show(console: Console, title: str, columns: Iterable[str], rows: Iterable[It
 def list_suites(console: Console, chosen: list[Suite]) -> None:
     rows = ((s.name, s.title, len(s.rows), len(s.tasks), len(s.published)) for s in chosen)
     show(console, "suites", ("name", "title", "rows", "tasks", "claims"), rows)
+
+
+def list_presets(console: Console, found: list[Preset]) -> None:
+    show(console, "presets", ("name", "what it follows", "read in"), ((p.name, p.title, p.source) for p in found))
+
+
+def list_knobs(console: Console, a: str, b: str, found: list[tuple[str, Any, Any]]) -> None:
+    rows = ((knob, *("none" if v is None else compact(v) for v in sides)) for knob, *sides in found)
+    show(console, f"{a} and {b}", ("knob", a, b), rows)
 
 
 def list_methods(console: Console) -> None:

@@ -5,6 +5,7 @@ results/<suite>/<row>/<task>/s<seed>-<cell>-<attempt>.jsonl, one JSON object a l
 """
 
 import json
+import math
 import os
 import re
 import time
@@ -59,8 +60,7 @@ class Writer:
 
     def line(self, kind: str, **fields: Any) -> None:
         """Append one object. Raises BenchError when the disk is full."""
-        # NaN and infinities are no JSON: a diverged loss is written as null
-        text = json.dumps({"kind": kind} | _finite(fields), separators=(",", ":"), allow_nan=False) + "\n"
+        text = json.dumps({"kind": kind} | plain(fields), separators=(",", ":"), allow_nan=False) + "\n"
         try:
             data = text.encode()
             while data:
@@ -71,12 +71,13 @@ class Writer:
             raise BenchError(f"cannot write {self.path} ({e.strerror}); free space or choose another --results folder") from e
 
 
-def _finite(x: Any) -> Any:
-    if isinstance(x, float):
-        return x if x - x == 0 else None
+def plain(x: Any) -> Any:
+    """The value as strict JSON can hold it: an infinity (a hyper-parameter's) by its name, NaN as null."""
+    if isinstance(x, float) and not math.isfinite(x):
+        return None if math.isnan(x) else str(x)
     if isinstance(x, dict):
-        return {k: _finite(v) for k, v in x.items()}
-    return [_finite(v) for v in x] if isinstance(x, list | tuple) else x
+        return {k: plain(v) for k, v in x.items()}
+    return [plain(v) for v in x] if isinstance(x, list | tuple) else x
 
 
 @contextmanager

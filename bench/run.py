@@ -16,7 +16,10 @@ from torch import Tensor
 from bench import catalog, env, nets, plan, records
 from bench.clock import MIB, Clock, spread
 from bench.data import Domain, Images, load
-from bench.data.stream import Pixels, Stream
+from bench.data.images import agree
+from bench.data.place import place
+from bench.data.stream import Stream, sent
+from bench.data.views import Views
 from bench.errors import BenchError, UsageError
 from bench.loop import Window, train
 from bench.plan import Cell
@@ -24,7 +27,7 @@ from bench.recipe import Recipe
 from methods import Batch, Method, Network, get
 
 WARMUP, WINDOW = 10, 100  # iterations
-EVAL_BATCH = 500
+EVAL_BATCH, EVAL_PIXELS = 500, 6_000_000  # how many images and pixels are evaluated at once: 119 of 224×224
 
 
 @dataclass
@@ -35,12 +38,15 @@ class Lab:
     results: Path
     device: torch.device
     weights: Path | None = None
+    skip_unreadable: bool = False
     _domains: dict[str, Domain] = field(default_factory=dict)
     _weights: dict[str, tuple[dict[str, Tensor] | None, dict[str, Any]]] = field(default_factory=dict)
 
     def domains(self, cell: Cell) -> tuple[Domain, Domain]:
         """Source and target, read once. A smoke run makes do with synthetic images where there are no others."""
-        return self._domain(cell, *cell.source), self._domain(cell, *cell.target)
+        source, target = self._domain(cell, *cell.source), self._domain(cell, *cell.target)
+        agree(source, target)
+        return source, target
 
     def _domain(self, cell: Cell, name: str, spec: Any) -> Domain:
         r = cell.recipe
@@ -49,6 +55,7 @@ class Lab:
             how: dict[str, Any] = {
                 "root": self.data, "size": r.size, "resize": r.resize,
                 "train_limit": r.train_limit, "test_limit": r.test_limit, "classes": cell.classes,
+                "skip_unreadable": self.skip_unreadable,
             }  # fmt: skip
             try:
                 self._domains[key] = load(name, spec, **how)
@@ -92,6 +99,7 @@ def run(
     nothing recorded, when data or weights are missing.
     Whatever goes wrong from then on ends the record as diverged or failed, with the reason; a full disk alone raises.
     """
+    views = Views(cell.recipe, lab.device, seed=cell.seed)
     source, target = lab.domains(cell)
     weights, about_weights = lab.pretrained(cell)
     began = time.perf_counter()
@@ -108,7 +116,7 @@ def run(
             env=env.describe(lab.device), started=records.now(),
         )  # fmt: skip
         try:
-            end = _train(cell, lab, source, target, weights, out, on_window)
+            end = _train(cell, lab, views, source, target, weights, out, on_window)
         except BenchError as e:  # weights of another network, a batch larger than the data
             end = {"status": "failed", "reason": str(e)}
         except Exception as e:
@@ -132,7 +140,7 @@ def _describe(d: Domain) -> dict[str, Any]:
 
 
 def _train(
-    cell: Cell, lab: Lab, source: Domain, target: Domain, weights: dict[str, Tensor] | None,
+    cell: Cell, lab: Lab, views: Views, source: Domain, target: Domain, weights: dict[str, Tensor] | None,
     out: records.Writer, on_window: Callable[[Window], None],
 ) -> dict[str, Any]:  # fmt: skip
     """The training of one cell on resident data; returns the fields of the record's `end`."""
@@ -142,15 +150,19 @@ def _train(
     method = get(cell.method)(net, **cell.hyper).to(lab.device)
     optimiser = nets.optimiser(net, method, r)
 
-    pixels = Pixels(r.normalise, lab.device)
-    test = {"source": source.test.to(lab.device), "target": target.test.to(lab.device)}
-    s = Stream(source.train.to(lab.device), r.batch, seed=cell.seed, name="source")
-    t = Stream(target.train.to(lab.device), r.batch, seed=cell.seed, name="target")
-    resident = sum(i.x.nbytes + i.y.nbytes for i in (s.images, t.images, *test.values()))
+    # a domain that is trained and tested on is one object, and is kept once
+    kept = {id(i): place(i, lab.device) for d in (source, target) for i in (d.train, d.test)}
+    test = {k: kept[id(d.test)][0] for k, d in (("source", source), ("target", target))}
+    s, t = (
+        Stream(kept[id(d.train)][0], r.batch, seed=cell.seed, name=k, device=lab.device)
+        for k, d in (("source", source), ("target", target))
+    )
+    view_s, view_t = views.train("source"), views.train("target")
 
     def batches(step: int) -> tuple[Batch, Batch]:
         a, b = s(step), t(step)
-        return Batch(pixels(a.x), a.y), Batch(pixels(b.x), b.y if method.supervised_target else None)  # type: ignore[arg-type]
+        y_t = b.y if method.supervised_target else None
+        return Batch(view_s(a.x, step), a.y), Batch(view_t(b.x, step), y_t)  # type: ignore[arg-type]
 
     every = r.eval_every or r.iterations
     evals = {*range(every, r.iterations, every), r.iterations}
@@ -161,7 +173,7 @@ def _train(
     for w in train(method, net, batches, optimiser, r.lr_at, clock, iterations=r.iterations, stops=stops, autocast=cast):
         loss, memory, warmup = sum(w.loss) / len(w.loss), clock.memory(), w.step <= warm
         out.line(
-            "train", step=w.step, n=len(w.loss), warmup=warmup, loss=round(loss, 6), lr=w.lr,
+            "train", step=w.step, n=len(w.loss), warmup=warmup, loss=round(loss, 6) if math.isfinite(loss) else None, lr=w.lr,
             ms=spread(w.lap.ms), wait_ms=spread(w.lap.wait_ms), memory=memory,
         )  # fmt: skip
         if not math.isfinite(loss):
@@ -176,22 +188,32 @@ def _train(
         if w.step in evals:
             net.eval(), method.eval()
             with cast:
-                scores = {k: _evaluate(method, net, v, pixels, cell.classes) for k, v in test.items()}
+                scores = {k: _evaluate(method, net, i, views, lab.device, cell.classes) for k, i in test.items()}
             out.line("eval", step=w.step, **scores)
             net.train(), method.train()
     return {
         "status": "ok", "step": r.iterations, "ms": spread(ms), "wait_ms": spread(wait),
         "images_per_s": round(2 * r.batch / spread(ms)["p50"] * 1e3, 1),
-        "memory": memory, "data_mib": round(resident / MIB, 1),
+        "memory": memory, "data_mib": round(sum(i.x.nbytes + i.y.nbytes for i, _ in kept.values()) / MIB, 1),
+        "placed": sorted({note for _, note in kept.values()}),
     }  # fmt: skip
 
 
 @torch.no_grad()
-def _evaluate(method: Method, net: Network, images: Images, pixels: Pixels, classes: int) -> dict[str, list[int]]:
+def _evaluate(
+    method: Method, net: Network, images: Images, views: Views, device: torch.device, classes: int
+) -> dict[str, list[int]]:
     """Per class: how many images there are, how many are right, how many were predicted to be of it."""
-    guess = torch.cat([method.predict(net, pixels(x)).argmax(1) for x in images.x.split(EVAL_BATCH)])
-    counted = {"total": images.y, "correct": images.y[guess == images.y], "predicted": guess}
-    return {k: torch.bincount(y, minlength=classes).tolist() for k, y in counted.items()}
+
+    def predicted(x: Tensor) -> Tensor:
+        logits = [method.predict(net, v) for v in views.test(sent(x, device))]
+        scores = logits[0] if len(logits) == 1 else torch.stack(logits).softmax(2).mean(0)
+        return scores.argmax(1)
+
+    at_once = min(EVAL_BATCH, EVAL_PIXELS // views.recipe.pixels**2)
+    guess, y = torch.cat([predicted(x) for x in images.x.split(at_once)]).to(images.y.device), images.y
+    counted = {"total": y, "correct": y[guess == y], "predicted": guess}
+    return {k: torch.bincount(v, minlength=classes).tolist() for k, v in counted.items()}
 
 
 def precision(r: Recipe, device: torch.device) -> AbstractContextManager[Any]:

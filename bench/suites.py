@@ -1,20 +1,19 @@
 """One TOML file -> one frozen, validated Suite. Nothing here touches a disk beyond that file, a device or torch."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from bench import catalog, paths
+from bench import catalog, paths, presets, schema
 from bench.claims import Published
 from bench.data import sets
 from bench.errors import UsageError, unknown
-from bench.recipe import Head, Parts, Recipe
+from bench.recipe import Recipe
 from bench.schema import Strict
 
 
@@ -23,10 +22,13 @@ class DomainSpec(Strict):
 
     set: its name in `bench data` (or `folder`: one sub-folder of images per class under `path`).
     crop: centre crop in pixels, before the recipe's resize. transductive: train and test on the whole domain.
+    domain: which one, of a set that has several. list: a file of `relative/path label` lines, in place of sub-folders.
     """
 
     set: str
+    domain: str | None = None
     path: str | None = None
+    list: str | None = None
     crop: int | None = None
     transductive: bool = False
 
@@ -53,10 +55,14 @@ SMOKE = Budget(
     note="a few steps on a few images, to see that everything runs; never a result",
     recipe={"iterations": 3, "batch": 4, "train_limit": 64, "test_limit": 64, "eval_every": None},
 )
+SMALL = {"size": 72, "crop": 64, "test_limit": 16}  # what AlexNet can just see: natural images, made quick
 
 
 class Suite(Strict):
-    """The claims of one experiment and the recipe that tests them. name, folder: of its file, which also says the rest."""
+    """The claims of one experiment and the recipe that tests them. name, folder: of its file, which also says the rest.
+
+    preset: the protocol that the recipe departs from; `recipe` and `differences` already hold what it says.
+    """
 
     name: str
     folder: Path
@@ -69,6 +75,7 @@ class Suite(Strict):
     seeds: int = Field(3, gt=0)
     domains: dict[str, DomainSpec]
     tasks: tuple[str, ...]
+    preset: str | None = None
     recipe: Recipe
     task_recipe: dict[str, dict[str, Any]] = Field(default_factory=dict)
     rows: tuple[Row, ...]
@@ -89,18 +96,24 @@ class Suite(Strict):
 
     def budget(self, name: str) -> Budget:
         """'full' is the suite as written; 'smoke' always exists."""
-        known = {"full": Budget(note="", recipe={}), "smoke": SMOKE} | self.budgets
+        smoke = Budget(note=SMOKE.note, recipe=SMOKE.recipe | (SMALL if self.recipe.crop else {}))
+        known = {"full": Budget(note="", recipe={}), "smoke": smoke} | self.budgets
         if name not in known:
             raise unknown("budget", name, known)
         return known[name]
 
     def recipe_for(self, row: Row, task: str, budget: str = "full", override: Mapping[str, Any] | None = None) -> Recipe:
-        """The suite's recipe, changed by the task, then the row, then the budget, then the command line."""
-        changes = (self.task_recipe.get(task, {}), row.recipe, self.budget(budget).recipe, dict(override or {}))
-        merged = self.recipe.model_dump()
-        for change in changes:
-            merged |= change
-        return Recipe.model_validate(merged)
+        """The suite's recipe, changed by the task, then the row, then the budget, then the command line.
+
+        A change of a table, such as `lr_mult`, leaves what it does not name. Raises UsageError when no recipe results.
+        """
+        knobs = self.recipe.model_dump()
+        for change in (self.task_recipe.get(task, {}), row.recipe, self.budget(budget).recipe, override or {}):
+            knobs = schema.merged(knobs, change)
+        try:
+            return Recipe.model_validate(knobs)
+        except ValidationError as e:
+            raise UsageError("; ".join(schema.explain(e, Suite, ("recipe",)))) from e
 
     def warnings(self) -> list[str]:
         """Published rows that contradict themselves."""
@@ -127,45 +140,22 @@ def find(name: str) -> Suite:
 
 def load(path: Path) -> Suite:
     """Read and check one suite file. Raises UsageError naming the file, the place in it and the nearest right name."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    with schema.reading(path, Suite):
+        raw = schema.read(path)
         if taken := raw.keys() & {"name", "folder"}:
             raise UsageError(f"remove the key {min(taken)!r}: a suite has the name and the folder of its file")
-        suite = Suite.model_validate(raw | {"name": path.stem, "folder": path.parent})
+        suite = Suite.model_validate(_expanded(raw) | {"name": path.stem, "folder": path.parent})
         _check(suite, path.parent)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise UsageError(f"{path}: not valid TOML: {e}") from e
-    except ValidationError as e:
-        # a misspelt key also leaves the right one missing: the cause first
-        found = sorted(e.errors(), key=lambda err: err["type"] != "extra_forbidden")
-        raise UsageError("\n".join(f"{path}: {_explain(err, err['loc'])}" for err in found)) from e
-    except UsageError as e:
-        raise UsageError(f"{path}: {e}") from e
     return suite
 
 
-def _explain(err: Any, loc: tuple[Any, ...]) -> str:
-    """One pydantic error at a place of the file as a sentence, with the nearest known key for a key that is not known."""
-    place = ".".join(str(x) for x in loc)
-    if err["type"] == "extra_forbidden":
-        return f"at {place}: {unknown('key', str(loc[-1]), _keys_at(loc[:-1]))}"
-    return f"at {place}: {err['msg'].removeprefix('Value error, ')}"
-
-
-def _keys_at(loc: tuple[Any, ...]) -> list[str]:
-    """The keys that the schema allows at a place of the file."""
-    models: dict[str, type[BaseModel]] = {
-        "domains": DomainSpec,
-        "recipe": Recipe,
-        "rows": Row,
-        "published": Published,
-        "budgets": Budget,
-    }
-    heads: dict[str, type[BaseModel]] = {"classifier": Head, "discriminator": Head, "lr_mult": Parts, "weight_decay": Parts}
-    model: type[BaseModel] = Suite
-    for part in loc:
-        model = (models if model is Suite else heads).get(part, model) if isinstance(part, str) else model
-    return list(model.model_fields)
+def _expanded(raw: dict[str, Any]) -> dict[str, Any]:
+    """What a file says, with what its preset says wherever it is silent itself."""
+    if not isinstance(raw.get("preset"), str):
+        return raw
+    preset = presets.find(raw["preset"])
+    differences = [*preset.differences, *raw.get("differences", [])]
+    return raw | {"recipe": schema.merged(preset.stated, raw.get("recipe", {})), "differences": differences}
 
 
 def _check(suite: Suite, folder: Path) -> None:
@@ -195,9 +185,8 @@ def _check(suite: Suite, folder: Path) -> None:
     for row, task, name in product(suite.rows, suite.tasks, ("full", *suite.budgets)):
         try:
             suite.recipe_for(row, task, name)
-        except ValidationError as e:
-            said = "; ".join(_explain(err, ("recipe", *err["loc"])) for err in e.errors())
-            raise UsageError(f"row {row.id!r}, task {task!r}, budget {name!r}: {said}") from e
+        except UsageError as e:
+            raise UsageError(f"row {row.id!r}, task {task!r}, budget {name!r}: {e}") from e
     if len(suite.by_id) != len(suite.rows):
         twice = next(r.id for r in suite.rows if sum(r.id == q.id for q in suite.rows) > 1)
         raise UsageError(f"two rows have the id {twice!r}; give each its own")

@@ -7,10 +7,10 @@ from fakes import CPU, GPU, cell, everything, record, toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.aggregate import build
-from bench.costs import cost
 from bench.errors import UsageError
-from bench.ledger import sort
+from bench.report.aggregate import build
+from bench.report.costs import cost
+from bench.report.ledger import sort
 
 TOY = toy()
 

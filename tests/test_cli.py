@@ -13,7 +13,7 @@ from helpers import ROOT, write_pictures, write_suite
 import bench as package
 from bench import records
 
-COMMANDS = ["", "run", "tables", "ls", "show", "doctor", "data", "data get", "data doctor", "data where"]
+COMMANDS = ["", "run", "tables", "ls", "show", "doctor", "data", "data get", "data doctor", "data where", "data generate", "diff"]
 TINY = ("--suite", "tiny.toml", "--data", "data", "--device", "cpu")
 
 

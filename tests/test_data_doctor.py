@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.doctor import SHOWN, doctor, where
+from bench.data.doctor import doctor, where
+from bench.data.findings import SHOWN
 from bench.errors import UsageError
 
 

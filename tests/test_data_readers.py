@@ -460,6 +460,7 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "art/aardvark").mkdir()
     with pytest.raises(BenchError, match="Art has no image of 1 of the suite's 3 classes \\(class 0\\)"):
         read_folder(tmp_path, classes=3)
+    (tmp_path / "art/aardvark").rmdir()
     (tmp_path / "art/bee/000.png").write_bytes(b"\x89PNG but not really")
     with pytest.raises(BenchError, match=r"bee/000.png cannot be read"):
         read_folder(tmp_path)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from bench import nets
 from bench.errors import BenchError, UsageError
-from bench.recipe import Head, Parts, Recipe
+from bench.nets import heads
+from bench.recipe import Bottleneck, Head, Parts, Recipe
 from methods import Network, get
 
 
@@ -62,17 +63,132 @@ def test_the_network_is_left_in_training_mode_and_its_statistics_untouched(publi
     assert norm.num_batches_tracked == 0 and torch.equal(norm.running_mean, torch.zeros(4))
 
 
-def test_vgg16_is_torchvisions_up_to_the_last_pooling_then_the_mean() -> None:
+def test_vgg16_is_torchvisions_up_to_the_last_pooling_then_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.models import vgg16
 
+    # its fully connected layers, which nobody uses here, take seconds to draw
+    monkeypatch.setattr(nn.Linear, "reset_parameters", lambda layer: None)
+    monkeypatch.setattr(nn.init, "normal_", lambda tensor, *_: tensor)
     torch.manual_seed(0)
-    theirs = vgg16(weights=None)
+    theirs = vgg16(weights=None, init_weights=False)
     net = nets.build(recipe(backbone="vgg16", weights="imagenet"), 10, theirs.state_dict())
     for size in (28, 32):
         x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(size))
         with torch.no_grad():
             assert net.F(x).shape == (2, 512) == (2, net.dim)
             torch.testing.assert_close(net.F(x), theirs.features[:-1](x).mean((2, 3)))
+
+
+NATURAL = {"alexnet": 9216, "resnet50": 2048, "resnet50_v1": 2048, "mobilenet_v2": 1280, "efficientnet_lite0": 1280}
+
+
+@pytest.mark.parametrize("name", NATURAL)
+def test_a_backbone_of_natural_images_makes_its_features(name: str) -> None:
+    net = nets.build(recipe(backbone=name, size=64), classes=3)
+    assert net.dim == NATURAL[name]
+    with torch.no_grad():
+        assert net.C(net.F(torch.randn(2, 3, 64, 64))).shape == (2, 3)
+
+
+def theirs(name: str) -> dict[str, Tensor]:
+    """The publisher's own model, as shapes without numbers."""
+    import timm
+    import torchvision.models as tv
+
+    with torch.device("meta"):
+        if name == "efficientnet_lite0":
+            model: nn.Module = timm.create_model("tf_efficientnet_lite0")
+        else:
+            model = getattr(tv, name.removesuffix("_v1"))(weights=None)
+    return model.state_dict()
+
+
+@pytest.mark.parametrize("name", NATURAL)
+def test_its_tensors_stand_where_the_publisher_has_them(name: str) -> None:
+    backbone, published = nets.BACKBONES[name], theirs(name)
+    with torch.device("meta"):
+        ours = backbone.build().state_dict()
+    there, here = backbone.prefix
+    for key, tensor in ours.items():
+        assert published.pop(there + key.removeprefix(here)).shape == tensor.shape
+    assert {k.split(".")[0] for k in published} <= {"fc", "classifier"}, "only the publisher's own classes are left out"
+
+
+def test_resnet50_v1_strides_in_the_1x1_and_fits_resnet50s_weights_all_the_same() -> None:
+    new, old = (nets.BACKBONES[n].build().eval() for n in ("resnet50", "resnet50_v1"))
+    blocks = lambda net: [layer[0] for layer in (net.layer1, net.layer2, net.layer3, net.layer4)]  # noqa: E731
+    assert [b.conv1.stride + b.conv2.stride for b in blocks(new)] == [(1, 1, 1, 1)] + [(1, 1, 2, 2)] * 3
+    assert [b.conv1.stride + b.conv2.stride for b in blocks(old)] == [(1, 1, 1, 1)] + [(2, 2, 1, 1)] * 3
+    old.load_state_dict(new.state_dict())  # nothing in the file tells the two apart: hence two names
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert not torch.allclose(new(x), old(x), rtol=0.1)
+
+
+def test_images_are_as_large_as_their_crop() -> None:
+    assert nets.build(recipe(size=40, crop=28, train_crop="random"), 3).dim == 768
+
+
+def test_a_bottleneck_ends_the_backbone_and_is_what_classifier_and_discriminator_see() -> None:
+    net = nets.build(recipe(bottleneck={"width": 5, "batch_norm": True, "relu": True, "dropout": 0.5}), classes=3)
+    assert net.dim == 5 and net.F(torch.randn(4, 3, 28, 28)).shape == (4, 5)
+    assert [type(m).__name__ for m in net.F[1]] == ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
+    assert [type(m).__name__ for m in heads.bottleneck(7, Bottleneck(width=5))] == ["Linear"]
+    assert net.C[0].in_features == 5
+
+
+@pytest.mark.parametrize(
+    "init, variance", [("default", 1 / 3 / 400), ("kaiming", 2 / 400), ("kaiming-100", 2 / 10001 / 400), ("xavier", 2 / 500)]
+)
+def test_heads_start_as_the_recipe_says(init: Any, variance: float) -> None:
+    torch.manual_seed(0)
+    for layers in (nets.head(400, 100, Head(init=init)), heads.bottleneck(400, Bottleneck(width=100, init=init))):
+        assert layers[0].weight.var().item() == pytest.approx(variance, rel=0.05)
+        assert bool(layers[0].bias.any()) == (init == "default")
+
+
+def test_channels_last_reaches_what_the_backbone_computes() -> None:
+    x = torch.randn(2, 3, 28, 28)
+    for asked in (False, True):
+        first = nets.build(recipe(channels_last=asked), classes=3).F[0](x)
+        assert first.is_contiguous(memory_format=torch.channels_last) == asked
+
+
+# AlexNet's heads
+
+
+def test_alexnets_classifier_is_torchvisions() -> None:
+    published = {k.removeprefix("classifier."): v.shape for k, v in theirs("alexnet").items() if k.startswith("classifier.")}
+    with torch.device("meta"):
+        assert {k: v.shape for k, v in heads.alexnet_classifier(9216, 1000).state_dict().items()} == published
+
+
+def test_alexnets_discriminator_starts_as_a_copy_of_the_classifier_and_lives_on_its_own() -> None:
+    C = heads.alexnet_classifier(12, 3, width=8)
+    D = heads.alexnet_discriminator(C, 12)
+    for k in (1, 4):
+        assert torch.equal(D[k].weight, C[k].weight) and torch.equal(D[k].bias, C[k].bias)
+        assert D[k].weight is not C[k].weight
+    assert D[6].out_features == 2 and D(torch.randn(5, 12)).shape == (5,)
+    two = D[:-1].eval()(x := torch.randn(5, 12))
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    torch.testing.assert_close(
+        nn.functional.binary_cross_entropy_with_logits(D.eval()(x), labels.float()), nn.functional.cross_entropy(two, labels)
+    )
+
+
+def test_alexnets_fully_connected_weights_fill_both_heads_where_the_file_has_them() -> None:
+    fc = {k: torch.tensor(0.25).expand(v.shape) for k, v in theirs("alexnet").items()}
+    net = nets.build(recipe(backbone="alexnet", head="alexnet", weights="imagenet", size=64), 3, fc)
+    D = net.discriminator(net.dim)
+    for layers in (net.C, D):
+        assert all(bool((layers[k].weight == 0.25).all()) for k in (1, 4))
+    assert net.C[6].weight.shape == (3, 4096) and not torch.equal(net.C[6].weight[:2], D[6].weight)
+    with pytest.raises(UsageError, match=r"makes D of the features alone, this method's D reads 3 numbers"):
+        net.discriminator(3)
+    del fc["classifier.4.weight"]
+    with pytest.raises(BenchError, match=r"not alexnet's: classifier\.4\.weight and 0 more tensors are missing"):
+        nets.build(recipe(backbone="alexnet", head="alexnet", weights="imagenet", size=64), 3, fc)
 
 
 def test_a_head_is_as_it_is_written() -> None:
@@ -111,6 +227,28 @@ def test_no_weights_are_no_weights() -> None:
 def test_weights_of_a_backbone_that_nobody_published_are_refused() -> None:
     with pytest.raises(UsageError, match='nobody published weights of ganin-mnist; write weights = "none"'):
         nets.load_weights(recipe(weights="imagenet"), None)
+
+
+@pytest.mark.parametrize(
+    "name, suffix, dtype", [("mobilenet_v2", ".pth", torch.float32), ("resnet50_v1", ".safetensors", torch.float16)]
+)
+def test_weights_of_natural_images_come_back_from_a_file(name: str, suffix: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    there, here = nets.BACKBONES[name].prefix
+    given = {there + k.removeprefix(here): v for k, v in nets.BACKBONES[name].build().to(dtype).state_dict().items()}
+    extra = given | {"fc.weight": torch.zeros(1000, 7), "classifier.1.weight": torch.zeros(1000, 7)}
+    file = tmp_path / f"w{suffix}"
+    save_file(extra, file) if suffix == ".safetensors" else torch.save(extra, file)
+    asked = recipe(backbone=name, weights="imagenet", size=64)
+    ours = nets.build(asked, 3, nets.load_weights(asked, file)[0]).F.state_dict()
+    assert all(torch.equal(ours[here + k.removeprefix(there)], v.float()) for k, v in given.items())
+    other = recipe(backbone="efficientnet_lite0", weights="imagenet", size=64)
+    with pytest.raises(BenchError, match=r"not efficientnet_lite0's: conv_stem\.weight and \d+ more tensors are missing"):
+        nets.build(other, 3, nets.load_weights(other, file)[0])
+
+
+def test_weights_that_nobody_offers_for_download_are_asked_for() -> None:
+    with pytest.raises(BenchError, match=r"ResNet-50 v1 of He et al\. are not for download; give a local \.pth or"):
+        nets.load_weights(recipe(backbone="resnet50_v1", weights="imagenet"), None)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -214,6 +352,13 @@ def test_backbone_classifier_and_the_methods_own_have_their_rates_and_decays() -
     net, method, of = grouped(r)
     for module, wanted in ((net.F, (0.05, 0.1, 1e-4)), (net.C, (0.5, 1.0, 1e-3)), (method, (5.0, 10.0, 1e-2))):
         assert {of[id(q)] for q in module.parameters()} == {wanted}
+
+
+def test_a_bottleneck_is_trained_as_the_classifier_is() -> None:
+    net, _, of = grouped(recipe(bottleneck={"width": 4}, lr_mult=Parts(F=0.1, C=1, D=10)))
+    backbone, bottleneck = net.F
+    assert {of[id(q)][1] for q in backbone.parameters()} == {0.1}
+    assert {of[id(q)][1] for q in [*bottleneck.parameters(), *net.C.parameters()]} == {1.0}
 
 
 def test_decay_of_kernels_spares_biases_and_norms() -> None:

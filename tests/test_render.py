@@ -9,12 +9,13 @@ from html.parser import HTMLParser
 import pytest
 from fakes import GOLDEN, cell, everything, record, toy
 
-from bench import cites, paths, suites
-from bench.latex import document, tex
-from bench.render import cost, render
-from bench.scores import Score
-from bench.stats import verdict
-from bench.text import accuracy, difference
+from bench import paths, suites
+from bench.report import cites
+from bench.report.latex import document, tex
+from bench.report.render import cost, render
+from bench.report.scores import Score
+from bench.report.stats import verdict
+from bench.report.text import accuracy, difference
 
 TOY = toy()
 ALL = everything(TOY)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench import plan, records, run, suites
 from bench.data import Images
-from bench.data.stream import Pixels
+from bench.data.views import Views
 from bench.errors import BenchError, UsageError
 from bench.plan import Cell
 from bench.recipe import Recipe
@@ -41,6 +41,9 @@ def trained(folder: Path, **how: Any) -> records.Record:
     return r
 
 
+RECIPE = Recipe(backbone="any", size=2, iterations=1, batch=2, lr=0.1)
+
+
 class Echo(Method):
     """Predicts what the grey level of the first pixel says."""
 
@@ -57,7 +60,7 @@ def test_an_evaluation_counts_every_image_once(n: int) -> None:
     guess, truth = (torch.randint(0, CLASSES, (n,), generator=g) for _ in range(2))
     images = Images(guess.to(torch.uint8).view(n, 1, 1, 1).expand(n, 1, 2, 2), truth)
     net = Network(nn.Identity(), nn.Identity(), dim=1, classes=CLASSES, discriminator=nn.Linear)  # type: ignore[arg-type]
-    found = run._evaluate(Echo(), net, images, Pixels("unit", CPU), CLASSES)
+    found = run._evaluate(Echo(), net, images, Views(RECIPE, CPU, seed=0), CPU, CLASSES)
     pairs = list(zip(guess.tolist(), truth.tolist(), strict=True))
     assert found == {
         "total": [sum(y == k for _, y in pairs) for k in range(CLASSES)],
@@ -83,7 +86,7 @@ def test_a_record_says_all_of_its_run(data: Path) -> None:
             data.parent, iterations=230, eval_every=100, rows={"only": {"method": "dann", "hyper": {"gamma": float("inf")}}}
         ).key
     )
-    assert r.run["hyper_all"] == {"weight": 1.0, "lam": 1.0, "gamma": None, "entropy": False, "eps": 0.0}
+    assert r.run["hyper_all"] == {"weight": 1.0, "lam": 1.0, "gamma": "inf", "entropy": False, "eps": 0.0}
     assert r.run["recipe"]["momentum"] == 0.9, "defaults are written out"
     assert {k: v["train"]["images"] for k, v in r.run["data"].items()} == {"A": 36, "B": 36}
     assert r.run["env"]["torch"] == torch.__version__ and r.run["env"]["device"] == "cpu"

@@ -17,7 +17,7 @@ from bench.errors import BenchError
 
 def cached(files: Sequence[Path], how: str, decode: Callable[[], Pixels]) -> Pixels:
     """`decode()`, or what it gave last time for the same `how` and the same files (path, size, time of change)."""
-    path = user_cache_path("uda-bench", appauthor=False) / "decoded" / f"{_key(files, how)}.npz"
+    path = home("decoded") / f"{_key(files, how)}.npz"
     kept = _load(path)
     if kept is not None:
         return kept
@@ -27,6 +27,11 @@ def cached(files: Sequence[Path], how: str, decode: Callable[[], Pixels]) -> Pix
     except OSError as e:  # a full disk or a read-only home costs the next run some time, and this one nothing
         warnings.warn(f"decoded images cannot be kept in {path.parent} ({e}): they are decoded anew each time", stacklevel=2)
     return pixels
+
+
+def home(kind: str) -> Path:
+    """The user's folder of what is kept of one kind."""
+    return user_cache_path("uda-bench", appauthor=False) / kind
 
 
 def _key(files: Sequence[Path], how: str) -> str:

@@ -1,29 +1,20 @@
 """What is there of a set, and what is wrong with it."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 from bench.data import sets
+from bench.data.domains_doctor import domains
 from bench.data.download import md5sum
 from bench.data.files import Found, absent, locate
-from bench.data.pictures import SUFFIXES, classes, listing, names_in, parts, read_list, unreadable, unshared
+from bench.data.findings import Finding, some, strangers
+from bench.data.listing import Picture
+from bench.data.pictures import classes, listing, names_in, parts, read_list, unshared
 from bench.data.readers import FORMATS, disagreements, read
 from bench.data.sets import Both, DataSet, Form
+from bench.data.square import unreadable
 from bench.errors import BenchError
-
-SHOWN = 20  # findings of one kind; more are only counted
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to say about a set: ok, warn (usable all the same) or error (not usable)."""
-
-    level: Literal["ok", "warn", "error"]
-    text: str
 
 
 def where(name: str, root: Path) -> Path | None:
@@ -44,7 +35,8 @@ def doctor(name: str, root: Path) -> list[Finding]:
     facts = sets.find(name)
     findings: list[Finding] = []
     try:
-        findings.extend(_own(root) if facts is sets.FOLDER else _published(facts, root))
+        examine = _own(root) if facts is sets.FOLDER else domains(facts, root) if facts.domains else _published(facts, root)
+        findings.extend(examine)
     except (BenchError, OSError) as e:
         findings.append(Finding("error", str(e)))
     return findings
@@ -59,7 +51,7 @@ def _published(facts: DataSet, root: Path) -> Iterator[Finding]:
     if found is None:
         raise absent(facts, root)
     yield Finding("ok", f"{found.form.reader} files in {found.folder}")
-    yield from _some("error", (f"{found.folder / pattern} is missing" for pattern in found.missing))
+    yield from some("error", (f"{found.folder / pattern} is missing" for pattern in found.missing))
     yield from _checksums(facts, found)
     for name, patterns, files, counts in zip(Both._fields, found.form.files, found.files, facts.counts, strict=True):
         if not set(patterns) & set(found.missing):
@@ -92,9 +84,9 @@ def _split(facts: DataSet, form: Form, files: tuple[Path, ...], counts: tuple[in
 def _listed(labels: Path, folder: Path) -> Iterator[Finding]:
     """The pictures of MNIST-M one by one, against the list of them."""
     names, there = set(read_list(labels)[0]), names_in(folder)
-    yield from _some("error", (f"{folder / name} is missing" for name in sorted(names - there)))
-    yield from _some("warn", (f"{folder / name} is not in {labels.name}" for name in sorted(there - names)))
-    yield from _some("error", unreadable([folder / name for name in sorted(names & there)]))
+    yield from some("error", (f"{folder / name} is missing" for name in sorted(names - there)))
+    yield from some("warn", (f"{folder / name} is not in {labels.name}" for name in sorted(there - names)))
+    yield from some("error", unreadable([Picture(folder / name) for name in sorted(names & there)]))
 
 
 def _own(path: Path) -> Iterator[Finding]:
@@ -105,15 +97,7 @@ def _own(path: Path) -> Iterator[Finding]:
         pictures, y = listing(part)
         yield Finding("ok" if pictures else "error", f"{part}: {len(pictures):,} images in {len(classes(part))} classes")
         empty = set(range(len(classes(part)))) - set(y.tolist())
-        yield from _some("error", (f"{part / classes(part)[label]} has no images" for label in sorted(empty)))
-        others = sorted(p for p in part.rglob("*") if p.is_file() and p.suffix.lower() not in SUFFIXES)
-        yield from _some("warn", (f"{p} is passed over: it is not one of {', '.join(SUFFIXES)}" for p in others))
-        yield from _some("error", unreadable(pictures))
-    yield from _some("error", (f"{path} has class {name} in only one of train/ and test/" for name in unshared(path)))
-
-
-def _some(level: Literal["ok", "warn", "error"], texts: Iterable[str]) -> Iterator[Finding]:
-    texts = iter(texts)
-    yield from (Finding(level, text) for text in islice(texts, SHOWN))
-    if more := sum(1 for _ in texts):
-        yield Finding(level, f"... and {more:,} more like it")
+        yield from some("error", (f"{part / classes(part)[label]} has no images" for label in sorted(empty)))
+        yield from strangers(part)
+        yield from some("error", unreadable([Picture(path) for path in pictures]))
+    yield from some("error", (f"{path} has class {name} in only one of train/ and test/" for name in unshared(path)))

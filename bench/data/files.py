@@ -1,6 +1,7 @@
 """What every reader shares: images as arrays, finding the files of a set, and saying what is wrong with one of them."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,22 @@ def joined(splits: Sequence[Split]) -> Split:
 
 def parted(whole: Split) -> Both[Split]:
     """Train and test where nobody published a split: every fifth image of each class is test."""
-    test = np.zeros(len(whole.y), dtype=bool)
-    for label in np.unique(whole.y):
-        test[np.flatnonzero(whole.y == label)[4::5]] = True
+    test = fifths(whole.y)
     return Both(Split(whole.x[~test], whole.y[~test]), Split(whole.x[test], whole.y[test]))
+
+
+def fifths(y: Labels) -> NDArray[np.bool_]:
+    """Which images are every fifth one of their class."""
+    chosen = np.zeros(len(y), dtype=bool)
+    for label in np.unique(y):
+        chosen[np.flatnonzero(y == label)[4::5]] = True
+    return chosen
+
+
+def fingerprint(shape: tuple[int, ...], pixels: Iterable[bytes | memoryview], y: Labels) -> str:
+    """sha256 over the shape, the pixels (in blocks of any size) and the labels of images, 16 hex digits."""
+    digest = hashlib.sha256(str(shape).encode())
+    for block in pixels:
+        digest.update(block)
+    digest.update(y.tobytes())
+    return digest.hexdigest()[:16]

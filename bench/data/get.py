@@ -10,7 +10,8 @@ from filelock import FileLock, Timeout
 from bench.data import sets
 from bench.data.doctor import where
 from bench.data.download import ANSWER, STALL, Progress, download, md5sum, within
-from bench.data.files import by_hand
+from bench.data.files import by_hand, locate
+from bench.data.natural import check, mark
 from bench.data.readers import read
 from bench.data.sets import DataSet
 from bench.errors import BenchError, UsageError
@@ -37,9 +38,11 @@ def get(
         with _alone(facts, root):
             if photos is not None:
                 _make_mnist_m(root, photos)
+            elif (found := locate(facts, root)) and facts.domains and mark(found.folder):
+                raise BenchError(f"{found.folder} holds made-up images, which would be read before others: move it away first")
             elif not _intact(facts, root):
                 _fetch(facts, root, progress, mirror)
-                read(facts, root)  # refuses what is still not the published set: a damaged older copy in the way
+                _verify(facts, root)  # refuses what is still not the published set: a damaged older copy in the way
     folder = where(name, root)
     if folder is None:
         raise BenchError(f"{name} comes with the package {facts.embedded}, which is not installed")
@@ -59,9 +62,17 @@ def _alone(facts: DataSet, root: Path) -> Iterator[None]:
         raise BenchError(f"cannot write below {root}: {e}; name another folder with --data") from e
 
 
+def _verify(facts: DataSet, root: Path) -> None:
+    """Raises BenchError unless the set is there as published."""
+    if facts.domains:
+        check(facts, root)
+    else:
+        read(facts, root)
+
+
 def _intact(facts: DataSet, root: Path) -> bool:
     try:
-        read(facts, root)
+        _verify(facts, root)
     except BenchError:  # whatever is wrong with it, it has to be fetched
         return False
     return True

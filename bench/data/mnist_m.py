@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.data.domain import Domain, Images
 from bench.data.files import Pixels
+from bench.data.images import Domain, Images
 from bench.data.pictures import picture_files, rgb
 from bench.errors import BenchError
 

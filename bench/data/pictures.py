@@ -1,7 +1,7 @@
-"""Picture files -> arrays, decoded by Pillow in a pool of threads and kept in the cache."""
+"""Picture files: how they are decoded, and how they lie in folders."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -10,20 +10,27 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from bench.data.cache import cached
-from bench.data.files import Labels, Pixels, Split, damaged, parted, reading
-from bench.data.sets import Both
+from bench.data.files import Labels, Pixels, Split, damaged, reading
 from bench.errors import BenchError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
 WORKERS = min(16, os.cpu_count() or 1)
-Fit = Callable[[Pixels], Pixels]  # uint8 (N, C, any, any) -> (N, C, H, W)
+
+
+def upright(source: Path | bytes) -> Image.Image:
+    """One picture in 8 bits, grey (L) or RGB, turned as its camera says. Raises whatever Pillow raises."""
+    with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as file:
+        picture: Image.Image = ImageOps.exif_transpose(file)
+        if picture.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255 instead of scaling them down
+            return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        if picture.mode == "P":  # a transparent colour is still a colour; straight to RGB, Pillow warns about it
+            picture = picture.convert("RGBA")
+        return picture if picture.mode == "L" else picture.convert("RGB")
 
 
 def decode(source: Path | bytes) -> Pixels:
-    """One picture, the right way up: uint8 (1, H, W) when it is grey, else (3, H, W). Raises whatever Pillow raises."""
-    with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as picture:
-        upright = ImageOps.exif_transpose(picture)
-        pixels = np.array(upright if upright.mode == "L" else upright.convert("RGB"))
+    """One picture as uint8 (1, H, W) when it is grey, else (3, H, W). Raises whatever Pillow raises."""
+    pixels = np.array(upright(source))
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
@@ -34,29 +41,17 @@ def rgb(path: Path) -> Pixels:
     return pixels if len(pixels) == 3 else np.repeat(pixels, 3, axis=0)
 
 
-def decode_all(files: Sequence[Path], fit: Fit) -> Pixels:
-    """Picture files in RGB, made equal in size by `fit`: uint8 (N, 3, H, W)."""
+def _of_32x32(files: Sequence[Path]) -> Pixels:
+    """Picture files of that size in RGB: uint8 (N, 3, 32, 32)."""
 
     def one(path: Path) -> Pixels:
-        with reading(path):
-            return fit(rgb(path)[None])
+        x = rgb(path)
+        if x.shape[1:] != (32, 32):
+            raise damaged(path, f"{x.shape[2]}x{x.shape[1]} pixels where 32x32 are published")
+        return x
 
     with ThreadPoolExecutor(WORKERS) as pool:  # Pillow lets go of the interpreter lock while it decodes
-        return np.concatenate(list(pool.map(one, files)))
-
-
-def unreadable(files: Sequence[Path]) -> Iterator[str]:
-    """What is wrong with each picture that cannot be read."""
-
-    def problem(path: Path) -> str | None:
-        try:
-            rgb(path)
-        except BenchError as e:
-            return str(e)
-        return None
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        yield from filter(None, pool.map(problem, files))
+        return np.stack(list(pool.map(one, files)))
 
 
 def listed(files: Sequence[Path]) -> Split:
@@ -68,18 +63,12 @@ def listed(files: Sequence[Path]) -> Split:
     if missing := sorted(set(names) - names_in(folder)):
         raise BenchError(f"{folder} lacks {len(missing):,} of the images that {labels.name} lists: {missing[0]} first")
     pictures = [folder / name for name in names]
-    return Split(cached(pictures, "32x32", lambda: decode_all(pictures, _of_32x32)), y)
+    return Split(cached(pictures, "32x32", lambda: _of_32x32(pictures)), y)
 
 
 def names_in(folder: Path) -> set[str]:
     with reading(folder):
         return set(os.listdir(folder))
-
-
-def _of_32x32(x: Pixels) -> Pixels:
-    if x.shape[2:] != (32, 32):
-        raise ValueError(f"{x.shape[3]}x{x.shape[2]} pixels where 32x32 are published")
-    return x
 
 
 def read_list(path: Path) -> tuple[list[str], Labels]:
@@ -90,27 +79,6 @@ def read_list(path: Path) -> tuple[list[str], Labels]:
             if len(row) != 2 or not row[1].isdecimal():
                 raise damaged(path, f"line {number} is not a name and a label: {' '.join(row)!r}")
         return [name for name, _ in rows], np.array([int(label) for _, label in rows], dtype=np.int64)
-
-
-def folder(path: Path, fit: Fit, how: str) -> Both[Split]:
-    """Train and test of a folder with one sub-folder of pictures per class, or with train/ and test/ of that kind.
-
-    `how` names what `fit` does, for the cache. Raises BenchError when the folder is absent or empty, when train/ and
-    test/ hold different classes, or when a picture cannot be read.
-    """
-    if not path.is_dir():
-        raise BenchError(f"no folder {path}: put sub-folders of images there, one per class, or correct `path` in the suite")
-    if odd := unshared(path):
-        raise BenchError(f"{path} has classes in only one of train/ and test/ ({', '.join(odd)}): they must hold the same")
-    splits = [_whole(part, fit, how) for part in parts(path)]
-    return Both(*splits) if len(splits) == 2 else parted(*splits)
-
-
-def _whole(path: Path, fit: Fit, how: str) -> Split:
-    pictures, y = listing(path)
-    if not pictures:
-        raise BenchError(f"no images in {path}: put sub-folders of them there, one per class ({', '.join(SUFFIXES)})")
-    return Split(cached(pictures, how, lambda: decode_all(pictures, fit)), y)
 
 
 def parts(path: Path) -> list[Path]:
@@ -140,3 +108,8 @@ def classes(path: Path) -> list[str]:
 def picture_files(path: Path) -> list[Path]:
     """All pictures below path, sorted."""
     return sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+
+def passed_over(path: Path) -> list[Path]:
+    """The files below path that are no pictures, sorted."""
+    return sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() not in SUFFIXES)

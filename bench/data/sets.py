@@ -1,7 +1,11 @@
 """What is published about each data set: its counts, how it lies on a disk, where it can be had. No torch."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from bench.errors import unknown
@@ -23,8 +27,8 @@ NO_COUNTS: Both[tuple[int, ...]] = Both((), ())
 class Form:
     """One form in which a set is published.
 
-    reader: its format, a key of `readers.FORMATS`. folders: where below the data root to look, best first.
-    files: what makes each split, as glob patterns in the order the reader takes them.
+    reader: its format, a key of `readers.FORMATS`, or `image` for a folder per domain. folders: where below the data
+    root to look, best first. files: what makes each split, as glob patterns in the order the reader takes them.
     """
 
     reader: str
@@ -53,6 +57,8 @@ class DataSet:
     forms: the same for the program, the preferred one first. md5s: file name -> md5.
     hub, hub_files: the data set on the Hugging Face Hub and what to take of it.
     embedded: the installed package that holds the images, when one does.
+    domains: for a set of several, the folder of each as a glob pattern; `per_class` then has the counts.
+    numbered: whether the pictures of each class are called 00001.jpg, 00002.jpg and so on.
     """
 
     name: str
@@ -67,6 +73,8 @@ class DataSet:
     hub: str | None = None
     hub_files: str = "*.parquet"
     embedded: str | None = None
+    domains: Mapping[str, str] = field(default_factory=dict)
+    numbered: bool = False
     licence: str = ""
     notes: str = ""
 
@@ -74,6 +82,11 @@ class DataSet:
 def _parquet(*folders: str) -> Form:
     """Parquet files as the Hugging Face Hub serves them, however deep they lie below the folders."""
     return Form("parquet", folders, Both(("**/train-*.parquet",), ("**/test-*.parquet",)))
+
+
+def _domains(domains: Mapping[str, str], *folders: str) -> tuple[Form, ...]:
+    """A folder for each domain, or the Hub's Parquet files of all of them."""
+    return Form("image", folders, Both(tuple(domains.values()), ())), Form("parquet", folders, Both(("**/*.parquet",), ()))
 
 
 def _idx(suffix: str) -> Form:
@@ -235,6 +248,37 @@ UCI_DIGITS = DataSet(
     notes="every fifth image of a class is test; grey levels 0..16 stretched to 0..255",
 )
 
+_PACS_DOMAINS = {name: name for name in ("photo", "art_painting", "cartoon", "sketch")}
+PACS = DataSet(
+    name="pacs",
+    title="PACS: photographs, paintings, cartoons and sketches of 7 classes",
+    channels=3,
+    size=227,
+    layout="""\
+PACS/<domain>/<class>/*               (photo, art_painting, cartoon, sketch; dog ... person)
+or pacs/data/*.parquet""",
+    forms=_domains(_PACS_DOMAINS, "PACS", "PACS/kfold", "kfold", "pacs"),
+    domains=_PACS_DOMAINS,
+    hub="flwrlabs/pacs",
+    licence="not stated",
+)
+
+_OFFICEHOME_DOMAINS = {"Art": "Art", "Clipart": "Clipart", "Product": "Product", "Real World": "Real*World"}
+OFFICEHOME = DataSet(
+    name="officehome",
+    title="Office-Home: 65 classes of everyday objects in four domains",
+    channels=3,
+    layout="""\
+OfficeHome/<domain>/<class>/00001.jpg (Art, Clipart, Product, Real World; Alarm_Clock ... Webcam)
+or officehome/data/*.parquet""",
+    forms=_domains(_OFFICEHOME_DOMAINS, "OfficeHome", "OfficeHomeDataset_10072016", "office-home", "office_home", "officehome"),
+    domains=_OFFICEHOME_DOMAINS,
+    numbered=True,
+    hub="flwrlabs/office-home",
+    licence="non-commercial research use only",
+    notes="Real World may also be spelt RealWorld or Real_World",
+)
+
 FOLDER = DataSet(
     name="folder",
     title="your own images, one sub-folder per class",
@@ -245,7 +289,7 @@ or <path>/train/<class>/*.jpg and <path>/test/<class>/*.jpg""",
     notes="without train/ and test/, every fifth image of a class is test",
 )
 
-ALL = {s.name: s for s in (MNIST, USPS, SVHN, MNIST_M, MNIST_SAMPLE, UCI_DIGITS, FOLDER)}
+ALL = {s.name: s for s in (MNIST, USPS, SVHN, MNIST_M, MNIST_SAMPLE, UCI_DIGITS, PACS, OFFICEHOME, FOLDER)}
 
 
 def names() -> list[str]:
@@ -258,3 +302,23 @@ def find(name: str) -> DataSet:
     if name not in ALL:
         raise unknown("data set", name, ALL)
     return ALL[name]
+
+
+def folded(name: str) -> str:
+    """'Real World', 'RealWorld' and 'Real_World' are one name."""
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def domain(facts: DataSet, name: str) -> str:
+    """The published spelling of a domain of a set. Raises UsageError naming the nearest."""
+    spelt = {folded(known): known for known in facts.domains}
+    if folded(name) not in spelt:
+        raise unknown(f"domain of {facts.name}", name, facts.domains)
+    return spelt[folded(name)]
+
+
+@cache
+def per_class(name: str) -> Mapping[str, Mapping[str, int]]:
+    """The published number of images of each domain and class of a set with several domains."""
+    counts: Mapping[str, Mapping[str, int]] = json.loads(Path(__file__).with_name(f"{name}.json").read_text(encoding="utf-8"))
+    return counts

@@ -5,7 +5,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from bench.data.domain import Images
+from bench.data.images import Images
 from bench.errors import BenchError
 
 _MEAN_STD = {
@@ -29,13 +29,15 @@ class Pixels:
 class Stream:
     """Endless shuffled batches of one domain, the incomplete last batch of a pass dropped.
 
-    Every pass over the images is a permutation of its own, made from (seed, name, pass) alone.
+    Every pass over the images is a permutation of its own, made from (seed, name, pass) alone. Images that are not on
+    `device` (default: where they are) are gathered where they are, and the batch is copied there.
     """
 
-    def __init__(self, images: Images, batch: int, *, seed: int, name: str) -> None:
+    def __init__(self, images: Images, batch: int, *, seed: int, name: str, device: torch.device | None = None) -> None:
         if batch > len(images):
             raise BenchError(f"a batch of {batch} does not fit {name}'s {len(images)} training images; lower the batch")
         self.images, self.batch, self.seed, self.name = images, batch, seed, name
+        self.device = device or images.y.device
         self.steps = len(images) // batch
         self._pass, self._order = -1, torch.empty(0)
 
@@ -53,4 +55,11 @@ class Stream:
 
     def __call__(self, step: int) -> Images:
         keep = self.indices(step)
-        return Images(self.images.x[keep], self.images.y[keep])
+        return Images(sent(self.images.x[keep], self.device), sent(self.images.y[keep], self.device))
+
+
+def sent(gathered: Tensor, device: torch.device) -> Tensor:
+    """A batch on the device; the copy from the computer's memory goes on while the host prepares the next one."""
+    if gathered.device.type == "cpu" and device.type == "cuda":
+        gathered = gathered.pin_memory()
+    return gathered.to(device, non_blocking=True)

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import mean
 
-from bench import stats
 from bench.claims import Figure, Published
-from bench.ledger import Ledger, sort
 from bench.records import Record
-from bench.scores import AVERAGE, On, Scores, Select, score
-from bench.stats import Gain, Verdict
+from bench.report import stats
+from bench.report.ledger import Ledger, sort
+from bench.report.scores import AVERAGE, On, Scores, Select, score
+from bench.report.stats import Gain, Verdict
 from bench.suites import Row, Suite
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any, Literal
 
-from bench.ledger import Ledger
 from bench.records import Record
-from bench.stats import Summary, summarise
+from bench.report.ledger import Ledger
+from bench.report.stats import Summary, summarise
 from bench.suites import Suite
 
 Select = Literal["last", "best-on-source", "best-on-target"]

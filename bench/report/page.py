@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 
-from bench import cites, layout, notes
-from bench.aggregate import Table, build
-from bench.costs import Cost, cost
-from bench.layout import Grid, Line, Page, Reference, Section
-from bench.provenance import disagreements, made_by
 from bench.records import Record
-from bench.scores import On, Select
+from bench.report import cites, layout, notes
+from bench.report.aggregate import Table, build
+from bench.report.costs import Cost, cost
+from bench.report.layout import Grid, Line, Page, Reference, Section
+from bench.report.provenance import disagreements, made_by
+from bench.report.scores import On, Select
+from bench.report.text import DASH, SELECTED
 from bench.suites import Suite
-from bench.text import DASH, SELECTED
 
 
 def accuracies(suite: Suite, records: Iterable[Record], select: Select, references: Mapping[str, cites.Fields]) -> Page:

@@ -23,7 +23,7 @@ def full(fields: Fields) -> str:
     volume = f" {fields['volume']}" if "volume" in fields else ""
     names = [" ".join(reversed(name.split(", ", 1))) for name in _names(fields)]
     parts = (", ".join(names), fields.get("title", ""), venue + volume, fields.get("year", ""))
-    return ". ".join(_plain(part) for part in parts if part) + "."
+    return ". ".join(_plain(part).rstrip(".") for part in parts if part) + "."
 
 
 def _short(fields: Fields) -> str:

@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from tabulate import tabulate
 
-from bench import cites, latex, page, paths
+from bench import paths
 from bench.errors import unknown
-from bench.layout import Grid, Page
 from bench.records import Record
-from bench.scores import Select
+from bench.report import cites, latex, page
+from bench.report.layout import Grid, Page
+from bench.report.scores import Select
 from bench.suites import Suite
 
 
@@ -67,7 +69,7 @@ def _md(text: str) -> str:
 
 def html(content: Page) -> str:
     env = Environment(
-        loader=FileSystemLoader(paths.PACKAGE / "templates"), autoescape=True, undefined=StrictUndefined,
+        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     env.filters["prose"] = lambda text: Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))

@@ -6,12 +6,12 @@ from itertools import product
 from statistics import median
 
 from bench import catalog
-from bench.aggregate import Table
 from bench.claims import Published
 from bench.records import Record
-from bench.scores import AVERAGE, COLLAPSED
+from bench.report.aggregate import Table
+from bench.report.scores import AVERAGE, COLLAPSED
+from bench.report.text import arrow, difference, many, span
 from bench.suites import Suite
-from bench.text import arrow, difference, many, span
 
 KINDS = {
     "literature-copied": "copied from other literature by the paper named",

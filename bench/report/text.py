@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from bench.scores import AVERAGE, Score, Select
-from bench.stats import Gain, Interval, Verdict
+from bench.report.scores import AVERAGE, Score, Select
+from bench.report.stats import Gain, Interval, Verdict
 from bench.suites import Suite
 
 DASH = "—"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.records import Record
-from bench.text import many
+from bench.report.text import many
 
 
 def made_by(records: Iterable[Record]) -> list[str]:

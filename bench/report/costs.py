@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench.ledger import sort
 from bench.plan import Cell
-from bench.provenance import hardware
 from bench.records import Record
+from bench.report.ledger import sort
+from bench.report.provenance import hardware
 from bench.suites import Suite
 
 Run = tuple[Cell, dict[str, Any]]  # a cell and the `end` of its record

@@ -1,13 +1,14 @@
 """Which records count for a suite as it is now, and why the others do not."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench import plan
 from bench.plan import Cell
-from bench.records import Record
+from bench.recipe import Knobs
+from bench.records import Record, plain
+from bench.schema import flat
 from bench.suites import Suite
 
 Why = Literal["other recipe", "unfinished", "replaced"]
@@ -68,7 +69,9 @@ def _usable(r: Record) -> bool:
 
 def _changes(record: Record, now: Cell) -> str:
     """'lr 0.003, now 0.01': where a record's identity departs from the cell that took its place."""
-    then, today = _flat(record.run), _flat(now.identity() | {"recipe": now.recipe.model_dump(mode="json")})
+    # a knob younger than the record had its default then
+    then = flat(Knobs().model_dump(mode="json")) | _flat(record.run)
+    today = _flat(now.identity() | {"recipe": now.recipe.model_dump(mode="json")})
     changed = [
         f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}" for k in sorted(then | today) if then.get(k) != today.get(k)
     ]
@@ -76,10 +79,6 @@ def _changes(record: Record, now: Cell) -> str:
 
 
 def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What can differ at one place of the grid, named by its path. Infinities become null, as in records."""
+    """What can differ at one place of the grid, named by its path. Infinities are named, as in records."""
     kept = {k: identity[k] for k in ("method", "hyper", "classes", "source", "target")} | identity["recipe"]
-    plain = json.loads(json.dumps(kept), parse_constant=lambda _: None)
-    flat: dict[str, Any] = {}
-    for key, value in plain.items():
-        flat |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
-    return flat
+    return flat(plain(kept))

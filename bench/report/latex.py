@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from pandas import DataFrame
 
-from bench.layout import Grid, Line, Page
+from bench.report.layout import Grid, Line, Page
 
 PACKAGES = r"""\usepackage[T1]{fontenc}
 \usepackage{textcomp,amssymb,booktabs,adjustbox}
+\usepackage[hyphens]{url}
 \usepackage[hidelinks]{hyperref}"""
 
 SIGNS = {

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.aggregate import Compared, Group, Table
-from bench.scores import AVERAGE, Scores
-from bench.text import DASH, SELECTED, accuracy, arrow, difference, signed
+from bench.report.aggregate import Compared, Group, Table
+from bench.report.scores import AVERAGE, Scores
+from bench.report.text import DASH, SELECTED, accuracy, arrow, difference, signed
 
 
 @dataclass(frozen=True)

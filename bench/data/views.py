@@ -1,0 +1,45 @@
+"""What a recipe makes of a batch of images before the network sees it: crop, mirror, normalise, on the batch's device."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bench.data.augment import Augment, centre
+from bench.data.stream import Pixels
+from bench.errors import UsageError
+from bench.recipe import Recipe
+
+
+class Views:
+    """The views of one recipe on one device. Raises UsageError for a crop that there is none of yet."""
+
+    def __init__(self, recipe: Recipe, device: torch.device, *, seed: int) -> None:
+        if recipe.train_crop == "random-resized":
+            raise UsageError('train_crop = "random-resized" can be planned and compared, not run yet; use random or centre')
+        self.recipe, self.seed = recipe, seed
+        self.pixels = Pixels(recipe.normalise, device)
+
+    def train(self, name: str) -> Callable[[Tensor, int], Tensor]:
+        """(uint8 batch, step) -> float batch, for the stream of that name."""
+        r = self.recipe
+        drawn = Augment(r.pixels, r.flip, seed=self.seed, name=name) if r.train_crop == "random" or r.flip else None
+
+        def view(x: Tensor, step: int) -> Tensor:
+            x = centre(x, r.pixels) if r.train_crop == "centre" else x
+            return self.pixels(drawn(x, step) if drawn else x)
+
+        return view
+
+    def test(self, x: Tensor) -> list[Tensor]:
+        """The float batches that are predicted for x: one, or the ten of CDAN's test (corners, centre, their mirrors)."""
+        crop = self.recipe.pixels
+        match self.recipe.test_crop:
+            case "none":
+                return [self.pixels(x)]
+            case "centre":
+                return [self.pixels(centre(x, crop))]
+            case "ten":
+                ends = (slice(crop), slice(-crop, None))
+                both = (x, x.flip(3))
+                return [self.pixels(v) for w in both for v in (*(w[:, :, i, j] for i in ends for j in ends), centre(w, crop))]

@@ -1,0 +1,93 @@
+"""The knobs of a recipe: what they mean together, what they default to, how one layer of them lies over another."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bench.recipe import Knobs, Recipe
+from bench.schema import flat, merged
+
+
+def recipe(**changes: Any) -> Recipe:
+    return Recipe.model_validate({"backbone": "alexnet", "size": 256, "iterations": 1, "batch": 2, "lr": 0.5} | changes)
+
+
+# fmt: off
+DEFAULTS = {
+    "weights": "none", "head": "layers",
+    "bottleneck": {"width": 0, "batch_norm": False, "relu": False, "dropout": 0.0, "init": "default"},
+    "classifier": {"hidden": [], "dropout": 0.0, "batch_norm": False, "init": "default"},
+    "discriminator": {"hidden": [1024, 1024], "dropout": 0.5, "batch_norm": False, "init": "default"},
+    "resize": "bilinear", "crop": None, "train_crop": "none", "test_crop": "none", "flip": False, "normalise": "unit",
+    "train_limit": None, "test_limit": None, "forward": "separate", "precision": "fp32", "channels_last": False,
+    "optimiser": "sgd", "lr_mult": {"F": 1.0, "C": 1.0, "D": 1.0}, "momentum": 0.9, "nesterov": False,
+    "weight_decay": {"F": 0.0, "C": 0.0, "D": 0.0}, "decay": "all", "schedule": "constant", "schedule_gamma": 10.0,
+    "schedule_power": 0.75, "schedule_steps": 1, "schedule_at": [], "eval_every": None,
+}
+# fmt: on
+
+
+def test_defaults_are_what_they_were() -> None:
+    """Records leave out what is default: a default that is edited changes what old records say. New knobs may be added here."""
+    said = recipe().model_dump(mode="json", exclude={"backbone", "size", "iterations", "batch", "lr"})
+    assert said == DEFAULTS
+
+
+REFUSED = {
+    "a crop of no size": ({"train_crop": "random"}, "need `crop`"),
+    "test crops of no size": ({"test_crop": "ten"}, "need `crop`"),
+    "a size of no crop": ({"crop": 224}, "`crop` cuts nothing"),
+    "a crop larger than the image": ({"crop": 257, "train_crop": "centre"}, "257 pixels does not fit images of 256"),
+    "another crop": ({"crop": 224, "train_crop": "center"}, "'none', 'centre', 'random' or 'random-resized'"),
+    "AlexNet's heads elsewhere": ({"backbone": "vgg16", "head": "alexnet"}, 'goes with backbone = "alexnet"'),
+    "AlexNet's heads and own layers": ({"head": "alexnet", "classifier": {"hidden": [5]}}, "without classifier"),
+    "AlexNet's heads and a bottleneck": ({"head": "alexnet", "bottleneck": {"width": 5}}, "bottleneck"),
+    "steps counted and placed": ({"schedule_steps": 2, "schedule_at": [0.5]}, "give one of the two"),
+    "an unknown start": ({"classifier": {"init": "he"}}, "'default', 'kaiming', 'kaiming-100' or 'xavier'"),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_knobs_that_contradict_each_other_are_refused(why: str) -> None:
+    changes, said = REFUSED[why]
+    with pytest.raises(ValidationError) as e:
+        recipe(**changes)
+    assert said in str(e.value)
+
+
+def test_the_network_sees_the_crop_or_the_whole_image() -> None:
+    assert recipe().pixels == 256 and recipe(crop=224, train_crop="random-resized").pixels == 224
+
+
+@given(st.floats(0, 1))
+def test_the_rate_drops_where_the_recipe_says(p: float) -> None:
+    drops = recipe(schedule="step", schedule_gamma=0.1, schedule_at=(0.25, 0.75))
+    assert drops.lr_at(p) == pytest.approx(0.5 if p < 0.25 else 0.05 if p < 0.75 else 0.005)
+
+
+def test_a_recipe_with_holes_takes_the_same_knobs() -> None:
+    assert set(Knobs.model_fields) == set(Recipe.model_fields)
+    assert [k for k, v in Knobs().model_dump().items() if k in ("backbone", "size", "iterations", "batch", "lr") and v] == []
+    with pytest.raises(ValidationError):
+        Knobs(lr=-1)
+
+
+leaves = st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+tables = st.dictionaries(st.sampled_from("abc"), leaves | st.dictionaries(st.sampled_from("FCD"), leaves, min_size=1))
+
+
+@given(tables, tables)
+def test_what_lies_above_counts_knob_by_knob(below: dict[str, Any], above: dict[str, Any]) -> None:
+    both = flat(merged(below, above))
+    assert flat(above).items() <= both.items()
+    replaced = {k for k, v in above.items() if not isinstance(v, dict) or not isinstance(below.get(k), dict)}
+    kept = {k: v for k, v in flat(below).items() if k not in flat(above) and k.split(".")[0] not in replaced}
+    assert both == kept | flat(above)
+
+
+def test_a_table_is_changed_in_part() -> None:
+    below = {"lr_mult": {"F": 1, "C": 10}, "hidden": [1, 2]}
+    assert merged(below, {"lr_mult": {"F": 0.1}, "hidden": [3]}) == {"lr_mult": {"F": 0.1, "C": 10}, "hidden": [3]}

@@ -1,0 +1,70 @@
+"""What the network is shown: crops, mirrors and normalisation as torchvision does them one image at a time."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tv
+
+from bench.data.augment import Augment
+from bench.data.views import Views
+from bench.errors import UsageError
+from bench.recipe import Recipe
+
+CPU = torch.device("cpu")
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+def recipe(**knobs: Any) -> Recipe:
+    whole = {"backbone": "ganin-mnist", "size": 20, "iterations": 1, "batch": 2, "lr": 0.1, "normalise": "imagenet"}
+    return Recipe.model_validate(whole | knobs)
+
+
+def images(n: int = 6) -> Tensor:
+    return torch.randint(0, 256, (n, 3, 20, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def shown(x: Tensor) -> Tensor:
+    return tv.normalize(x.float() / 255, MEAN, STD)
+
+
+def test_without_crops_the_network_sees_the_image() -> None:
+    views, x = Views(recipe(), CPU, seed=0), images()
+    (test,) = views.test(x)
+    torch.testing.assert_close(test, shown(x))
+    torch.testing.assert_close(views.train("source")(x, 3), shown(x))
+
+
+@pytest.mark.parametrize("crop", [13, 16, 20])
+def test_the_centre_is_torchvisions(crop: int) -> None:
+    views, x = Views(recipe(crop=crop, test_crop="centre", train_crop="centre"), CPU, seed=0), images()
+    (test,) = views.test(x)
+    torch.testing.assert_close(test, shown(tv.center_crop(x, [crop, crop])))
+    torch.testing.assert_close(views.train("target")(x, 9), test)
+
+
+def test_the_ten_views_are_torchvisions() -> None:
+    views, x = Views(recipe(crop=16, test_crop="ten"), CPU, seed=0), images()
+    for ours, theirs in zip(views.test(x), tv.ten_crop(x, [16, 16]), strict=True):
+        torch.testing.assert_close(ours, shown(theirs))
+
+
+def test_random_crops_are_those_of_the_step_and_of_the_domain() -> None:
+    views, x = Views(recipe(crop=16, train_crop="random", flip=True, test_crop="centre"), CPU, seed=5), images()
+    source, target = views.train("source"), views.train("target")
+    torch.testing.assert_close(source(x, 7), shown(Augment(16, True, seed=5, name="source")(x, 7)))
+    assert not torch.equal(source(x, 7), source(x, 8)) and not torch.equal(source(x, 7), target(x, 7))
+
+
+def test_a_mirror_alone_leaves_whole_images() -> None:
+    views, x = Views(recipe(flip=True), CPU, seed=0), images(64)
+    y, plain = views.train("source")(x, 0), shown(x)
+    kept = [bool(torch.allclose(a, b, atol=1e-5)) for a, b in zip(y, plain, strict=True)]
+    turned = [bool(torch.allclose(a, b.flip(2), atol=1e-5)) for a, b in zip(y, plain, strict=True)]
+    assert all(a != b for a, b in zip(kept, turned, strict=True)) and 16 < sum(turned) < 48
+
+
+def test_random_resized_crops_are_refused_until_there_are_any() -> None:
+    with pytest.raises(UsageError, match="random-resized"):
+        Views(recipe(crop=16, train_crop="random-resized", test_crop="centre"), CPU, seed=0)
