@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from operator import truediv
 from typing import Any
 
 import torch
@@ -32,9 +33,11 @@ def train(
     iterations: int,
     stops: set[int],
     autocast: AbstractContextManager[Any],
+    progress: Callable[[int, int], float] = truediv,
 ) -> Iterator[Window]:
     """Run `iterations` steps of a method; yield a Window after every iteration count in `stops`.
 
+    progress: (iteration, iterations) -> the p that the method's step is given.
     Between two stops nothing waits for the device: losses stay there, and one synchronisation reads losses and clock.
     The caller evaluates, writes and draws while this generator is suspended, outside the clock.
     """
@@ -43,7 +46,7 @@ def train(
         clock.begin()
         s, t = batches(it)
         clock.ready()
-        p = it / iterations
+        p = progress(it, iterations)
         lr = lr_at(p)
         for group in optimiser.param_groups:
             group["lr"] = lr * group["lr_mult"]

@@ -24,7 +24,7 @@ from bench.errors import BenchError, UsageError
 from bench.loop import Window, train
 from bench.plan import Cell
 from bench.recipe import Recipe
-from methods import Batch, Method, Network, get
+from methods import Batch, Method, Network, Progress, get
 
 WARMUP, WINDOW = 10, 100  # iterations
 EVAL_BATCH, EVAL_PIXELS = 500, 6_000_000  # how many images and pixels are evaluated at once: 119 of 224×224
@@ -170,7 +170,9 @@ def _train(
     stops = evals | {*range(WINDOW, r.iterations, WINDOW)} | {warm}
     clock, cast, ms, wait = Clock(lab.device), precision(r, lab.device), [], []
     net.train(), method.train()
-    for w in train(method, net, batches, optimiser, r.lr_at, clock, iterations=r.iterations, stops=stops, autocast=cast):
+    for w in train(
+        method, net, batches, optimiser, r.lr_at, clock, iterations=r.iterations, stops=stops, autocast=cast, progress=Progress
+    ):
         loss, memory, warmup = sum(w.loss) / len(w.loss), clock.memory(), w.step <= warm
         out.line(
             "train", step=w.step, n=len(w.loss), warmup=warmup, loss=round(loss, 6) if math.isfinite(loss) else None, lr=w.lr,

@@ -2,9 +2,9 @@
 
 from importlib import import_module
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Progress
 
-__all__ = ["Batch", "Method", "Network", "get"]
+__all__ = ["Batch", "Method", "Network", "Progress", "get"]
 
 
 def get(name: str) -> type[Method]:

@@ -17,15 +17,27 @@ class Batch:
     y: Tensor
 
 
+class Progress(float):
+    """p = it/T of a training, in [0, 1), that also knows the iteration `it`, for methods that take turns."""
+
+    it: int
+
+    def __new__(cls, it: int, T: int) -> "Progress":
+        p = super().__new__(cls, it / T)
+        p.it = it
+        return p
+
+
 class Network(nn.Module):
     """Backbone F: images -> features (B, dim), and classifier C: features -> logits (B, classes).
 
-    `discriminator(n)` makes a fresh D: (B, n) -> one logit (B,), of the shape that the protocol prescribes.
+    `discriminator(n)` makes a fresh D: (B, n) -> one logit (B,), of the shape that the protocol prescribes;
+    `discriminator(n, k)` one of k outputs (B, k).
     """
 
     def __init__(
         self, F: nn.Module, C: nn.Module, *, dim: int, classes: int,
-        discriminator: Callable[[int], nn.Module], joint: bool = False,
+        discriminator: Callable[..., nn.Module], joint: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.F, self.C = F, C
@@ -52,10 +64,10 @@ class Method(nn.Module, ABC):
     """Whether target labels reach `step`. True only for upper bounds, and the table says so."""
 
     @abstractmethod
-    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor | tuple[Tensor, nn.Module]]:
+    def step(self, net: Network, s: Batch, t: Batch, p: Progress) -> Iterator[Tensor | tuple[Tensor, nn.Module]]:
         """Each yield is one optimiser step: `yield loss` steps everything, `yield loss, module` that module alone.
 
-        p: progress of the training, 0 at the first iteration, 1 after the last.
+        p: progress of the training, 0 at the first iteration, near 1 at the last. Most methods need no more than its value.
         """
 
     def predict(self, net: Network, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from methods import Batch, Method, Network
+from methods import Batch, Method, Network, Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = 3
@@ -22,8 +22,8 @@ def tiny_net(*, joint: bool = False, dropout: float = 0.0) -> Network:
         nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Tanh()),
         nn.Linear(6, CLASSES),
         dim=6, classes=CLASSES, joint=joint,
-        discriminator=lambda n: nn.Sequential(
-            nn.Linear(n, 4), nn.Tanh(), nn.Dropout(dropout), nn.Linear(4, 1), nn.Flatten(0)
+        discriminator=lambda n, k=1: nn.Sequential(
+            nn.Linear(n, 4), nn.Tanh(), nn.Dropout(dropout), nn.Linear(4, k), nn.Flatten(0 if k == 1 else 1)
         ),
     )  # fmt: skip
 
@@ -35,11 +35,16 @@ def tiny_batches(n: int = 5, dtype: torch.dtype = torch.float32, seed: int = 1) 
     return Batch(draw(n), torch.arange(n) % CLASSES), Batch(draw(n - 1) + 0.5, None)
 
 
+def at(p: float) -> Progress:
+    """Progress p, to a thousandth."""
+    return Progress(round(1000 * p), 1000)
+
+
 def descend(method: Method, net: Network, s: Batch, t: Batch, p: float, lr: float = 0.1) -> list[float]:
     """One iteration by plain gradient descent; the losses that the method yielded."""
     losses = []
     params = list(net.parameters()) + list(method.parameters())
-    for out in method.step(net, s, t, p):
+    for out in method.step(net, s, t, at(p)):
         loss, only = out if isinstance(out, tuple) else (out, None)
         for q in params:
             q.grad = None

@@ -1,13 +1,15 @@
 """What the mathematics of the ToAlign family promises, whatever the numbers."""
 
+import copy
+
 import pytest
 import torch
-from helpers import descend, tiny_batches, tiny_net
+from helpers import at, descend, tiny_batches, tiny_net
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from methods import Method, Network, get
+from methods import Method, Network, Progress, get
 
 
 def made(name: str, seed: int = 0, **hyper: object) -> tuple[Network, Method]:
@@ -54,6 +56,57 @@ def test_hda_without_heuristics_is_dannp() -> None:
         nn.init.zeros_(h.weight)
         h.requires_grad_(False)
     assert same_training(hda, dannp)
+
+
+def test_gvb_without_bridges_is_dannp() -> None:
+    (net, gvb), (plain, dannp) = made("gvb", mu_g=0.0, mu_d=0.0), made("dannp")
+    plain.load_state_dict(net.state_dict())
+    dannp.D = nn.Sequential(gvb.D, _First())
+    s, t = tiny_batches(dtype=torch.float64)
+    (a,), (b,) = gvb.step(net, s, t, at(0.4)), dannp.step(plain, s, t, at(0.4))
+    torch.testing.assert_close(a, b)
+    theirs = torch.autograd.grad(b, list(plain.parameters()))
+    for x, y in zip(torch.autograd.grad(a, list(net.parameters())), theirs, strict=True):
+        torch.testing.assert_close(x, y)
+
+
+class _First(nn.Module):
+    """(B, k) -> (B,)"""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, 0]
+
+
+@pytest.mark.parametrize("turn", ["cls", "aln"])
+def test_metaaligns_gradient_is_that_of_a_at_theta_and_of_b_at_theta_prime(turn: str) -> None:
+    """θ′ made by hand, as weights of a copy of the network."""
+    net, method = made("metaalign", turn=turn)
+    s, t = tiny_batches(dtype=torch.float64)
+    p, params = at(0.4), list(net.parameters())
+    (loss,) = method.step(net, s, t, p)
+    ours = torch.autograd.grad(loss, params)
+
+    L = {"cls": lambda n: method.cls(n, s, {})[0], "aln": lambda n: method.aln(n, s, t, p, {})[0]}
+    first, second = (turn, "aln" if turn == "cls" else "cls")
+    at_theta = torch.autograd.grad(L[first](net), params)
+    moved = copy.deepcopy(net)
+    eta = 0.1 * (1 + 10 * p) ** -0.75
+    heads = {id(q) for q in moved.C.parameters()}
+    with torch.no_grad():
+        for q, g in zip(moved.parameters(), at_theta, strict=True):
+            q -= eta * (10 if id(q) in heads else 1) * g
+    at_prime = torch.autograd.grad(L[second](moved), list(moved.parameters()))
+    for x, a, b in zip(ours, at_theta, at_prime, strict=True):
+        torch.testing.assert_close(x, a + b)
+
+
+def test_metaalign_takes_turns() -> None:
+    s, t = tiny_batches(dtype=torch.float64)
+    net, both = made("metaalign")
+    for it, turn in enumerate(["cls", "aln", "cls"]):
+        _, one = made("metaalign", turn=turn)
+        (a,), (b,) = both.step(net, s, t, Progress(it, 10)), one.step(net, s, t, Progress(it, 10))
+        assert a.item() == b.item()
 
 
 def test_toalign_on_features_that_are_all_task_is_dannp() -> None:

@@ -62,9 +62,10 @@ def _begun(layers: nn.Sequential, init: Init) -> nn.Sequential:
     return layers
 
 
-def discriminator(shape: Head, n_in: int) -> nn.Module:
-    """A fresh D of the recipe's shape: (B, n_in) -> one logit (B,)."""
-    return nn.Sequential(*head(n_in, 1, shape), Squeeze())
+def discriminator(shape: Head, n_in: int, n_out: int = 1) -> nn.Module:
+    """A fresh D of the recipe's shape: (B, n_in) -> one logit (B,), or (B, n_out) of more."""
+    layers = head(n_in, n_out, shape)
+    return layers if n_out > 1 else nn.Sequential(*layers, Squeeze())
 
 
 def alexnet_classifier(n_in: int, classes: int, width: int = 4096) -> nn.Sequential:
@@ -75,12 +76,12 @@ def alexnet_classifier(n_in: int, classes: int, width: int = 4096) -> nn.Sequent
     )  # fmt: skip
 
 
-def alexnet_discriminator(C: nn.Sequential, n_in: int) -> nn.Module:
+def alexnet_discriminator(C: nn.Sequential, n_in: int, n_out: int = 1) -> nn.Module:
     """A copy of C as it is now, ended by two fresh outputs, source the second: (B, n_in) -> one logit (B,).
 
     Raises UsageError when the method's D reads something else than the features: there is nothing to copy then.
     """
-    if n_in != cast(nn.Linear, C[1]).in_features:
+    if n_out > 1 or n_in != cast(nn.Linear, C[1]).in_features:
         raise UsageError(f'head = "alexnet" makes D of the features alone, this method\'s D reads {n_in} numbers; remove it')
     last = cast(nn.Linear, C[-1])
     outputs = nn.Linear(last.in_features, 2).to(last.weight)

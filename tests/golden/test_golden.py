@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import methods._parts as parts
 from bench.recipe import Recipe
-from methods import Batch, Network, get
+from methods import Batch, Network, Progress, get
 
 RELATIVE, FLOOR = 1e-8, 1e-15
 
@@ -39,9 +39,14 @@ def aligned(**more: Any) -> Hyper:
     }
 
 
-def counted(**more: Any) -> Hyper:
+def released(**more: Any) -> Hyper:
     """The schedule of the code bases whose D counts to 10,000 by itself, and is a step ahead."""
-    return lambda hp: {"gamma": 10 * hp["T"] / 10_000, "lead": 1 / hp["T"], "random_dim": int(hp.get("random_dim", 0)), **more}
+    return lambda hp: {"gamma": 10 * hp["T"] / 10_000, "lead": 1 / hp["T"], **more}
+
+
+def counted(**more: Any) -> Hyper:
+    """The same, with CDAN's random maps where the file has them."""
+    return lambda hp: released(random_dim=int(hp["random_dim"]), **more)(hp)
 
 
 def tllib(**more: Any) -> Hyper:
@@ -75,7 +80,14 @@ PORTS = {
     "toalign_hda": Port("toalign", aligned(heads=3)),
     "toalign_hda_s1": Port("toalign", aligned(heads=3)),
     "toalign_hda_s16": Port("toalign", aligned(heads=3)),
-    "hda": Port("hda", lambda hp: {"gamma": 10 * hp["T"] / 10_000, "lead": 1 / hp["T"]}),
+    "gvb": Port("gvb", released()),
+    "gvb_mu05": Port("gvb", released(mu_d=0.5)),
+    "gvb_off": Port("gvb", released(mu_g=0.0, mu_d=0.0)),
+    "metaalign_cls_first": Port("metaalign", released(bridges=True, turn="cls", gamma_inner=8.0)),
+    "metaalign_cls_first_bk": Port("metaalign", released(bridges=True, turn="cls", gamma_inner=8.0)),
+    "metaalign_aln_first": Port("metaalign", released(bridges=True, turn="aln", gamma_inner=8.0)),
+    "metaalign_aln_first_bk": Port("metaalign", released(bridges=True, turn="aln", gamma_inner=8.0)),
+    "hda": Port("hda", released()),
     "cdan": Port("cdan", counted()),
     "cdan_random": Port("cdan", counted()),
     "cdan_e": Port("cdan", counted(entropy="domain")),
@@ -171,13 +183,31 @@ def discriminator(given: dict[str, Tensor]) -> nn.Module:
         if f"g{i}" in given:
             layers.append(nn.BatchNorm1d(len(w)))
         layers.append(nn.ReLU())
+    if "wz" in given:
+        return TwoEnded(nn.Sequential(*layers[:-2]), layers[-2]).double()
     return nn.Sequential(*layers[:-1], nn.Flatten(0)).double()
+
+
+class TwoEnded(nn.Sequential):
+    """A D with GVB's bridge z beside its output a, (B, 2)."""
+
+    def __init__(self, trunk: nn.Sequential, a: nn.Module) -> None:
+        super().__init__(*trunk, a)
+        self.z = nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in list(self)[:-2]:
+            x = layer(x)
+        return torch.cat([self[-2](x), self.z(x)], 1)
 
 
 def leaves(given: dict[str, Tensor], D: nn.Module, C: nn.Linear) -> dict[str, nn.Parameter]:
     """The file's names -> our parameters, filled with the file's values."""
     found = {"W": C.weight, "b": C.bias}
     linear, norm = ([m for m in D if isinstance(m, kind)] for kind in (nn.Linear, nn.BatchNorm1d))
+    if "D.wz" in given:
+        *linear, _ = linear
+        found |= {"D.wz": D.z.weight, "D.bz": D.z.bias}
     for i, m in enumerate(linear, 1):
         found |= {f"D.w{i}": m.weight, f"D.b{i}": m.bias}
     for i, m in enumerate(norm, 1):
@@ -201,12 +231,19 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
     D = discriminator({k.removeprefix("D."): v for k, v in given.items()}) if "D.w1" in given else nn.Sequential()
     C = nn.Linear(given["W"].shape[1], len(given["W"])).double()
     found: dict[str, Tensor] = dict(leaves(given, D, C))
-    found |= {k: given[k].clone().requires_grad_() for k in ("f_s", "f_t")}
-    net = Network(nn.Identity(), C, dim=given["W"].shape[1], classes=len(C.bias), discriminator=lambda n: D)
+    F: nn.Module = nn.Identity()
+    if "Wb" in given:  # MetaAlign's linear backbone
+        F = nn.Linear(given["Wb"].shape[1], len(given["Wb"])).double()
+        found |= {"Wb": filled(F.weight, given["Wb"]), "bb": filled(F.bias, given["bb"])}
+        x_s, x_t = given["x_s"], given["x_t"]
+    else:
+        found |= {k: given[k].clone().requires_grad_() for k in ("f_s", "f_t")}
+        x_s, x_t = found["f_s"], found["f_t"]
+    net = Network(F, C, dim=given["W"].shape[1], classes=len(C.bias), discriminator=lambda n, k=1: D)
     method = get(port.method)(net, **hyper).double()
     found |= own(method, given)
 
-    (loss,) = method.step(net, Batch(found["f_s"], given["y_s"]), Batch(found["f_t"], None), hp["p"])
+    (loss,) = method.step(net, Batch(x_s, given["y_s"]), Batch(x_t, None), Progress(int(hp["it"]), int(hp["T"])))
     loss.backward()
     close(loss.detach(), raw[f"{place}loss.total"], "loss")
     wanted = {k.removeprefix(f"{place}grad."): v for k, v in raw.items() if k.startswith(f"{place}grad.")}
@@ -215,10 +252,17 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
         close(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad, wanted[k], k)
 
 
+def filled(parameter: Tensor, value: Tensor) -> Tensor:
+    with torch.no_grad():
+        return parameter.copy_(value)
+
+
 def own(method: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
     """The file's names -> what the method adds beside D, filled with the file's values: HDA's heads, CDAN's random maps."""
     heads = enumerate(getattr(method, "H", ()))
     found = {k: v for i, h in heads for k, v in ((f"Wh{i}", h.weight), (f"bh{i}", h.bias))}
+    if "Wg" in given:
+        found |= {"Wg": method.g.weight, "bg": method.g.bias}
     maps = {"R_f": method.R_f, "R_g": method.R_p} if "R_f" in given else {}
     with torch.no_grad():
         for k, v in (found | maps).items():

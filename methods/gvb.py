@@ -1,0 +1,46 @@
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from methods._method import Batch, Method, Network
+from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
+
+
+class GVB(Method):
+    """L = CE(ŷ_s) + w·L_d(a − z) + μ_G·mean|g| + μ_D·mean|z|, ŷ = C(f) − g(f), (a, z) = D(R_λ(softmax ŷ))
+
+    Gradually vanishing bridges of the generator, g, and of the discriminator, z (Cui et al., CVPR 2020, GVB-GD). The samples
+    of L_d are weighed by e^(−H). As released, z is subtracted only when μ_D is 1, and μ_G = 0 takes g away.
+    lead: by how much progress D's reversal is ahead of the weights': the released D counts before it is used (1/T).
+    """
+
+    def __init__(
+        self, net: Network, *, weight: float = 1.0, mu_g: float = 1.0, mu_d: float = 1.0,
+        lam: float = 1.0, gamma: float = 10.0, lead: float = 0.0, eps: float = 1e-8,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.D = net.discriminator(net.classes, 2)
+        self.g = nn.Linear(net.dim, net.classes)
+        self.weight, self.mu_g, self.mu_d = weight, mu_g, mu_d
+        self.lam, self.gamma, self.lead, self.eps = lam, gamma, lead, eps
+
+    def logits(self, net: Network, f: Tensor) -> tuple[Tensor, Tensor]:
+        """ŷ and g of features f."""
+        g = self.g(f)
+        return net.C(f) - (g if self.mu_g else 0 * g), g
+
+    def predict(self, net: Network, x: Tensor) -> Tensor:
+        return self.logits(net, net.F(x))[0]
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        lam_D, lam_H = (self.lam * ramp(q, self.gamma) for q in (p + self.lead, p))
+        f_s, f_t = net.features(s.x, t.x)
+        (y_s, g_s), (y_t, g_t) = self.logits(net, f_s), self.logits(net, f_t)
+
+        d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam_D), reverse(y_t.softmax(1), lam_D))
+        u_s, u_t = ((d[:, 0] - d[:, 1]) if self.mu_d == 1 else d[:, 0] for d in (d_s, d_t))
+        L_d = domain_loss(u_s, u_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps)
+        L_g, L_z = torch.cat([g_s, g_t]).abs().mean(), torch.cat([d_s, d_t])[:, 1].abs().mean()
+        yield cross_entropy(y_s, s.y) + self.weight * L_d + self.mu_g * L_g + self.mu_d * L_z

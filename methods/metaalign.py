@@ -1,0 +1,84 @@
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from methods._method import Batch, Method, Network, Progress
+from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
+
+Weights = dict[str, dict[str, Tensor]]
+
+
+class MetaAlign(Method):
+    """min L_A(θ) + L_B(θ′), θ′ = θ − η_p·m·stopgrad ∇L_A(θ): classification and alignment take turns as A and B
+
+    Wei et al., CVPR 2021, first order, as released on GVB: L_cls = CE + mean|g_s|, L_aln = w·L_d + mean|z| + mean|g|; the
+    bridges' means count half in each when classification comes first. bridges = False: on DANNP. turn: "cls" or "aln" first,
+    "both" by turns. η_p = inner·(1 + gamma_inner·p)^−0.75, m = 10 on heads and 1 on the backbone. lead: see GVB.
+    The released code leaves D's inner weights set after its first step and evaluates with them; here they are cleared.
+    """
+
+    def __init__(
+        self, net: Network, *, weight: float = 1.0, bridges: bool = False, turn: str = "both", inner: float = 0.1,
+        gamma_inner: float = 10.0, lam: float = 1.0, gamma: float = 10.0, lead: float = 0.0, eps: float = 1e-8,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if turn not in ("cls", "aln", "both"):
+            raise ValueError(f"turn must be 'cls', 'aln' or 'both', not {turn!r}")
+        self.D = net.discriminator(net.classes, 2 if bridges else 1)
+        self.g = nn.Linear(net.dim, net.classes) if bridges else None
+        self.weight, self.turn, self.inner, self.gamma_inner = weight, turn, inner, gamma_inner
+        self.lam, self.gamma, self.lead, self.eps = lam, gamma, lead, eps
+
+    def parts(self, net: Network) -> dict[str, nn.Module]:
+        return {"F": net.F, "C": net.C} | ({"g": self.g} if self.g else {})
+
+    def logits(self, net: Network, x: Tensor, at: Weights) -> tuple[Tensor, Tensor]:
+        """ŷ and g of images at the weights given; at those of the modules where `at` is empty."""
+        run = {k: (lambda v, m=m, k=k: functional_call(m, at.get(k, {}), (v,))) for k, m in self.parts(net).items()}
+        f = run["F"](x)
+        y = run["C"](f)
+        g = run["g"](f) if self.g else torch.zeros_like(y)
+        return y - g, g
+
+    def predict(self, net: Network, x: Tensor) -> Tensor:
+        return self.logits(net, x, {})[0]
+
+    def cls(self, net: Network, s: Batch, at: Weights) -> tuple[Tensor, Tensor]:
+        """CE and mean|g_s|."""
+        y, g = self.logits(net, s.x, at)
+        return cross_entropy(y, s.y), g.abs().mean()
+
+    def aln(self, net: Network, s: Batch, t: Batch, p: Progress, at: Weights) -> tuple[Tensor, Tensor]:
+        """w·L_d + mean|z|, and mean|g|."""
+        lam_D, lam_H = (self.lam * ramp(q, self.gamma) for q in (p + self.lead, p))
+        (y_s, g_s), (y_t, g_t) = self.logits(net, s.x, at), self.logits(net, t.x, at)
+        d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam_D), reverse(y_t.softmax(1), lam_D))
+        u_s, u_t = (d[:, 0] - d[:, 1] if self.g else d for d in (d_s, d_t))
+        L_d = domain_loss(u_s, u_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps)
+        L_z = torch.cat([d_s, d_t])[:, 1].abs().mean() if self.g else 0.0
+        return self.weight * L_d + L_z, torch.cat([g_s, g_t]).abs().mean()
+
+    def ahead(self, net: Network, loss: Tensor, p: Progress) -> Weights:
+        """θ′: a gradient step on the loss from θ, as θ plus a constant, so that gradients at θ′ arrive at θ."""
+        eta = self.inner * (1 + self.gamma_inner * p) ** -0.75
+        named = {k: dict(m.named_parameters()) for k, m in self.parts(net).items()}
+        flat = [q for part in named.values() for q in part.values()]
+        grads = iter(torch.autograd.grad(loss, flat, retain_graph=True, allow_unused=True))
+        moved: Weights = {}
+        for k, part in named.items():
+            m = 1 if k == "F" else 10
+            moved[k] = {n: q if (v := next(grads)) is None else q - eta * m * v for n, q in part.items()}
+        return moved
+
+    def step(self, net: Network, s: Batch, t: Batch, p: Progress) -> Iterator[Tensor]:
+        if self.turn == "cls" or (self.turn == "both" and p.it % 2 == 0):
+            L_y, G_s = self.cls(net, s, {})
+            A, G = self.aln(net, s, t, p, self.ahead(net, L_y + G_s, p))
+            yield L_y + A + (G_s + G) / 2
+        else:
+            A, G = self.aln(net, s, t, p, {})
+            L_y, G_s = self.cls(net, s, self.ahead(net, A + G, p))
+            yield A + G + L_y + G_s
