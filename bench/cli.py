@@ -120,7 +120,10 @@ def run_command(
     ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
     console.print(f"{ran}; {left} of {len(cells)} cells pending", highlight=False)
     if not smoke:
-        console.print(f"table: bench tables --suite {suite} -> tables/rendered/{chosen.name}.md", highlight=False, soft_wrap=True)
+        where = f" --results {results}" if results else ""
+        console.print(
+            f"table: bench tables --suite {suite}{where} -> tables/rendered/{chosen.name}.md", highlight=False, soft_wrap=True
+        )
     if set(tally) - {"ok", "busy"}:
         raise typer.Exit(1)
 
