@@ -54,3 +54,10 @@ def test_the_demo_shown_is_the_demo_measured() -> None:
     shown = [line for line in README.splitlines() if line.startswith(("| **", "- DANN:", "- NoGRL:"))]
     assert len(shown) == 6
     assert all(line in rendered for line in shown)
+
+
+def test_every_figure_quoted_stands_in_a_rendered_table() -> None:
+    pages = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tables" / "rendered").glob("*.md"))
+    figures = re.findall(r"\d\d\.\d\d(?: ± \d+\.\d\d)? \(\d\)", README)
+    assert len(figures) > 10
+    assert [f for f in figures if f not in pages] == []
