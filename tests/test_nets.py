@@ -177,6 +177,19 @@ def test_alexnets_discriminator_starts_as_a_copy_of_the_classifier_and_lives_on_
     )
 
 
+def test_a_file_of_alexnets_convolutions_alone_is_recorded_as_such(tmp_path: Path) -> None:
+    convolutions = {k: torch.zeros(v.shape) for k, v in theirs("alexnet").items() if k.startswith("features.")}
+    asked = recipe(backbone="alexnet", head="alexnet", weights="imagenet", size=64)
+    for more, head in (({}, "random"), ({"classifier.1.bias": torch.zeros(4096)}, None)):
+        save_file(convolutions | more, tmp_path / "w.safetensors")
+        assert nets.load_weights(asked, tmp_path / "w.safetensors")[1].get("head") == head
+
+    torch.manual_seed(0)
+    net = nets.build(asked, 3, convolutions)
+    D = net.discriminator(net.dim)
+    assert torch.equal(net.C[1].weight, D[1].weight) and net.C[1].weight.std() > 0
+
+
 def test_alexnets_fully_connected_weights_fill_both_heads_where_the_file_has_them() -> None:
     fc = {k: torch.tensor(0.25).expand(v.shape) for k, v in theirs("alexnet").items()}
     net = nets.build(recipe(backbone="alexnet", head="alexnet", weights="imagenet", size=64), 3, fc)

@@ -8,7 +8,7 @@ from torch import nn
 from bench.nets import backbones
 from bench.nets.backbones import State
 from bench.nets.heads import alexnet_classifier, alexnet_discriminator, bottleneck, discriminator, head
-from bench.nets.weights import fill
+from bench.nets.weights import fill, holds_head
 from bench.recipe import Recipe
 from methods import Network
 
@@ -32,7 +32,7 @@ def build(recipe: Recipe, classes: int, weights: State | None = None) -> Network
         C, D = head(dim, classes, recipe.classifier), partial(discriminator, recipe.discriminator)
         return Network(F, C, dim=dim, classes=classes, discriminator=D, joint=joint)
     C = alexnet_classifier(dim, classes)
-    if weights is not None and any(k.startswith("classifier.") for k in weights):
+    if weights is not None and holds_head(weights):
         fill(C[:-1], weights, ("classifier.", ""), recipe.backbone)  # the last layer has their classes
     return Network(F, C, dim=dim, classes=classes, discriminator=partial(alexnet_discriminator, C), joint=joint)
 

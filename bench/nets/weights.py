@@ -28,7 +28,15 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[State | None, dict[
     state = _read(file)
     digest = sha256(file.read_bytes()).hexdigest()
     kinds = sorted({str(v.dtype).removeprefix("torch.") for v in state.values()})
-    return state, {"asked": backbone.published, "file": file.name, "sha256": digest, "dtypes": kinds}
+    about = {"asked": backbone.published, "file": file.name, "sha256": digest, "dtypes": kinds}
+    if recipe.head == "alexnet" and not holds_head(state):
+        about["head"] = "random"
+    return state, about
+
+
+def holds_head(weights: State) -> bool:
+    """Whether weights of torchvision's AlexNet are whole, or its convolutions alone."""
+    return any(k.startswith("classifier.") for k in weights)
 
 
 def _download(backbone: Backbone, name: str) -> State:

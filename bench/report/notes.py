@@ -66,7 +66,7 @@ def training(table: Table) -> Iterator[str]:
     """What the budget is, in iterations and images."""
     suite = table.suite
     if note := suite.budget(table.budget).note:
-        yield f"Budget `{table.budget}`: {note}. Its verdicts are about this shorter training, not about the claim."
+        yield f"Budget `{table.budget}`: {note}. Its verdicts are about runs of this budget, not about the claim."
     plans: dict[str, list[str]] = {}
     for row, task in product(suite.rows, suite.tasks):
         r = suite.recipe_for(row, task, table.budget)

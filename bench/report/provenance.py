@@ -52,8 +52,9 @@ def _machines(records: list[Record]) -> list[str]:
 def _weights(records: list[Record]) -> list[str]:
     """Where pretrained weights were asked for and a local file took the place of the download."""
     used = [r.run["weights"] for r in records]
-    files = Counter((w["asked"], w["sha256"][:12], " and ".join(w["dtypes"])) for w in used if "sha256" in w)
+    files = Counter((w["asked"], w["sha256"][:12], " and ".join(w["dtypes"]), "head" in w) for w in used if "sha256" in w)
+    lacking = "; it lacks the fully connected layers, so both heads started equal and random"
     return [
-        f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {dtypes} ({many(n, 'record')})."
-        for (asked, digest, dtypes), n in sorted(files.items())
+        f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {dtypes}{lacking * headless} ({many(n, 'record')})."
+        for (asked, digest, dtypes, headless), n in sorted(files.items())
     ]
