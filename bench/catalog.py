@@ -33,7 +33,13 @@ def methods() -> dict[str, Entry]:
 
 
 def _read(path: Path) -> Entry:
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        return _entry(path, ast.parse(path.read_text(encoding="utf-8"), str(path)))
+    except (SyntaxError, ValueError) as e:  # ValueError: a default that is no literal, or bytes that are no text
+        raise UsageError(f"{path} cannot be read as a method ({e}); defaults of hyper-parameters are plain values") from e
+
+
+def _entry(path: Path, tree: ast.Module) -> Entry:
     classes = [n for n in tree.body if isinstance(n, ast.ClassDef) and any(_name(b) == "Method" for b in n.bases)]
     if len(classes) != 1:
         raise UsageError(f"{path}: a method file holds exactly one class that derives from Method, this one {len(classes)}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from bench.schema import Strict
 
@@ -25,11 +25,11 @@ def figure(printed: str) -> Figure:
     return Figure(printed=printed.strip(), value=float(m[1]), error=float(m[2]) if m[2] else None)
 
 
-class Published(Strict):
-    """A claim: figures as printed, whose they are and where they stand.
+class Claim(Strict):
+    """Whose figures they are and where they stand.
 
-    row: the id of our row that measures the same thing, if one does. select: how the authors chose the checkpoint.
-    on: which test set the accuracy is about. verified: read in the source itself, not copied from somewhere else.
+    row: the id of our row that measures the same thing, if one does. verified: read in the source itself, not copied from
+    somewhere else.
     """
 
     label: str
@@ -37,12 +37,26 @@ class Published(Strict):
     cite: str
     where: str
     kind: Literal["paper", "literature-copied", "library-rerun", "leaderboard", "student", "digest"] = "paper"
+    verified: bool = True
+    note: str = ""
+
+
+class PublishedCost(Claim):
+    """What a row costs, as printed: ms per iteration and MB of memory. budget: the one of ours that repeats it."""
+
+    row: str
+    budget: str = "full"
+    ms: float = Field(gt=0)
+    mb: float = Field(gt=0)
+
+
+class Published(Claim):
+    """Accuracies as printed. select: how the authors chose the checkpoint. on: which test set the accuracy is about."""
+
     select: Literal["last", "best-on-target", "unstated"] = "unstated"
     on: Literal["target", "source"] = "target"
-    verified: bool = True
     values: dict[str, Figure]
     average: Figure | None = None
-    note: str = ""
 
     @field_validator("values", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from rich.console import Console
 import bench
 from bench import listing, paths, plan, presets, records, settings, suites
 from bench.errors import BenchError, UsageError, unknown
+from bench.tuning import space
 
 app = typer.Typer(
     name="bench",
@@ -61,6 +62,12 @@ def print_version(asked: bool) -> None:
         raise typer.Exit
 
 
+def check_device(name: str) -> None:
+    """Whether there is such a device is seen when it is used; this needs no torch."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N")
+
+
 @app.callback()
 def options(
     version: Annotated[
@@ -94,8 +101,7 @@ def run_command(
     """Train every cell (row × task × seed) of a suite that has no complete record yet."""
     from bench import grid
 
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise UsageError(f"unknown device {device!r}; use auto, cpu or cuda:N")
+    check_device(device)
     chosen = suites.find(suite)
     for warning in chosen.warnings():
         console.print(f"note: {warning}", style="dim", soft_wrap=True, highlight=False, markup=False)
@@ -103,14 +109,14 @@ def run_command(
         chosen,
         methods=split(methods),
         tasks=split(tasks),
-        seeds=plan.seeds(seeds or "0") if seeds or smoke else None,
+        seeds=plan.seeds("0" if seeds is None else seeds) if seeds is not None or smoke else None,
         budget="smoke" if smoke else budget,
         override=settings.parse([*(knobs or []), *([f"precision={precision}"] if precision else [])]),
     )
     root = paths.results_root(results, smoke=smoke)
     found = records.read_all(root / chosen.name)
     states = plan.states(cells, found)
-    grid.show_plan(states, found, console)
+    grid.show_plan(states, found, console, redo=redo)
     todo = [s.cell for s in states if redo or not s.done]
     if dry_run:
         return
@@ -119,13 +125,62 @@ def run_command(
     left = sum(not s.done for s in plan.states(cells, records.read_all(root / chosen.name)))
     ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
     console.print(f"{ran}; {left} of {len(cells)} cells pending", highlight=False)
-    if not smoke:
+    if knobs or precision:
+        console.print(f"what --set changes is a recipe of its own, in no table: bench ls runs --suite {suite}", highlight=False)
+    elif not smoke:
         where = f" --results {results}" if results else ""
-        console.print(
-            f"table: bench tables --suite {suite}{where} -> tables/rendered/{chosen.name}.md", highlight=False, soft_wrap=True
-        )
+        for_cost = chosen.budget(budget).measures == "cost"
+        ask, tag = (" --cost", "-cost") if for_cost else ("", "")
+        told = f"table: bench tables --suite {suite}{ask}{where} -> tables/rendered/{chosen.name}{tag}.md"
+        console.print(told, highlight=False, soft_wrap=True)
     if set(tally) - {"ok", "busy"}:
         raise typer.Exit(1)
+
+
+@app.command("tune")
+def tune_command(
+    suite: Suite,
+    on: Annotated[str, typer.Option(help="Tasks to choose on, such as P-C,P-S; none of a domain on which the suite reports.")],
+    trials: Annotated[int, typer.Option(min=1, help="Sets of values to try for each row, those on record included.")] = 20,
+    methods: Annotated[str | None, option(help="Row ids, comma-separated (default: all that search something).")] = None,
+    seeds: Annotated[str, typer.Option(help="0-4 or 0,2,5; a trial runs each of them.")] = "0",
+    budget: Annotated[str, typer.Option(help="'full' is the suite as written; others are those it names.")] = "full",
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what is searched and done; write nothing.")] = False,
+    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be decoded.")] = False,
+    data: Data = None,
+    weights: Annotated[Path | None, option(help="Pretrained weights for the recipe, .pth or .safetensors.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    knobs: Annotated[list[str] | None, option("--set", help="A recipe knob as KEY=VALUE, for every trial; repeatable.")] = None,
+    results: Results = None,
+) -> None:
+    """Choose hyper-parameters without the labels of the suite's targets, and write the best as a row of the suite.
+
+    What is tried, the table `search` of the suite's file says. Every run is a record under results/tuning, so resuming is
+    running again.
+    """
+    from bench.tuning import row, tune
+
+    check_device(device)
+    chosen, names = suites.find(suite), split(methods)
+    override = settings.parse(knobs or [])
+    plan.cells(chosen, methods=names, budget=budget, override=override)  # refuses what the suite has not
+    plans = tune.searches(chosen, names, split(on) or [], plan.seeds(seeds), budget, override, but=row.written(chosen))
+    for s in plans:
+        row.check(chosen, s.row)
+    root = paths.results_root(results) / space.TRIALS
+    if dry_run:
+        return tune.show_plan(plans, root, trials, console)
+    from bench.run import Lab
+    from bench.run import device as find_device
+
+    lab = Lab(paths.data_root(data), root, find_device(device), weights, skip_unreadable)
+    for s in plans:
+        tried = tune.run(s, lab, trials, console)
+        tune.show_trials(s, tried, console)
+        best = row.chosen(s, tried)
+        chosen = row.write(chosen, best)
+        where = f"row {best.id} of {row.place(chosen)}"
+        console.print(f"{where}: bench run --suite {suite} --methods {best.id}", highlight=False, soft_wrap=True)
 
 
 @app.command("tables")
@@ -141,7 +196,7 @@ def tables_command(
     """Print measured numbers beside the published ones, from the records alone, and write them as files."""
     from bench.report import render
 
-    kinds = split(formats) or []
+    kinds = split(formats) or [""]
     for kind in kinds:
         if kind not in SUFFIX:
             raise unknown("format", kind, SUFFIX)
@@ -222,11 +277,13 @@ def data_get(
     photos: Annotated[Path | None, option(help="A folder of photographs, to make MNIST-M from MNIST.")] = None,
 ) -> None:
     """Download a data set, resuming what was begun, and check it."""
-    from bench.data import get
+    from bench.data import get, sets
 
     with listing.downloads(console) as progress:
         folder = get.get(name, paths.data_root(data), photos=photos, progress=progress)
-    console.print(f"{name}: {folder}", highlight=False, soft_wrap=True)
+    facts = sets.find(name)
+    about = "; ".join(filter(None, [facts.title, f"licence: {facts.licence}" if facts.licence else "", facts.notes]))
+    console.print(f"{name}: {folder}\n{about}", highlight=False, soft_wrap=True, markup=False)
 
 
 @data_app.command("doctor")

@@ -33,6 +33,8 @@ class Clock:
         self.device, self.cuda = device, device.type == "cuda"
         self._marks: list[Any] = []
         self._rss = 0
+        self._counted = False
+        self.reset_peak()
 
     def begin(self) -> None:
         self._mark()
@@ -61,10 +63,12 @@ class Clock:
             self._marks.append(time.perf_counter())
 
     def reset_peak(self) -> None:
-        """Forget the memory used so far: called once the warm-up is over."""
+        """Forget the memory used so far: called once the warm-up is over, and after an evaluation."""
         self._rss = 0
         if self.cuda:
             torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            self._counted = forget_peak()
 
     def memory(self) -> dict[str, float]:
         """Peak since `reset_peak`, MiB: allocated and reserved by CUDA tensors, or the process's resident set on a CPU."""
@@ -73,7 +77,7 @@ class Clock:
                 "allocated_mib": round(torch.cuda.max_memory_allocated(self.device) / MIB, 1),
                 "reserved_mib": round(torch.cuda.max_memory_reserved(self.device) / MIB, 1),
             }
-        return {"rss_mib": round(self._rss / MIB, 1)}
+        return {"rss_mib": round(max(self._rss, peak_rss() if self._counted else 0) / MIB, 1)}
 
 
 def rss() -> int:
@@ -82,6 +86,21 @@ def rss() -> int:
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def forget_peak() -> bool:
+    """Start `peak_rss` anew; False where the system does not let a process do so."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        return True
+    except OSError:
+        return False
+
+
+def peak_rss() -> int:
+    """The kernel's own count of the most resident bytes since `forget_peak` could start it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def spread(values: list[float]) -> dict[str, float]:

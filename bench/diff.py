@@ -4,7 +4,6 @@ from typing import Any
 
 from bench import catalog, presets, suites
 from bench.errors import unknown
-from bench.recipe import Recipe
 from bench.schema import flat, merged
 
 UNSTATED = "unstated"
@@ -25,9 +24,9 @@ def diff(a: str, b: str) -> list[tuple[str, Any, Any]]:
 def knobs(name: str) -> dict[str, Any]:
     """Every knob of a preset, suite or suite:row by its dotted name."""
     if name in presets.names():
-        values = presets.find(name).recipe.model_dump(mode="json")
-        holes = {k for k, field in Recipe.model_fields.items() if field.is_required() and values[k] is None}
-        return flat({k: UNSTATED if k in holes else v for k, v in values.items()})
+        preset = presets.find(name)
+        stated, defaults = flat(preset.stated), flat(preset.recipe.model_dump(mode="json"))
+        return {k: v if k in stated else UNSTATED for k, v in defaults.items()}
     suite, _, row = name.partition(":")
     if not suite.endswith(".toml") and suite not in suites.names():
         raise unknown("preset or suite", suite, presets.names() + suites.names())

@@ -43,19 +43,19 @@ def describe(device: Any) -> dict[str, Any]:
 
 
 def git() -> dict[str, Any] | None:
-    """Commit and cleanliness of the checkout that the program runs from; None when it runs from a wheel."""
+    """Commit and cleanliness of the checkout that the program runs from; None when it runs from a wheel or git cannot tell."""
     top = paths.PACKAGE.parent
     if not (top / ".git").exists():
         return None
 
     def ask(*args: str) -> str:
-        return subprocess.run(["git", "-C", str(top), *args], capture_output=True, text=True).stdout.strip()
+        return subprocess.run(["git", "-C", str(top), *args], capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        # what counts is the code that ran: records and tables may be ahead of the commit
-        dirty = ask("status", "--porcelain", "--untracked-files=no", "--", "bench", "methods")
+        # what counts is the code that ran, new files too: records and tables may be ahead of the commit
+        dirty = ask("status", "--porcelain", "--untracked-files=normal", "--", "bench", "methods")
         return {"commit": ask("rev-parse", "HEAD")[:12], "dirty": bool(dirty)}
-    except FileNotFoundError:
+    except (OSError, subprocess.CalledProcessError):  # no git, or one that does not trust the owner of this folder
         return None
 
 

@@ -1,12 +1,12 @@
 """Where things live: suite files, references, data, results, rendered tables."""
 
 import os
-import re
+from functools import cache
 from pathlib import Path
 
 from platformdirs import user_data_path
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -18,15 +18,26 @@ def tables() -> list[Path]:
 
 
 def references(folder: Path) -> dict[str, dict[str, str]]:
-    """BibTeX key -> fields, from the references.bib beside a suite file and those of `tables()`."""
+    """BibTeX key -> fields, from the references.bib beside a suite file and those of `tables()`. Raises UsageError."""
     found: dict[str, dict[str, str]] = {}
     for bib in [folder / "references.bib", *(t / "references.bib" for t in tables())]:
         if bib.is_file():
-            for entry in re.split(r"^@\w+", bib.read_text(encoding="utf-8"), flags=re.M)[1:]:
-                key = entry.split(",", 1)[0].strip(" {\n")
-                fields = re.findall(r"^\s*(\w+)\s*=\s*\{(.*)\},?\s*$", entry, flags=re.M)
-                found.setdefault(key, {k.lower(): v for k, v in fields})
+            found = _entries(bib, bib.stat().st_mtime_ns) | found
     return found
+
+
+@cache
+def _entries(bib: Path, changed: int) -> dict[str, dict[str, str]]:
+    """The entries of a BibTeX file as it was when last changed. Raises UsageError."""
+    from pybtex.database import parse_string
+    from pybtex.exceptions import PybtexError
+
+    try:
+        entries = parse_string(bib.read_text(encoding="utf-8"), "bibtex").entries
+    except (PybtexError, UnicodeDecodeError) as e:
+        raise UsageError(f"{bib}: not valid BibTeX: {e}") from e
+    people = {key: {role: " and ".join(map(str, of)) for role, of in entry.persons.items()} for key, entry in entries.items()}
+    return {key: {name.lower(): text for name, text in entry.fields.items()} | people[key] for key, entry in entries.items()}
 
 
 def data_root(given: Path | None = None) -> Path:

@@ -10,9 +10,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
+from bench import catalog
 from bench.errors import UsageError, unknown
 from bench.recipe import Recipe
-from bench.records import Record
+from bench.records import Record, plain
 from bench.suites import DomainSpec, Suite
 
 T = TypeVar("T")
@@ -52,6 +53,18 @@ class Cell:
         """12 hex digits that stand for the identity."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), default=str)
         return sha256(text.encode()).hexdigest()[:12]
+
+    @cached_property
+    def hyper_all(self) -> dict[str, Any]:
+        """Every hyper-parameter of the method, as a record holds it: those of the suite and the defaults of today."""
+        every: dict[str, Any] = plain({**catalog.check(self.method, self.hyper).hyper, **self.hyper})
+        return every
+
+    def repeated_by(self, run: Mapping[str, Any]) -> bool:
+        """Whether a recorded run is one of this cell: its key, and the method's defaults, which no key holds."""
+        # null: an infinity, in records of before it had a name there
+        then = {k: v for k, v in run.get("hyper_all", {}).items() if v is not None}
+        return run["cell"] == self.key and all(k in self.hyper_all and self.hyper_all[k] == v for k, v in then.items())
 
     @property
     def folder(self) -> Path:
@@ -127,7 +140,7 @@ def seeds(text: str) -> list[int]:
 
 @dataclass(frozen=True)
 class State:
-    """done: its result, if there is one. torn and stale: attempts that count for nothing, and why they exist."""
+    """done: its result, if there is one. torn: attempts without an end. stale: attempts with another recipe."""
 
     cell: Cell
     done: Record | None
@@ -149,7 +162,7 @@ def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[State]:
         by_place.setdefault(tuple(r.run[k] for k in ("suite", "row", "task", "seed", "budget")), []).append(r)
     out = []
     for cell in cells:
-        mine = by_key.get(cell.key, [])
+        mine = [r for r in by_key.get(cell.key, []) if cell.repeated_by(r.run)]
         place = by_place.get((cell.suite, cell.row, cell.task, cell.seed, cell.budget), [])
         done = result(mine)
         out.append(
@@ -157,7 +170,7 @@ def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[State]:
                 cell,
                 done if done and done.status != "failed" else None,
                 sum(not r.complete for r in mine),
-                sum(r.run["cell"] != cell.key for r in place),
+                sum(not cell.repeated_by(r.run) for r in place),
             )
         )
     return out

@@ -27,7 +27,7 @@ class Preset(Strict):
 
 
 def names() -> list[str]:
-    """The presets that can be named, own ones in ./tables/presets first."""
+    """The presets that can be named, own ones in ./tables/presets among them."""
     return sorted({p.stem for folder in paths.tables() for p in (folder / "presets").glob("*.toml")})
 
 

@@ -40,8 +40,9 @@ class Bottleneck(Strict):
 class Recipe(Strict):
     """Every knob of a protocol but the method's own.
 
-    Images are resized to `size` × `size`; crops, where asked for, leave `crop` × `crop` of that. Test crops: the centre, or the
-    mean of the softmax over `ten` (corners and centre, each with its mirror image), as in CDAN.
+    Images are resized to `size` × `size`; crops, where asked for, leave `crop` × `crop` of that, and `random-resized` makes so
+    many of a random box of it. Test crops: the centre, or the mean of the softmax over `ten` (corners and centre, each with its
+    mirror image), as in CDAN.
 
     head: `layers`, C and D as `classifier` and `discriminator` say; or `alexnet`, the fully connected layers of torchvision's
     AlexNet for both, D starting as a copy of C.

@@ -21,6 +21,7 @@ from bench.errors import BenchError
 
 SCHEMA = 1
 STATUSES = ("ok", "diverged", "failed")
+FIELDS = {"cell", "suite", "row", "method", "hyper", "task", "seed", "budget", "recipe", "data", "weights", "env"}
 NAME = re.compile(r"s\d+-[0-9a-f]{12}-\d+\.jsonl")
 
 
@@ -41,6 +42,11 @@ class Record:
     @property
     def complete(self) -> bool:
         return self.end is not None
+
+    @property
+    def made_up(self) -> bool:
+        """Whether any of its images were drawn by the program: that shows that things run, never how well."""
+        return any(of.get("origin", "").startswith(("synthetic", "made-up")) for of in self.run["data"].values())
 
     @property
     def attempt(self) -> int:
@@ -123,7 +129,7 @@ def read(path: Path) -> Record | None:
         if not isinstance(obj, dict) or "kind" not in obj:
             break
         lines.append(obj)
-    if not lines or lines[0]["kind"] != "run" or lines[0].get("schema") != SCHEMA:
+    if not lines or lines[0]["kind"] != "run" or lines[0].get("schema") != SCHEMA or not lines[0].keys() >= FIELDS:
         return None
     body = lines[1:]
     end = body[-1] if body and body[-1]["kind"] == "end" and body[-1].get("status") in STATUSES else None

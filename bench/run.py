@@ -5,7 +5,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import catalog, env, nets, plan, records
+from bench import env, nets, plan, records
 from bench.clock import MIB, Clock, spread
 from bench.data import Domain, Images, load
 from bench.data.images import agree
 from bench.data.place import place
-from bench.data.stream import Stream, sent
+from bench.data.stream import Ahead, Stream, sent
 from bench.data.views import Views
 from bench.errors import BenchError, UsageError
 from bench.loop import Window, train
+from bench.memory import OutOfMemory, free, within_memory
 from bench.plan import Cell
 from bench.recipe import Recipe
 from methods import Batch, Method, Network, Progress, get
@@ -39,6 +40,8 @@ class Lab:
     device: torch.device
     weights: Path | None = None
     skip_unreadable: bool = False
+    stood_in: set[str] = field(default_factory=set)
+    """Domains that could not be read, for which random images stand in a smoke run."""
     _domains: dict[str, Domain] = field(default_factory=dict)
     _weights: dict[str, tuple[dict[str, Tensor] | None, dict[str, Any]]] = field(default_factory=dict)
 
@@ -59,9 +62,10 @@ class Lab:
             }  # fmt: skip
             try:
                 self._domains[key] = load(name, spec, **how)
-            except BenchError:
-                if cell.budget != "smoke":
+            except BenchError as e:
+                if cell.budget != "smoke" or isinstance(e, UsageError):
                     raise
+                self.stood_in.add(name)
                 self._domains[key] = load(name, spec, **how, synthetic=True)
         return self._domains[key]
 
@@ -99,7 +103,6 @@ def run(
     nothing recorded, when data or weights are missing.
     Whatever goes wrong from then on ends the record as diverged or failed, with the reason; a full disk alone raises.
     """
-    views = Views(cell.recipe, lab.device, seed=cell.seed)
     source, target = lab.domains(cell)
     weights, about_weights = lab.pretrained(cell)
     began = time.perf_counter()
@@ -111,18 +114,23 @@ def run(
     with records.create(folder, cell.stem, wanted) as out:
         out.line(
             "run", schema=records.SCHEMA, cell=cell.key, **cell.identity() | {"recipe": cell.recipe.model_dump(mode="json")},
-            hyper_all=dict(catalog.check(cell.method, cell.hyper).hyper) | dict(cell.hyper),
+            hyper_all=cell.hyper_all,
             data={d.name: _describe(d) for d in (source, target)}, weights=about_weights,
             env=env.describe(lab.device), started=records.now(),
         )  # fmt: skip
         try:
-            end = _train(cell, lab, views, source, target, weights, out, on_window)
+            with ExitStack() as ending, within_memory(lab.device, cell.row, cell.recipe):
+                end = _train(cell, lab, source, target, weights, out, on_window, ending)
+        except OutOfMemory as e:
+            end = {"status": "failed", "reason": str(e), "out_of_memory": True}
         except BenchError as e:  # weights of another network, a batch larger than the data
             end = {"status": "failed", "reason": str(e)}
         except Exception as e:
             reason = " ".join(f"{type(e).__name__}: {e}".split())[:500]
             end = {"status": "failed", "reason": reason, "trace": _trace()}
         out.line("end", **end, wall_s=round(time.perf_counter() - began, 3), finished=records.now())
+        if lab.device.type == "cuda" or "out_of_memory" in end:
+            free()
         return end["status"], end.get("reason", ""), out.path
 
 
@@ -140,23 +148,26 @@ def _describe(d: Domain) -> dict[str, Any]:
 
 
 def _train(
-    cell: Cell, lab: Lab, views: Views, source: Domain, target: Domain, weights: dict[str, Tensor] | None,
-    out: records.Writer, on_window: Callable[[Window], None],
+    cell: Cell, lab: Lab, source: Domain, target: Domain, weights: dict[str, Tensor] | None,
+    out: records.Writer, on_window: Callable[[Window], None], ending: ExitStack,
 ) -> dict[str, Any]:  # fmt: skip
-    """The training of one cell on resident data; returns the fields of the record's `end`."""
+    """The training of one cell; returns the fields of the record's `end`. ending: what is left when it ends, well or not."""
     r = cell.recipe
+    views = Views(r, lab.device, seed=cell.seed)
     torch.manual_seed(cell.seed)
     net = nets.build(r, cell.classes, weights).to(lab.device)
     method = get(cell.method)(net, **cell.hyper).to(lab.device)
     optimiser = nets.optimiser(net, method, r)
 
     # a domain that is trained and tested on is one object, and is kept once
-    kept = {id(i): place(i, lab.device) for d in (source, target) for i in (d.train, d.test)}
+    different = {id(i): i for d in (source, target) for i in (d.train, d.test)}
+    kept = {key: place(i, lab.device) for key, i in different.items()}
     test = {k: kept[id(d.test)][0] for k, d in (("source", source), ("target", target))}
-    s, t = (
+    streams = (
         Stream(kept[id(d.train)][0], r.batch, seed=cell.seed, name=k, device=lab.device)
         for k, d in (("source", source), ("target", target))
     )
+    s, t = (ending.enter_context(Ahead(stream)) if stream.away else stream for stream in streams)
     view_s, view_t = views.train("source"), views.train("target")
 
     def batches(step: int) -> tuple[Batch, Batch]:
@@ -168,7 +179,10 @@ def _train(
     evals = {*range(every, r.iterations, every), r.iterations}
     warm = min(WARMUP, r.iterations // 2)
     stops = evals | {*range(WINDOW, r.iterations, WINDOW)} | {warm}
-    clock, cast, ms, wait = Clock(lab.device), precision(r, lab.device), [], []
+    clock, cast = Clock(lab.device), precision(r, lab.device)
+    ms: list[float] = []
+    wait: list[float] = []
+    peaks: list[dict[str, float]] = []  # of what was trained between two evaluations, whose own memory is not the method's
     net.train(), method.train()
     for w in train(
         method, net, batches, optimiser, r.lr_at, clock, iterations=r.iterations, stops=stops, autocast=cast, progress=Progress
@@ -186,19 +200,28 @@ def _train(
         else:
             ms += w.lap.ms
             wait += w.lap.wait_ms
+            peaks.append(memory)
         on_window(w)
         if w.step in evals:
             net.eval(), method.eval()
-            with cast:
+            with cast, within_memory(lab.device, cell.row, r, evaluated=_at_once(r)):
                 scores = {k: _evaluate(method, net, i, views, lab.device, cell.classes) for k, i in test.items()}
             out.line("eval", step=w.step, **scores)
             net.train(), method.train()
+            clock.reset_peak()
+    resident = [i for i, _ in kept.values() if i.x.device.type == lab.device.type]
     return {
         "status": "ok", "step": r.iterations, "ms": spread(ms), "wait_ms": spread(wait),
         "images_per_s": round(2 * r.batch / spread(ms)["p50"] * 1e3, 1),
-        "memory": memory, "data_mib": round(sum(i.x.nbytes + i.y.nbytes for i, _ in kept.values()) / MIB, 1),
+        "memory": {kind: max(p[kind] for p in peaks) for kind in peaks[0]},
+        "data_mib": round(sum(i.x.nbytes + i.y.nbytes for i in resident) / MIB, 1),
         "placed": sorted({note for _, note in kept.values()}),
     }  # fmt: skip
+
+
+def _at_once(r: Recipe) -> int:
+    """How many images are evaluated at once."""
+    return min(EVAL_BATCH, EVAL_PIXELS // r.pixels**2)
 
 
 @torch.no_grad()
@@ -212,8 +235,8 @@ def _evaluate(
         scores = logits[0] if len(logits) == 1 else torch.stack(logits).softmax(2).mean(0)
         return scores.argmax(1)
 
-    at_once = min(EVAL_BATCH, EVAL_PIXELS // views.recipe.pixels**2)
-    guess, y = torch.cat([predicted(x) for x in images.x.split(at_once)]).to(images.y.device), images.y
+    batches = images.x.split(_at_once(views.recipe))
+    guess, y = torch.cat([predicted(x) for x in batches]).to(images.y.device), images.y
     counted = {"total": y, "correct": y[guess == y], "predicted": guess}
     return {k: torch.bincount(v, minlength=classes).tolist() for k, v in counted.items()}
 

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from bench import catalog, paths, presets, schema
-from bench.claims import Published
+from bench.claims import Claim, Published, PublishedCost
 from bench.data import sets
 from bench.errors import UsageError, unknown
 from bench.recipe import Recipe
 from bench.schema import Strict
+from bench.tuning import space
 
 
 class DomainSpec(Strict):
@@ -45,10 +46,14 @@ class Row(Strict):
 
 
 class Budget(Strict):
-    """A named, reduced way to run a suite: what it changes in the recipe and why it exists."""
+    """A named, reduced way to run a suite: what it changes in the recipe and why it exists.
+
+    measures: "cost" when its runs are for time and memory alone, so that no table shows their accuracies.
+    """
 
     note: str
     recipe: dict[str, Any]
+    measures: Literal["accuracy", "cost"] = "accuracy"
 
 
 SMOKE = Budget(
@@ -61,7 +66,8 @@ SMALL = {"size": 72, "crop": 64, "test_limit": 16}  # what AlexNet can just see:
 class Suite(Strict):
     """The claims of one experiment and the recipe that tests them. name, folder: of its file, which also says the rest.
 
-    preset: the protocol that the recipe departs from; `recipe` and `differences` already hold what it says.
+    preset: the protocol that the recipe departs from; `recipe` and `differences` already hold what it says. baseline: the row
+    over which gains are counted, and costs too unless cost_baseline names another. search: what `bench tune` varies.
     """
 
     name: str
@@ -74,13 +80,16 @@ class Suite(Strict):
     baseline: str | None = None
     seeds: int = Field(3, gt=0)
     domains: dict[str, DomainSpec]
-    tasks: tuple[str, ...]
+    tasks: tuple[str, ...] = Field(min_length=1)
     preset: str | None = None
     recipe: Recipe
     task_recipe: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = Field(min_length=1)
     published: tuple[Published, ...] = ()
+    costs: tuple[PublishedCost, ...] = ()
+    cost_baseline: str | None = None
     budgets: dict[str, Budget] = Field(default_factory=dict)
+    search: space.Space = Field(default_factory=dict)
     differences: tuple[str, ...] = ()
 
     def endpoints(self, task: str) -> tuple[str, str]:
@@ -122,7 +131,7 @@ class Suite(Strict):
 
 
 def names() -> list[str]:
-    """The suites that can be named, own ones in ./tables first."""
+    """The suites that can be named, own ones in ./tables among them."""
     return sorted({p.stem for folder in paths.tables() for p in folder.glob("*.toml")})
 
 
@@ -154,12 +163,18 @@ def _expanded(raw: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(raw.get("preset"), str):
         return raw
     preset = presets.find(raw["preset"])
-    differences = [*preset.differences, *raw.get("differences", [])]
-    return raw | {"recipe": schema.merged(preset.stated, raw.get("recipe", {})), "differences": differences}
+    recipe, differences = raw.get("recipe", {}), raw.get("differences", [])
+    # what is of another kind is left for the schema to refuse
+    return raw | {
+        "recipe": schema.merged(preset.stated, recipe) if isinstance(recipe, dict) else recipe,
+        "differences": [*preset.differences, *differences] if isinstance(differences, list) else differences,
+    }
 
 
 def _check(suite: Suite, folder: Path) -> None:
     """What a schema cannot say: that the names in the file name something."""
+    if suite.name == space.TRIALS:
+        raise UsageError(f"results/{suite.name} is for the trials of `bench tune`: give the suite another name")
     for name, spec in suite.domains.items():
         sets.find(spec.set)
         if not re.fullmatch(r"\w[\w.+-]*", name):
@@ -172,6 +187,7 @@ def _check(suite: Suite, folder: Path) -> None:
         raise UsageError(f"the budget {min(taken)!r} exists in every suite; choose another name")
     for row in suite.rows:
         catalog.check(row.method, row.hyper)
+    space.check(suite.search, suite.recipe, [(row.method, row.hyper) for row in suite.rows])
     for task in suite.task_recipe:
         if task not in suite.tasks:
             raise unknown("task", task, suite.tasks)
@@ -190,14 +206,18 @@ def _check(suite: Suite, folder: Path) -> None:
     if len(suite.by_id) != len(suite.rows):
         twice = next(r.id for r in suite.rows if sum(r.id == q.id for q in suite.rows) > 1)
         raise UsageError(f"two rows have the id {twice!r}; give each its own")
-    if suite.baseline is not None and suite.baseline not in suite.by_id:
-        raise unknown("baseline row", suite.baseline, suite.by_id)
+    for base in (suite.baseline, suite.cost_baseline):
+        if base is not None and base not in suite.by_id:
+            raise unknown("baseline row", base, suite.by_id)
     known = paths.references(folder)
-    for claim in suite.published:
+    claims: tuple[Claim, ...] = (*suite.published, *suite.costs)
+    for claim in claims:
         if claim.cite not in known:
             raise unknown("citation", claim.cite, known)
         if claim.row is not None and claim.row not in suite.by_id:
             raise unknown("row", claim.row, suite.by_id)
-        for task in claim.values:
-            if task not in suite.tasks:
-                raise unknown("task", task, suite.tasks)
+    for cost in suite.costs:
+        suite.budget(cost.budget)
+    for task in (task for claim in suite.published for task in claim.values):
+        if task not in suite.tasks:
+            raise unknown("task", task, suite.tasks)

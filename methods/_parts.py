@@ -53,6 +53,7 @@ def domain_loss(u_s: Tensor, u_t: Tensor, w_s: Tensor | None = None, w_t: Tensor
 
 
 def _neg_log_sigmoid(u: Tensor, eps: float) -> Tensor:
+    u = u.to(torch.promote_types(u.dtype, torch.float32))  # in bfloat16 σ(7) is 1, and its gradient nothing
     # 1 − σ(u) is written σ(−u): the difference cancels in float32 once σ nears 1
     return -(u.sigmoid() + eps).log() if eps else -logsigmoid(u)
 
@@ -63,7 +64,7 @@ def _weighted(loss: Tensor, w: Tensor | None) -> Tensor:
 
 def entropy(logits: Tensor, eps: float = 1e-5) -> Tensor:
     """H(p) = −Σ_k p_k log(p_k + ε) of p = softmax(logits), (B, classes) -> (B,)."""
-    p = logits.softmax(1)
+    p = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1)
     return -(p * (p + eps).log()).sum(1)
 
 

@@ -10,6 +10,7 @@ from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
 class DANN(Method):
     """E = L_y + w·L_d(D(R_λ(f))), λ(p) = λ₁·(2/(1+e^(−γp)) − 1)    (Ganin et al., JMLR 2016, eq. 9, 18)
 
+    L_d is the mean over the samples of both domains; weight = 2 makes it the sum of eq. 9, one mean for each domain.
     gamma = inf holds λ at λ₁ from the start; lam = −1 with it turns the reversal off: F then helps D.
     entropy: weigh the samples of L_d by the certainty of their prediction (CDAN+E, GVB); eps: inside its logarithms.
     """

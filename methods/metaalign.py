@@ -36,7 +36,7 @@ class MetaAlign(Method):
         return {"F": net.F, "C": net.C} | ({"g": self.g} if self.g else {})
 
     def logits(self, net: Network, x: Tensor, at: Weights) -> tuple[Tensor, Tensor]:
-        """ŷ and g of images at the weights given; at those of the modules where `at` is empty."""
+        """ŷ and g of images at the weights given, (B, classes) each; at those of the modules where `at` is empty."""
         run = {k: (lambda v, m=m, k=k: functional_call(m, at.get(k, {}), (v,))) for k, m in self.parts(net).items()}
         f = run["F"](x)
         y = run["C"](f)
@@ -46,15 +46,21 @@ class MetaAlign(Method):
     def predict(self, net: Network, x: Tensor) -> Tensor:
         return self.logits(net, x, {})[0]
 
-    def cls(self, net: Network, s: Batch, at: Weights) -> tuple[Tensor, Tensor]:
-        """CE and mean|g_s|."""
-        y, g = self.logits(net, s.x, at)
+    def both(self, net: Network, s: Batch, t: Batch, at: Weights) -> tuple[tuple[Tensor, ...], ...]:
+        """(ŷ_s, ŷ_t), (g_s, g_t), by one forward or by two, as the network says."""
+        if net.joint:
+            return tuple(v.split([len(s.x), len(t.x)]) for v in self.logits(net, torch.cat([s.x, t.x]), at))
+        return tuple(zip(self.logits(net, s.x, at), self.logits(net, t.x, at), strict=True))
+
+    def cls(self, net: Network, s: Batch, t: Batch, at: Weights) -> tuple[Tensor, Tensor]:
+        """CE and mean|g_s|; the target's images count in a joint forward's batch norm alone."""
+        y, g = (v for v, _ in self.both(net, s, t, at)) if net.joint else self.logits(net, s.x, at)
         return cross_entropy(y, s.y), g.abs().mean()
 
     def aln(self, net: Network, s: Batch, t: Batch, p: Progress, at: Weights) -> tuple[Tensor, Tensor]:
         """w·L_d + mean|z|, and mean|g|."""
         lam_D, lam_H = (self.lam * ramp(q, self.gamma) for q in (p + self.lead, p))
-        (y_s, g_s), (y_t, g_t) = self.logits(net, s.x, at), self.logits(net, t.x, at)
+        (y_s, y_t), (g_s, g_t) = self.both(net, s, t, at)
         d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam_D), reverse(y_t.softmax(1), lam_D))
         u_s, u_t = (d[:, 0] - d[:, 1] if self.g else d for d in (d_s, d_t))
         L_d = domain_loss(u_s, u_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps)
@@ -75,10 +81,10 @@ class MetaAlign(Method):
 
     def step(self, net: Network, s: Batch, t: Batch, p: Progress) -> Iterator[Tensor]:
         if self.turn == "cls" or (self.turn == "both" and p.it % 2 == 0):
-            L_y, G_s = self.cls(net, s, {})
+            L_y, G_s = self.cls(net, s, t, {})
             A, G = self.aln(net, s, t, p, self.ahead(net, L_y + G_s, p))
             yield L_y + A + (G_s + G) / 2
         else:
             A, G = self.aln(net, s, t, p, {})
-            L_y, G_s = self.cls(net, s, self.ahead(net, A + G, p))
+            L_y, G_s = self.cls(net, s, t, self.ahead(net, A + G, p))
             yield A + G + L_y + G_s

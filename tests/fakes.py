@@ -56,7 +56,7 @@ def record(
     part = {"images": PER_CLASS * cell.classes, "fingerprint": fingerprint}
     run = {
         "kind": "run", "schema": SCHEMA, "cell": cell.key,
-        **cell.identity() | {"recipe": cell.recipe.model_dump(mode="json")},
+        **cell.identity() | {"recipe": cell.recipe.model_dump(mode="json")}, "hyper_all": cell.hyper_all,
         "data": {name: {"origin": "fake", "train": part, "test": part} for name in (cell.source[0], cell.target[0])},
         "weights": weights or {"asked": "none"}, "env": env,
     }  # fmt: skip
@@ -99,6 +99,8 @@ def everything(suite: Suite) -> list[Record]:
         r("nogrl", "A-B", 0, status=None),
         record(cell(suite, "nogrl", "A-B", 1, lr=0.003), (94.0,)),
         r("plain", "A-B", 0, 50.0, budget="smoke"),
+        r("plain", "A-B", 0, 12.0, budget="timing", env=GPU, ms=3.0),
+        r("dann", "A-B", 0, 12.0, budget="timing", env=GPU, ms=3.3),
         r("plain", "A-B", 0, 61.0, budget="short"),
         r("plain", "A-B", 1, 61.8, budget="short", fingerprint="beef"),
     ]  # fmt: skip

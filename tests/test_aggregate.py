@@ -7,6 +7,7 @@ from fakes import CPU, GPU, cell, everything, record, toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import plan
 from bench.errors import UsageError
 from bench.report.aggregate import build
 from bench.report.costs import cost
@@ -110,6 +111,28 @@ def test_the_ledger_says_why_a_record_does_not_count():
     assert sort(TOY, [replace(other, run=other.run | {"suite": "elsewhere"})], "full").aside == ()
 
 
+def test_a_method_whose_defaults_have_changed_is_another_experiment():
+    """No key holds what the suite leaves to the method, so the record itself is asked."""
+    made = record(cell(TOY, "dann-strong", "A-B", 0))
+    old = replace(made, run=made.run | {"hyper_all": made.run["hyper_all"] | {"eps": 0.5}})
+    ((why, detail, _),) = sort(TOY, [old], "full").aside
+    assert (why, detail) == ("other recipe", "hyper.eps 0.5, now 0.0")
+    (state,) = plan.states([cell(TOY, "dann-strong", "A-B", 0)], [old])
+    assert not state.done and state.stale == 1
+    younger = replace(made, run=made.run | {"hyper_all": {}})
+    assert sort(TOY, [younger], "full").counted, "a knob that did not exist then has its default"
+
+
+def test_made_up_images_show_that_it_runs_and_what_it_costs_but_never_how_well():
+    made = record(cell(TOY, "plain", "A-B", 0), (88.0,))
+    drawn = {name: of | {"origin": "made-up images at scale 0.01, seed 0"} for name, of in made.run["data"].items()}
+    fake = replace(made, run=made.run | {"data": drawn})
+    assert fake.made_up and not made.made_up
+    table = build(TOY, [fake])
+    assert last(table, "plain", "A-B").by_seed == {} and [why for why, _, _ in table.ledger.aside] == ["made-up images"]
+    assert cost(TOY, [fake])
+
+
 def test_a_record_that_says_ok_without_an_evaluation_does_not_count():
     empty = replace(*runs("plain", "A-B", 70), evals=[])
     t = build(TOY, [empty])
@@ -177,3 +200,18 @@ def test_costs_are_medians_apart_for_each_machine():
 def test_machines_that_differ_in_threads_are_told_apart():
     mixed = [*runs("plain", "A-B", 70), record(cell(TOY, "plain", "A-B", 1), env=CPU | {"threads": 4})]
     assert len(cost(TOY, mixed)) == 2
+
+
+def test_ratios_are_over_the_row_that_the_suite_names_for_costs():
+    dear = TOY.model_copy(update={"cost_baseline": "dann"})
+    records = runs("plain", "A-B", 70, ms=20.0) + runs("dann", "A-B", 70, ms=40.0)
+    ((plain, dann),) = cost(dear, records).values()
+    assert (plain.row, plain.ratio, dann.ratio) == ("plain", 0.5, 1.0)
+    assert plain.memory_ratio == dann.memory_ratio == 1.0
+
+
+def test_a_gpus_memory_is_the_models_without_the_data_and_a_cpus_the_whole_process():
+    (fast,) = cost(TOY, runs("plain", "A-B", 70, env=GPU))["Toy GPU, torch 2.11.0"]
+    assert fast.memory == pytest.approx({"allocated_mib": 700 - 86.4, "reserved_mib": 1024 - 86.4}) and fast.data_mib == 86.4
+    (slow,) = cost(TOY, runs("plain", "A-B", 70))["Abacus 9, 1 thread, torch 2.11.0"]
+    assert slow.memory == {"rss_mib": 900.0}

@@ -13,7 +13,21 @@ from helpers import ROOT, write_pictures, write_suite
 import bench as package
 from bench import records
 
-COMMANDS = ["", "run", "tables", "ls", "show", "doctor", "data", "data get", "data doctor", "data where", "data generate", "diff"]
+COMMANDS = [
+    "",
+    "run",
+    "tables",
+    "ls",
+    "show",
+    "doctor",
+    "data",
+    "data get",
+    "data doctor",
+    "data where",
+    "data generate",
+    "diff",
+    "tune",
+]
 TINY = ("--suite", "tiny.toml", "--data", "data", "--device", "cpu")
 
 

@@ -2,6 +2,8 @@
 
 import mmap
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -46,6 +48,8 @@ def test_what_happens_between_windows_is_on_no_lap(at: list[float]) -> None:
 
 
 def test_memory_is_the_peak_of_the_windows_since_the_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel keeps no count of its own."""
+    monkeypatch.setattr(clock, "forget_peak", lambda: False)
     c = Clock(CPU)
     for mib, peak in ((50, 50), (70, 70), (60, 70)):
         monkeypatch.setattr(clock, "rss", lambda mib=mib: mib * 2**20)
@@ -56,11 +60,30 @@ def test_memory_is_the_peak_of_the_windows_since_the_reset(monkeypatch: pytest.M
     assert c.memory() == {"rss_mib": 60}
 
 
+@contextmanager
+def held(mib: int) -> Iterator[None]:
+    with mmap.mmap(-1, mib * 2**20) as pages:  # fresh ones, where an array may get used ones
+        for page in range(0, len(pages), mmap.PAGESIZE):
+            pages[page] = 1
+        yield
+
+
+@pytest.mark.skipif(not clock.forget_peak(), reason="this system keeps no peak that a process may reset")
+def test_a_peak_within_an_iteration_is_seen_and_forgotten() -> None:
+    c = Clock(CPU)
+    c.begin(), c.ready()
+    with held(64):
+        pass
+    c.end()
+    during = c.memory()["rss_mib"]
+    c.reset_peak()
+    c.begin(), c.ready(), c.end()
+    assert 50 <= during - c.memory()["rss_mib"] <= 90
+
+
 def test_resident_memory_grows_with_what_is_held() -> None:
     before = rss()
-    with mmap.mmap(-1, 64 * 2**20) as held:  # fresh pages, where an array may get used ones
-        for page in range(0, len(held), mmap.PAGESIZE):
-            held[page] = 1
+    with held(64):
         assert 60 <= (rss() - before) / 2**20 <= 80
 
 

@@ -1,6 +1,8 @@
 """What the mathematics of the ToAlign family promises, whatever the numbers."""
 
 import copy
+from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
@@ -8,8 +10,11 @@ from helpers import at, descend, tiny_batches, tiny_net
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from bench import suites
 from methods import Method, Network, Progress, get
+from methods._parts import ramp, reverse
 
 
 def made(name: str, seed: int = 0, **hyper: object) -> tuple[Network, Method]:
@@ -29,9 +34,9 @@ def same_training(a: tuple[Network, Method], b: tuple[Network, Method]) -> bool:
     return all(torch.allclose(v, theirs[k], rtol=1e-10, atol=1e-13) for k, v in ours.items())
 
 
-@given(seed=st.integers(0, 1000), heads=st.sampled_from([0, 3]))
-def test_the_positive_feature_keeps_the_energy(seed: int, heads: int) -> None:
-    net, method = made("toalign", seed, heads=heads)
+@given(seed=st.integers(0, 1000), heads=st.sampled_from([0, 3]), omega=st.sampled_from(["grad-cam", "uniform"]))
+def test_the_positive_feature_keeps_the_energy(seed: int, heads: int, omega: str) -> None:
+    net, method = made("toalign", seed, heads=heads, omega=omega)
     s, _ = tiny_batches(dtype=torch.float64)
     f = net.F(s.x)
     torch.testing.assert_close(method.positive(net, f, s.y).norm(dim=1), f.norm(dim=1))
@@ -86,7 +91,7 @@ def test_metaaligns_gradient_is_that_of_a_at_theta_and_of_b_at_theta_prime(turn:
     (loss,) = method.step(net, s, t, p)
     ours = torch.autograd.grad(loss, params)
 
-    L = {"cls": lambda n: method.cls(n, s, {})[0], "aln": lambda n: method.aln(n, s, t, p, {})[0]}
+    L = {"cls": lambda n: method.cls(n, s, t, {})[0], "aln": lambda n: method.aln(n, s, t, p, {})[0]}
     first, second = (turn, "aln" if turn == "cls" else "cls")
     at_theta = torch.autograd.grad(L[first](net), params)
     moved = copy.deepcopy(net)
@@ -109,11 +114,50 @@ def test_metaalign_takes_turns() -> None:
         assert a.item() == b.item()
 
 
-def test_toalign_on_features_that_are_all_task_is_dannp() -> None:
-    """ω ∝ 1 makes f⁺ = f, whatever the energy."""
-    ones, dannp = made("toalign"), made("dannp")
-    ones[1].positive = lambda net, f, k: f
-    assert same_training(ones, dannp)
+def test_uniform_task_weights_make_toalign_dannp() -> None:
+    assert same_training(made("toalign", omega="uniform"), made("dannp"))
+
+
+@pytest.mark.parametrize("heads", [0, 3])
+def test_grad_cam_plus_plus_is_what_its_derivatives_of_the_maps_say(heads: int) -> None:
+    """Y = e^ŷ_k differentiated three times at every pixel of the maps A of which f is the mean."""
+    net, method = made("toalign", omega="grad-cam++", heads=heads)
+    net.C = nn.Linear(net.dim, net.classes).double()
+    A = torch.rand(3, net.dim, 2, 4, dtype=torch.float64)
+    k = torch.tensor([0, 2, 1])
+    wanted = torch.empty(3, net.dim, dtype=torch.float64)
+    for b, m in product(range(3), range(net.dim)):
+
+        def Y(pixels: torch.Tensor, b: int = b, m: int = m) -> torch.Tensor:
+            maps = A[b].index_copy(0, torch.tensor([m]), pixels.view(1, 2, 4))
+            return method.logits(net, maps.mean((1, 2))[None])[0][0, k[b]].exp()
+
+        here = A[b, m].flatten()
+        first, second, third = (torch.stack([_derivative(Y, here, i, n) for i in range(8)]) for n in (1, 2, 3))
+        alpha = second / (2 * second + here.sum() * third)
+        wanted[b, m] = (alpha * first.relu()).sum()
+    f = A.mean((2, 3))
+    factor = method.logits(net, f)[0].gather(1, k[:, None]).exp()
+    torch.testing.assert_close(factor * method.task_weights(net, f, k), wanted)
+
+
+def _derivative(Y: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor, i: int, order: int) -> torch.Tensor:
+    """∂ⁿY/∂xᵢⁿ"""
+    x = at[i].clone().requires_grad_()
+    y = Y(torch.cat([at[:i], x[None], at[i + 1 :]]))
+    for _ in range(order):
+        (y,) = torch.autograd.grad(y, x, create_graph=True)
+    return y.detach()
+
+
+def test_where_nothing_speaks_for_the_class_the_positive_feature_is_zero() -> None:
+    net, method = made("toalign", omega="grad-cam++")
+    net.C = nn.Linear(net.dim, net.classes).double()
+    nn.init.constant_(net.C.weight, -1.0)
+    f = torch.rand(2, net.dim, dtype=torch.float64, requires_grad=True)
+    positive = method.positive(net, f, torch.tensor([0, 1]))
+    positive.sum().backward()
+    assert not positive.any() and f.grad is not None and f.grad.isfinite().all()
 
 
 def test_dannp_is_dann_that_reads_predictions() -> None:
@@ -129,6 +173,24 @@ def test_dannp_is_dann_that_reads_predictions() -> None:
     wanted = torch.autograd.grad(a, list(net.parameters()))
     for ours, theirs in zip(torch.autograd.grad(b, list(net.parameters())), wanted, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("row", ["dann", "dann-0.5", "dann-ramp"])
+def test_the_homeworks_three_backward_passes_are_one_summed_loss(row: str) -> None:
+    """Source through G_y; source through G_d; target through G_d: three losses, gradients added up before the one step."""
+    net, method = made("dann", **suites.find("pacs").by_id[row].hyper)
+    s, t = tiny_batches(dtype=torch.float64)
+    params = [*net.parameters(), *method.parameters()]
+    (loss,) = method.step(net, s, t, at(0.3))
+    summed = torch.autograd.grad(loss, params)
+
+    alpha = method.lam * ramp(0.3, method.gamma)
+    cross_entropy(net.C(net.F(s.x)), s.y).backward()
+    for x, domain in ((s.x, 1.0), (t.x, 0.0)):
+        u = method.D(reverse(net.F(x), alpha))
+        binary_cross_entropy_with_logits(u, torch.full_like(u, domain)).backward()
+    for q, gradient in zip(params, summed, strict=True):
+        torch.testing.assert_close(q.grad, gradient)
 
 
 class _Log(nn.Module):

@@ -1,15 +1,21 @@
 """Crops and flips are torchvision's for the same places, a pure function of the step; batches come from wherever images are."""
 
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as tv
 
 from bench.data import Images
-from bench.data.augment import Augment, centre, cut
+from bench.data.augment import Augment, ResizedCrop, centre, cut, resized
 from bench.data.place import place
-from bench.data.stream import Pixels, Stream
+from bench.data.stream import Pixels, Stream, sent
 from bench.errors import BenchError
 
 
@@ -84,6 +90,117 @@ def test_each_image_is_cut_at_its_own_place() -> None:
     assert out.tolist() == [[[[1, 2], [5, 6]]], [[[27, 26], [31, 30]]]]
 
 
+# resized crops
+
+# where torchvision has no kernel for uint8, it rounds once, not after the columns and after the rows
+KERNEL = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+
+
+def theirs(image: Tensor, box: list[int], crop: int, mirrored: int) -> Tensor:
+    out = tv.resized_crop(image, *box, size=[crop, crop], antialias=True)
+    return tv.horizontal_flip(out) if mirrored else out
+
+
+def same(ours: Tensor, others: Tensor) -> bool:
+    return int((ours.int() - others.int()).abs().max()) <= (0 if KERNEL else 1)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[int, int, int, list[list[int]]]:
+    """Height and width of some images, a crop no smaller than a quarter of them, and a box and a mirror or none for each."""
+    height, width = draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    crop = draw(st.integers(-(-max(height, width) // 4), 50))
+
+    def stretch(size: int) -> st.SearchStrategy[tuple[int, int]]:
+        return st.integers(1, size).flatmap(lambda n: st.tuples(st.integers(0, size - n), st.just(n)))
+
+    def box(rows: tuple[int, int], columns: tuple[int, int], mirrored: int) -> list[int]:
+        return [rows[0], columns[0], rows[1], columns[1], mirrored]
+
+    some = st.builds(box, stretch(height), stretch(width), st.integers(0, 1))
+    return height, width, crop, draw(st.lists(some, min_size=1, max_size=4))
+
+
+@given(boxes(), st.sampled_from([1, 3]))
+def test_a_resized_box_is_torchvisions_bit_for_bit(made: tuple[int, int, int, list[list[int]]], channels: int) -> None:
+    height, width, crop, asked = made
+    x = batch(len(asked), channels, height, width)
+    ours = resized(x, crop, *torch.tensor(asked).T)
+    assert ours.shape == (len(asked), channels, crop, crop) and ours.dtype == torch.uint8 and ours.is_contiguous()
+    for image, out, (*box, mirrored) in zip(x, ours, asked, strict=True):
+        assert same(out, theirs(image, box, crop, mirrored))
+
+
+@pytest.fixture
+def tf32() -> Iterator[None]:
+    """A recipe's arithmetic that lets a GPU round the factors of matrix products."""
+    kept, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, True
+    yield
+    torch.backends.cuda.matmul.allow_tf32 = kept
+
+
+@pytest.mark.usefixtures("tf32")
+def test_resized_crops_at_full_size_are_torchvisions_whatever_the_precision() -> None:
+    x, augment = batch(6, 3, 256, 256), ResizedCrop(224, True, seed=0, name="source")
+    for image, out, (*box, mirrored) in zip(x, augment(x, 5), augment.draw(6, 256, 256, 5).T.tolist(), strict=True):
+        assert same(out, theirs(image, box, 224, mirrored))
+    assert torch.backends.cuda.matmul.allow_tf32
+
+
+def test_resized_crops_are_pillows_to_a_grey_level() -> None:
+    """Of something as smooth as a photograph; boxes that Pillow, from 13.0 on, resizes in the same order."""
+    smooth = tv.resize(batch(8, 3, 32, 32), [256, 256])
+    asked = torch.tensor([[0, 0, 224, 256, 0], [9, 3, 200, 150, 0], [100, 90, 80, 100, 0], [32, 0, 224, 224, 0]] * 2)
+    for image, out, (top, left, h, w, _) in zip(smooth, resized(smooth, 224, *asked.T), asked.tolist(), strict=True):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy()).crop((left, top, left + w, top + h))
+        off = np.asarray(picture.resize((224, 224), Image.Resampling.BILINEAR)).astype(int) - out.permute(1, 2, 0).numpy()
+        assert abs(off).max() <= 1 and (off != 0).mean() < 0.05
+
+
+@pytest.mark.parametrize(("height", "width"), [(256, 256), (256, 200), (60, 180), (180, 60)])
+def test_boxes_are_spread_as_torchvisions(height: int, width: int) -> None:
+    """The last two are so oblong that several of ten tries fail."""
+    ours = ResizedCrop(64, False, seed=0, name="source").draw(5000, height, width, 0)[:4].T.double()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        image = torch.empty(3, height, width)
+        drawn = [RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(5000)]
+    others, at = torch.tensor(drawn).double(), torch.linspace(0.02, 0.98, 13).double()
+    for what, within in (
+        (lambda b: b[:, 2] * b[:, 3] / (height * width), 0.02),
+        (lambda b: (b[:, 3] / b[:, 2]).log(), 0.02),
+        (lambda b: b[:, 0] / height, 0.03),
+        (lambda b: b[:, 1] / width, 0.03),
+    ):
+        torch.testing.assert_close(what(ours).quantile(at), what(others).quantile(at), rtol=0, atol=within)
+
+
+def test_boxes_lie_within_their_images_and_the_last_resort_is_the_middle() -> None:
+    for height, width in ((256, 256), (9, 9), (1, 1), (3, 40)):
+        top, left, h, w, mirrored = ResizedCrop(8, True, seed=0, name="target").draw(2000, height, width, 1)
+        assert top.min() >= 0 and left.min() >= 0 and h.min() > 0 and w.min() > 0
+        assert (top + h).max() <= height and (left + w).max() <= width
+        assert 800 < mirrored.sum() < 1200
+    for height, width, box in ((10, 1000, [0, 493, 10, 13]), (1000, 10, [493, 0, 13, 10])):
+        assert ResizedCrop(8, False, seed=0, name="target").draw(1, height, width, 1)[:, 0].tolist() == [*box, 0]
+
+
+def test_a_step_has_its_own_boxes_whatever_was_asked_before() -> None:
+    before = torch.get_rng_state()
+    x, augment = batch(), ResizedCrop(6, True, seed=0, name="source")
+    straight = [augment(x, k) for k in range(5)]
+    assert all(torch.equal(ResizedCrop(6, True, seed=0, name="source")(x, k), straight[k]) for k in (4, 0, 2))
+    others = (ResizedCrop(6, True, seed=1, name="source"), ResizedCrop(6, True, seed=0, name="target"))
+    assert not any(torch.equal(straight[0], other) for other in (straight[1], *(o(x, 0) for o in others)))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_boxes_are_pinned() -> None:
+    """Records of a seed stay comparable from version to version."""
+    drawn = ResizedCrop(224, True, seed=0, name="source").draw(3, 256, 256, 0)
+    assert drawn.T.tolist() == [[143, 68, 79, 78, 0], [16, 77, 145, 139, 1], [43, 73, 186, 144, 1]]
+
+
 # where images live
 
 
@@ -106,6 +223,18 @@ def test_images_too_large_for_the_device_stay_and_are_served_in_batches(monkeypa
     monkeypatch.setattr(Images, "to", lambda self, device: moved.append(device) or self)
     assert "resident on cuda:0" in place(here, torch.device("cuda", 0), budget_fraction=0.95)[1]
     assert moved == [torch.device("cuda", 0)]
+
+
+def test_images_that_do_not_fit_after_all_stay_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (30 << 20, 40 << 20))
+    monkeypatch.setattr(Images, "to", full)
+    here = images()
+    there, note = place(here, torch.device("cuda", 0))
+    assert there is here
+    assert note.startswith("0 MiB of images did not fit on cuda:0, though 30 MiB were free: batches are gathered in")
 
 
 def test_a_stream_serves_its_device_in_the_same_order() -> None:
@@ -132,3 +261,17 @@ def test_a_gpu_gives_what_the_cpu_gives() -> None:
         finally:
             torch.cuda.set_sync_debug_mode("default")
         assert all(o.is_cuda and torch.equal(o.cpu(), e) for o, e in zip(out, expected, strict=True))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.usefixtures("tf32")
+def test_a_gpu_resizes_bit_for_bit_as_the_cpu() -> None:
+    gpu, x, augment = torch.device("cuda"), batch(16, 3, 256, 256), ResizedCrop(224, True, seed=0, name="source")
+    there = sent(x, gpu)
+    augment(there, 0)  # whatever cuBLAS does once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        out = [augment(there, k) for k in range(4)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(o.is_cuda and torch.equal(o.cpu(), augment(x, k)) for k, o in enumerate(out))

@@ -21,11 +21,14 @@ from bench.errors import BenchError
 from bench.records import SCHEMA, Busy, Writer, create, read, read_all
 
 STEM = "s0-0123456789ab"
+RUN = dict.fromkeys(records.FIELDS) | {
+    "schema": SCHEMA, "cell": "0123456789ab", "suite": "x", "row": "r", "task": "A-B", "seed": 0, "budget": "full",
+}  # fmt: skip
 
 
 def write(out: Writer, status: str = "ok", **end: Any) -> None:
     """A short, complete record."""
-    out.line("run", schema=SCHEMA, cell="0123456789ab", suite="x", row="r", task="A-B", seed=0, budget="full")
+    out.line("run", **RUN)
     out.line("train", step=10, loss=2.5, ms={"p50": 1.0})
     out.line("eval", step=10, source={"correct": [1, 2], "total": [3, 3]}, target={"correct": [0, 3], "total": [3, 3]})
     out.line("train", step=20, loss=1.25, ms={"p50": 1.0})
@@ -193,9 +196,9 @@ def test_of_many_that_want_a_cell_at_once_one_gets_it(folder: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench.records import SCHEMA, create
+from bench.records import FIELDS, SCHEMA, create
 with create(Path(sys.argv[1]), sys.argv[2]) as out:
-    out.line("run", schema=SCHEMA)
+    out.line("run", **dict.fromkeys(FIELDS), schema=SCHEMA)
     print("held", flush=True)
     time.sleep(600)
 """

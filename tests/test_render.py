@@ -29,7 +29,8 @@ def page(fmt="md", records=ALL, select="last"):
 
 @pytest.mark.parametrize(
     ("name", "make"),
-    [(f"toy.{end}", lambda fmt=fmt: page(fmt)) for fmt, end in FORMATS.items()] + [("cost.md", lambda: cost(TOY, ALL, "md"))],
+    [(f"toy.{end}", lambda fmt=fmt: page(fmt)) for fmt, end in FORMATS.items()]
+    + [("cost.md", lambda: cost(TOY, ALL, "md", REFERENCES))],
 )
 def test_golden(name, make):
     text = make()
@@ -48,6 +49,19 @@ def test_the_order_of_the_records_changes_no_byte(fmt):
 def test_smoke_runs_are_never_shown():
     smoke = [record(cell(TOY, "plain", "A-B", 5, "smoke"), (12.34,))]
     assert page(records=ALL + smoke) == page()
+
+
+def test_runs_for_time_and_memory_alone_have_no_table_of_accuracies():
+    kept = [r for r in ALL if r.run["budget"] != "timing"]
+    assert len(kept) < len(ALL) and page(records=kept) == page()
+    assert "| **DANN**" in cost(TOY, ALL) and "Budget timing, Toy GPU" in cost(TOY, ALL)
+
+
+def test_claims_of_cost_stand_beside_what_is_not_measured():
+    text = cost(TOY, [], "md", REFERENCES)
+    line = next(x for x in text.splitlines() if "Paper's DANN" in x)
+    assert [c.strip() for c in line.split("|")[2:6]] == ["1,100", "1.10", "2,048 MB", "2.00"]
+    assert text.count("not measured") >= 2
 
 
 @pytest.mark.parametrize("name", suites.names())

@@ -1,22 +1,28 @@
 """One cell: what is counted, what is written, what a failure leaves."""
 
 import json
+import threading
+import weakref
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from helpers import CLASSES, write_pictures, write_suite
+from rich.console import Console
 from torch import Tensor, nn
 
-from bench import plan, records, run, suites
+from bench import grid, plan, records, run, suites
 from bench.data import Images
+from bench.data.place import place
+from bench.data.stream import Stream
 from bench.data.views import Views
 from bench.errors import BenchError, UsageError
 from bench.plan import Cell
 from bench.recipe import Recipe
 from bench.run import Lab
-from methods import Batch, Method, Network
+from methods import Batch, Method, Network, get
 
 CPU = torch.device("cpu")
 
@@ -141,6 +147,114 @@ def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(data: Path,
     r = trained(data.parent)
     assert r.status == "failed" and r.end and r.end["reason"] == "KeyError: 'absent'"
     assert 'File "run.py"' in r.end["trace"] and str(Path(run.__file__).parent) not in json.dumps(r.end)
+
+
+# where the images are
+
+
+def test_images_that_the_gpu_has_no_room_for_are_recorded_as_such(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU as far as the placing goes; the training is on the CPU."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2 << 20, 8 << 20))
+    monkeypatch.setattr(run, "place", lambda images, _: place(images, torch.device("cuda", 0), budget_fraction=0.001))
+    r = trained(data.parent)
+    elsewhere = "are more than 0% of the 2 MiB free on cuda:0: batches are gathered in the computer's memory and copied"
+    assert r.status == "ok" and r.end and r.end["placed"] == [f"0 MiB of images {elsewhere}"]
+
+
+def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    how: dict[str, Any] = {"iterations": 30, "rows": {"only": {"method": "dann"}}}
+    plain, before = trained(data.parent, **how), threading.enumerate()
+    names = set()
+    gathered = Stream.gathered
+
+    def watched(self: Stream, step: int) -> Images:
+        names.add(threading.current_thread().name)
+        return gathered(self, step)
+
+    monkeypatch.setattr(Stream, "away", True)
+    monkeypatch.setattr(Stream, "gathered", watched)
+    ahead = trained(data.parent, **how)
+    assert [w["loss"] for w in ahead.train] == [w["loss"] for w in plain.train] and ahead.evals == plain.evals
+    assert {name.partition("_")[0] for name in names} == {"gathers source", "gathers target"}
+    monkeypatch.setattr(get("dann"), "step", lambda *_: {}["absent"])
+    assert trained(data.parent, **how).status == "failed"
+    assert threading.enumerate() == before
+
+
+# a memory that is full
+
+
+def too_much(*_: object) -> Any:
+    return torch.empty(1 << 62, dtype=torch.uint8)  # more than any address space holds
+
+
+def raising(error: Exception) -> Any:
+    def step(*_: object) -> Any:
+        raise error
+
+    return step
+
+
+FULL = {
+    "torch on a CPU": too_much,
+    "torch on a GPU": raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")),
+    "below torch": raising(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")),
+    "Python": raising(MemoryError()),
+}
+
+
+def two_cells(folder: Path, monkeypatch: pytest.MonkeyPatch, step: Any, **recipe: Any) -> tuple[dict[str, int], str]:
+    """A grid of two rows, the first of which takes that step: how the cells ended, and what was printed."""
+    suite = suites.load(write_suite(folder, rows={"large": {"method": "dann"}, "small": {"method": "source_only"}}, **recipe))
+    monkeypatch.setattr(get("dann"), "step", step)
+    how = {"data": folder / "data", "weights": None, "device": "cpu", "skip_unreadable": False}
+    out = StringIO()
+    tally = grid.run(plan.cells(suite), folder / "results", how, Console(file=out, width=400), keep_going=False, redo=False)
+    return dict(tally), out.getvalue()
+
+
+@pytest.mark.parametrize("what", FULL)
+def test_out_of_memory_is_told_with_the_sizes_and_the_grid_goes_on(
+    what: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tally, said = two_cells(data.parent, monkeypatch, FULL[what])
+    assert tally == {"out of memory": 1, "ok": 1}
+    reason = (
+        "out of memory on cpu in row large: batches of 2 × 4 images of 28×28 through ganin-mnist; "
+        "try --set batch=2, --precision bf16, a device with more memory"
+    )
+    assert f"large A-B seed 0: failed: {reason}\n" in said and "small A-B seed 0: target " in said
+    large, small = records.read_all(data.parent / "results")
+    assert large.complete and large.status == "failed" and small.status == "ok"
+    assert large.end and large.end["reason"] == reason and large.end["out_of_memory"] is True and "trace" not in large.end
+
+
+def test_anything_else_still_stops_the_grid(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tally, said = two_cells(data.parent, monkeypatch, raising(RuntimeError("the memory of an elephant")))
+    assert tally == {"failed": 1} and "failed: RuntimeError: the memory of an elephant" in said
+
+
+def test_out_of_memory_in_an_evaluation_gives_its_own_sizes(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(get("dann"), "predict", FULL["torch on a GPU"])
+    r = trained(data.parent, rows={"only": {"method": "dann"}}, precision="bf16")
+    assert r.end and r.end["reason"] == (
+        "out of memory on cpu in row only: evaluating 500 images of 28×28 through ganin-mnist; try a device with more memory"
+    )
+    assert r.train and not r.evals
+
+
+def test_after_out_of_memory_nothing_of_the_cell_is_left(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nets: list[weakref.ref[Network]] = []
+
+    def step(method: Method, net: Network, *_: object) -> Any:
+        nets.append(weakref.ref(net))
+        net.cycle = [net]  # type: ignore[assignment]  # kept alive until the collector comes
+        return too_much()
+
+    freed: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: freed.append(nets[0]() is None))
+    two_cells(data.parent, monkeypatch, step)
+    assert freed == [True]
 
 
 def test_precision_sets_the_arithmetic_of_the_run() -> None:

@@ -1,5 +1,8 @@
 """The batch of a step: a pure function of seed, name and step; and pixels as torchvision normalises them."""
 
+import threading
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2.functional import normalize, to_dtype
 
 from bench.data import Images
-from bench.data.stream import Pixels, Stream
+from bench.data.stream import Ahead, Pixels, Stream
 from bench.errors import BenchError
 
 
@@ -72,6 +75,83 @@ def test_labels_stay_with_their_images() -> None:
 def test_a_batch_larger_than_the_domain_is_one_sentence() -> None:
     with pytest.raises(BenchError, match="a batch of 21 does not fit source's 20 training images; lower the batch"):
         stream(20, 21)
+
+
+# batches gathered ahead, by another thread
+
+
+@pytest.fixture
+def no_thread_stays() -> Iterator[None]:
+    before = threading.enumerate()
+    yield
+    assert threading.enumerate() == before
+
+
+@pytest.mark.usefixtures("no_thread_stays")
+@pytest.mark.parametrize("asked", [range(12), range(30, 45), [0, 1, 2, 9, 10, 3, 4, 4, 0], [5]])
+def test_batches_gathered_ahead_are_those_of_the_stream(asked: list[int]) -> None:
+    plain = stream()
+    with Ahead(stream()) as ahead:
+        for k in asked:
+            ours, theirs = ahead(k), plain(k)
+            assert torch.equal(ours.x, theirs.x) and torch.equal(ours.y, theirs.y)
+
+
+class Watched(Stream):
+    """A stream that says which steps were gathered, and by which thread; the third cannot be."""
+
+    def __init__(self) -> None:
+        super().__init__(images(20), 6, seed=0, name="source")
+        self.steps_done: list[int] = []
+        self.threads: set[str] = set()
+        self.news = threading.Condition()
+
+    def gathered(self, step: int) -> Images:
+        if step == 3:
+            raise OSError("the disk is gone")
+        batch = super().gathered(step)
+        with self.news:
+            self.steps_done.append(step)
+            self.threads.add(threading.current_thread().name)
+            self.news.notify()
+        return batch
+
+
+@pytest.mark.usefixtures("no_thread_stays")
+def test_the_next_batch_is_gathered_while_this_one_is_used() -> None:
+    watched = Watched()
+    with Ahead(watched) as ahead:
+        ahead(0)
+        with watched.news:
+            assert watched.news.wait_for(lambda: 1 in watched.steps_done, timeout=30)
+    assert watched.steps_done == [0, 1]
+    assert all(name.startswith("gathers source") for name in watched.threads) and len(watched.threads) == 1
+
+
+@pytest.mark.usefixtures("no_thread_stays")
+def test_what_goes_wrong_in_the_thread_is_raised_when_its_batch_is_asked_for() -> None:
+    with Ahead(Watched()) as ahead:
+        for k in range(3):
+            ahead(k)
+        with pytest.raises(OSError, match="the disk is gone"):
+            ahead(3)
+        assert torch.equal(ahead(4).y, stream()(4).y)
+
+
+@pytest.mark.usefixtures("no_thread_stays")
+@pytest.mark.parametrize("end", [ValueError, KeyboardInterrupt])
+def test_the_thread_ends_however_the_training_does(end: type[BaseException]) -> None:
+    with pytest.raises(end), Ahead(stream()) as ahead:
+        ahead(0)
+        raise end
+
+
+def test_only_images_that_are_copied_to_a_gpu_are_gathered_ahead() -> None:
+    here = images(20)
+    there = {name: Stream(here, 6, seed=0, name="source", device=torch.device(name)) for name in ("cpu", "cuda", "meta")}
+    assert {name: s.away for name, s in there.items()} == {"cpu": False, "cuda": True, "meta": False}
+    resident = Images(here.x.to("meta"), here.y.to("meta"))
+    assert not Stream(resident, 6, seed=0, name="source", device=torch.device("cuda")).away
 
 
 MEAN_STD = {

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from bench.data.augment import Augment
+from bench.data.augment import Augment, ResizedCrop
 from bench.data.views import Views
-from bench.errors import UsageError
 from bench.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -65,6 +64,20 @@ def test_a_mirror_alone_leaves_whole_images() -> None:
     assert all(a != b for a, b in zip(kept, turned, strict=True)) and 16 < sum(turned) < 48
 
 
-def test_random_resized_crops_are_refused_until_there_are_any() -> None:
-    with pytest.raises(UsageError, match="random-resized"):
-        Views(recipe(crop=16, train_crop="random-resized", test_crop="centre"), CPU, seed=0)
+def test_a_mirror_alone_leaves_whole_images_when_the_test_crops() -> None:
+    views, x = Views(recipe(flip=True, crop=16, test_crop="centre"), CPU, seed=0), images()
+    assert views.train("source")(x, 0).shape == (6, 3, 20, 20) and views.test(x)[0].shape == (6, 3, 16, 16)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_random_resized_crops_are_torchvisions_of_the_step_and_of_the_domain(flip: bool) -> None:
+    views, x = Views(recipe(crop=16, train_crop="random-resized", flip=flip, test_crop="ten"), CPU, seed=5), images()
+    source, target = views.train("source"), views.train("target")
+    drawn = ResizedCrop(16, flip, seed=5, name="source").draw(6, 20, 20, 7)
+    for image, ours, (*box, mirrored) in zip(x, source(x, 7), drawn.T.tolist(), strict=True):
+        theirs = tv.resized_crop(image, *box, size=[16, 16], antialias=True)
+        theirs = tv.horizontal_flip(theirs) if mirrored else theirs
+        torch.testing.assert_close(ours, shown(theirs), rtol=0, atol=0.02)  # a grey level where there is no kernel for uint8
+    assert bool(drawn[4].any()) == flip
+    assert not torch.equal(source(x, 7), source(x, 8)) and not torch.equal(source(x, 7), target(x, 7))
+    assert len(views.test(x)) == 10

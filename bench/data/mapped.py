@@ -19,7 +19,7 @@ import PIL
 from filelock import FileLock
 
 from bench.data import cache
-from bench.data.files import Labels, Pixels, fingerprint
+from bench.data.files import Labels, Pixels, fingerprint, reading
 from bench.data.listing import Listing
 from bench.data.square import Square, fill
 from bench.errors import BenchError
@@ -53,8 +53,9 @@ def mapped(listing: Listing, how: Square, *, title: str, skip_unreadable: bool =
     kept = _find(path, key) or _made(path, key, listing, how, title)
     if kept.unreadable and not (skip_unreadable and len(kept.y)):
         (i, why), others = kept.unreadable[0], len(kept.unreadable) - 1
-        more = f", nor can {others:,} other pictures" if others else ""
-        raise BenchError(f"{title}: {listing.pictures[i]} cannot be read ({why}){more}: replace or remove what is damaged")
+        more = f", nor can {others:,} more" if others else ""
+        which = f"{listing.pictures[i]} cannot be read ({why}){more}"
+        raise BenchError(f"{title}: {which}: replace what is damaged, or leave it out with --skip-unreadable")
     return kept
 
 
@@ -62,7 +63,8 @@ def _key(listing: Listing, how: Square) -> str:
     """What decides the content: the pictures' names, labels, sizes and times of change, the squares, and who decodes."""
     digest = hashlib.sha256(f"{FORMAT} {PIL.__version__} {tuple(how)}\n".encode())
     for path in dict.fromkeys(picture.path for picture in listing.pictures):
-        stat = path.stat()
+        with reading(path):
+            stat = path.stat()
         digest.update(f"{os.path.relpath(path, listing.base)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     for picture, label in zip(listing.pictures, listing.y, strict=True):
         digest.update(f"{picture.row} {label}\n".encode())

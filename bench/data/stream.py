@@ -1,6 +1,8 @@
 """The batch of a step, a pure function of (seed, step): no loader, no hidden state, so any step can be made again."""
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,13 +55,58 @@ class Stream:
             self._pass = n
         return self._order[i * self.batch : (i + 1) * self.batch]
 
-    def __call__(self, step: int) -> Images:
+    def gathered(self, step: int) -> Images:
+        """The batch of this step where the images are, ready to be sent."""
         keep = self.indices(step)
-        return Images(sent(self.images.x[keep], self.device), sent(self.images.y[keep], self.device))
+        return Images(_pinned(self.images.x[keep], self.device), _pinned(self.images.y[keep], self.device))
+
+    def __call__(self, step: int) -> Images:
+        return self.sent(self.gathered(step))
+
+    def sent(self, batch: Images) -> Images:
+        return Images(sent(batch.x, self.device), sent(batch.y, self.device))
+
+    @property
+    def away(self) -> bool:
+        """Whether every batch has to be gathered in the computer's memory and copied to a GPU."""
+        return self.images.y.device.type == "cpu" and self.device.type == "cuda"
+
+
+class Ahead:
+    """A stream whose next batch is gathered, by a thread of its own, while the device works on this one: the same batches.
+
+    The copy to the device is the caller's, on the caller's CUDA stream, so that it is done before the batch is used.
+    To be left as a context manager: the thread ends there, after the batch in hand if there is one. What goes wrong in the
+    thread is raised when its batch is asked for.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream, self._thread = stream, ThreadPoolExecutor(1, f"gathers {stream.name}")
+        self._next: tuple[int, Future[Images]] | None = None
+
+    def __call__(self, step: int) -> Images:
+        at, asked = self._next or self._ask(step)
+        if at != step:  # a jump
+            asked = self._ask(step)[1]
+        batch = asked.result()
+        self._next = self._ask(step + 1)
+        return self.stream.sent(batch)
+
+    def _ask(self, step: int) -> tuple[int, Future[Images]]:
+        return step, self._thread.submit(self.stream.gathered, step)
+
+    def __enter__(self) -> "Ahead":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._thread.shutdown(cancel_futures=True)
 
 
 def sent(gathered: Tensor, device: torch.device) -> Tensor:
     """A batch on the device; the copy from the computer's memory goes on while the host prepares the next one."""
-    if gathered.device.type == "cpu" and device.type == "cuda":
-        gathered = gathered.pin_memory()
-    return gathered.to(device, non_blocking=True)
+    return _pinned(gathered, device).to(device, non_blocking=True)
+
+
+def _pinned(gathered: Tensor, device: torch.device) -> Tensor:
+    """In memory that a GPU can read by itself, where it is to be copied to one (as it is when it lies there already)."""
+    return gathered.pin_memory() if gathered.device.type == "cpu" and device.type == "cuda" else gathered

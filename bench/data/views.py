@@ -5,31 +5,37 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bench.data.augment import Augment, centre
+from bench.data.augment import Augment, ResizedCrop, centre
 from bench.data.stream import Pixels
-from bench.errors import UsageError
 from bench.recipe import Recipe
 
 
 class Views:
-    """The views of one recipe on one device. Raises UsageError for a crop that there is none of yet."""
+    """The views of one recipe on one device."""
 
     def __init__(self, recipe: Recipe, device: torch.device, *, seed: int) -> None:
-        if recipe.train_crop == "random-resized":
-            raise UsageError('train_crop = "random-resized" can be planned and compared, not run yet; use random or centre')
         self.recipe, self.seed = recipe, seed
         self.pixels = Pixels(recipe.normalise, device)
 
     def train(self, name: str) -> Callable[[Tensor, int], Tensor]:
         """(uint8 batch, step) -> float batch, for the stream of that name."""
-        r = self.recipe
-        drawn = Augment(r.pixels, r.flip, seed=self.seed, name=name) if r.train_crop == "random" or r.flip else None
+        r, drawn = self.recipe, self._drawn(name)
 
         def view(x: Tensor, step: int) -> Tensor:
             x = centre(x, r.pixels) if r.train_crop == "centre" else x
             return self.pixels(drawn(x, step) if drawn else x)
 
         return view
+
+    def _drawn(self, name: str) -> Augment | ResizedCrop | None:
+        """What is drawn anew for every image of every step, if anything is."""
+        r = self.recipe
+        if r.train_crop == "random-resized":
+            return ResizedCrop(r.pixels, r.flip, seed=self.seed, name=name)
+        if r.train_crop == "random" or r.flip:
+            side = r.size if r.train_crop == "none" else r.pixels  # a mirror alone, whatever the test crops
+            return Augment(side, r.flip, seed=self.seed, name=name)
+        return None
 
     def test(self, x: Tensor) -> list[Tensor]:
         """The float batches that are predicted for x: one, or the ten of CDAN's test (corners, centre, their mirrors)."""

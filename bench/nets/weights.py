@@ -20,6 +20,10 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[State | None, dict[
     """
     backbone = backbones.find(recipe.backbone)
     if recipe.weights == "none":
+        if file is not None:
+            raise UsageError(
+                f'--weights {file} is of no use: the recipe has weights = "none"; leave it out or set weights=imagenet'
+            )
         return None, {"asked": "none"}
     if backbone.published is None:
         raise UsageError(f'nobody published weights of {recipe.backbone}; write weights = "none" in its recipe')

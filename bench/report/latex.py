@@ -61,7 +61,7 @@ def _character(c: str) -> str:
         return known
     style, _, code = unicodedata.decomposition(c).partition(" ")
     if style in ("<super>", "<sub>"):
-        return rf"\text{style[1:-1]}script{{{_character(chr(int(code, 16)))}}}"
+        return rf"\text{style[1:-1]}script{{{''.join(_character(chr(int(x, 16))) for x in code.split())}}}"
     return c if c < "ƀ" or c in "–—‘’“”†‡•…€" else f"(U+{ord(c):04X})"
 
 

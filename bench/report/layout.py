@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.claims import PublishedCost
 from bench.report.aggregate import Compared, Group, Table
+from bench.report.costs import Cost
 from bench.report.scores import AVERAGE, Scores
 from bench.report.text import DASH, SELECTED, accuracy, arrow, difference, signed
+from bench.suites import Suite
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,10 @@ class Grid:
         return [self._piece(cut) for cut in cuts]
 
     def _piece(self, cut: slice) -> "Grid":
+        """Those columns, without the lines about claims that say nothing there."""
         lines = (replace(x, cells=x.cells[cut]) for x in self.lines)
-        return Grid((self.head[0], *self.head[1:][cut]), tuple(lines))
+        kept = (x for x in lines if x.kind in ("ours", "heading") or set(x.cells) != {DASH})
+        return Grid((self.head[0], *self.head[1:][cut]), tuple(kept))
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,40 @@ def _incomplete(scores: Scores, column: str) -> bool:
 def _verdicts(table: Table, c: Compared) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found = [c.verdicts.get(k) for k in table.columns]
     return tuple(difference(v) for v in found), tuple(v.word if v else DASH for v in found)
+
+
+MEMORY = {"allocated_mib": "allocated MiB", "reserved_mib": "reserved MiB", "rss_mib": "resident MiB"}
+
+
+def costs(suite: Suite, rows: Sequence[Cost], claims: Sequence[tuple[PublishedCost, str]]) -> Grid:
+    """Each row as measured on one machine, then each claim about it, with its label; rows that have neither are left out."""
+    kinds = [k for k in MEMORY if rows and k in rows[0].memory] or ["allocated_mib"]
+    lines: list[Line] = []
+    for row in suite.rows:
+        mine, theirs = [c for c in rows if c.row == row.id], [c for c in claims if c[0].row == row.id]
+        if mine or theirs:
+            cells = _cost(mine[0], kinds) if mine else ("not measured", *[DASH] * (7 + len(kinds)))
+            lines.append(Line("ours", row.label, cells, first=True))
+            lines += [Line("published", label, _claimed(suite, c, claims, len(kinds))) for c, label in theirs]
+    head = ("", "ms/iteration", "ratio", *(MEMORY[k] for k in kinds), "memory ratio", "5 to 95 %", "data wait ms")
+    return Grid((*head, "images/s", "data MiB", "n"), tuple(lines))
+
+
+def _cost(c: Cost, kinds: Sequence[str]) -> tuple[str, ...]:
+    peak = (f"{c.memory[k]:,.0f}" for k in kinds)
+    rest = (f"{c.p5:,.2f} to {c.p95:,.2f}", f"{c.wait_ms:.2f}", f"{c.images_per_s:,.0f}", f"{c.data_mib:,.0f}", f"{c.n}")
+    return (f"{c.ms:,.2f}", _ratio(c.ratio), *peak, _ratio(c.memory_ratio), *rest)
+
+
+def _claimed(suite: Suite, c: PublishedCost, claims: Sequence[tuple[PublishedCost, str]], kinds: int) -> tuple[str, ...]:
+    """A claim in the columns of a measurement: MB as printed, ratios over the same paper's figure of the baseline row."""
+    over = [b for b, _ in claims if (b.row, b.cite) == (suite.cost_baseline or suite.baseline, c.cite)]
+    time, memory = (_ratio(c.ms / over[0].ms), _ratio(c.mb / over[0].mb)) if over else (DASH, DASH)
+    return (f"{c.ms:,.0f}", time, f"{c.mb:,.0f} MB", *[DASH] * (kinds - 1), memory, *[DASH] * 5)
+
+
+def _ratio(x: float | None) -> str:
+    return DASH if x is None else f"{x:.2f}"
 
 
 def gains(table: Table) -> Grid:

@@ -11,7 +11,7 @@ from bench.records import Record, plain
 from bench.schema import flat
 from bench.suites import Suite
 
-Why = Literal["other recipe", "unfinished", "replaced"]
+Why = Literal["made-up images", "other recipe", "unfinished", "replaced"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,11 @@ class Ledger:
         return any(c.row == row for c, _ in self.counted)
 
 
-def sort(suite: Suite, records: Iterable[Record], budget: str) -> Ledger:
-    """Sort the records of one suite and budget. A cell's `key` decides: same key, same experiment."""
+def sort(suite: Suite, records: Iterable[Record], budget: str, *, made_up: bool = False) -> Ledger:
+    """Sort the records of one suite and budget: which of them repeat a cell of the suite as it is now.
+
+    made_up: count those of made-up images too, which tell a cost but no accuracy.
+    """
     # two machines may both have made attempt 1 of a cell: the path settles which comes first
     mine = sorted(
         (r for r in records if (r.run["suite"], r.run["budget"]) == (suite.name, budget)),
@@ -39,14 +42,15 @@ def sort(suite: Suite, records: Iterable[Record], budget: str) -> Ledger:
     )
     seeds = sorted({*range(suite.seeds), *(r.run["seed"] for r in mine)})
     cells = plan.cells(suite, seeds=seeds, budget=budget)
+    counted: list[tuple[Cell, Record]] = []
+    aside: list[tuple[Why, str, Record]] = [("made-up images", "", r) for r in mine if r.made_up and not made_up]
     attempts: dict[str, list[Record]] = {}
     for r in mine:
-        attempts.setdefault(r.run["cell"], []).append(r)
-
-    counted: list[tuple[Cell, Record]] = []
-    aside: list[tuple[Why, str, Record]] = []
+        if made_up or not r.made_up:
+            attempts.setdefault(r.run["cell"], []).append(r)
     for cell in cells:
-        tried = attempts.pop(cell.key, [])
+        tried = [r for r in attempts.get(cell.key, []) if cell.repeated_by(r.run)]
+        attempts[cell.key] = [r for r in attempts.get(cell.key, []) if not cell.repeated_by(r.run)]
         result = plan.result(r for r in tried if _usable(r))
         if result:
             counted.append((cell, result))
@@ -70,15 +74,16 @@ def _usable(r: Record) -> bool:
 def _changes(record: Record, now: Cell) -> str:
     """'lr 0.003, now 0.01': where a record's identity departs from the cell that took its place."""
     # a knob younger than the record had its default then
-    then = flat(Knobs().model_dump(mode="json")) | _flat(record.run)
-    today = _flat(now.identity() | {"recipe": now.recipe.model_dump(mode="json")})
+    hyper = "hyper_all" if "hyper_all" in record.run else "hyper"
+    then = flat(Knobs().model_dump(mode="json")) | _flat(record.run, hyper)
+    today = _flat(now.identity() | {"hyper_all": now.hyper_all, "recipe": now.recipe.model_dump(mode="json")}, hyper)
     changed = [
         f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}" for k in sorted(then | today) if then.get(k) != today.get(k)
     ]
     return "; ".join(changed) or "a key of another version"
 
 
-def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(identity: Mapping[str, Any], hyper: str) -> dict[str, Any]:
     """What can differ at one place of the grid, named by its path. Infinities are named, as in records."""
-    kept = {k: identity[k] for k in ("method", "hyper", "classes", "source", "target")} | identity["recipe"]
+    kept = {k: identity[k] for k in ("method", "classes", "source", "target")} | {"hyper": identity[hyper]} | identity["recipe"]
     return flat(plain(kept))

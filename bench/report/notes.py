@@ -6,7 +6,7 @@ from itertools import product
 from statistics import median
 
 from bench import catalog
-from bench.claims import Published
+from bench.claims import Claim, Published
 from bench.records import Record
 from bench.report.aggregate import Table
 from bench.report.scores import AVERAGE, COLLAPSED
@@ -25,20 +25,20 @@ ENDED = {"ok": "finished", "diverged": "diverged", "failed": "failed"}
 ONE_BY_ONE = 3  # tasks that are few enough for a sentence each
 
 
-def remarks(suite: Suite, cites: Mapping[str, str]) -> list[str]:
-    """For each claim of the suite, in its order, what a reader has to know about it: '' when it speaks for itself."""
-    said = ["; ".join(_remark(claim, suite)) for claim in suite.published]
-    return [f"{cites[claim.cite]}: {text}." if text else "" for claim, text in zip(suite.published, said, strict=True)]
+def remarks(suite: Suite, claims: Sequence[Claim], cites: Mapping[str, str]) -> list[str]:
+    """For each claim, in their order, what a reader has to know about it: '' when it speaks for itself."""
+    said = ["; ".join(_remark(claim, suite)) for claim in claims]
+    return [f"{cites[claim.cite]}: {text}." if text else "" for claim, text in zip(claims, said, strict=True)]
 
 
-def _remark(claim: Published, suite: Suite) -> Iterator[str]:
+def _remark(claim: Claim, suite: Suite) -> Iterator[str]:
     if claim.kind != "paper":
         yield KINDS[claim.kind]
     if not claim.verified:
         yield "not verified: not read in the source itself"
-    if claim.select == "best-on-target":
+    if isinstance(claim, Published) and claim.select == "best-on-target":
         yield "the checkpoint was chosen on the target's test labels, so it stands beside our best on target ‡"
-    if text := claim.discrepancy(suite.tasks):
+    if isinstance(claim, Published) and (text := claim.discrepancy(suite.tasks)):
         yield text
     if claim.note:
         yield claim.note
@@ -83,6 +83,13 @@ def training(table: Table) -> Iterator[str]:
         yield f"Not run at this budget: {', '.join(absent)}."
 
 
+def rows(table: Table) -> Iterator[str]:
+    """What the suite says about a row of its own."""
+    for row in table.suite.rows:
+        if row.note and (table.budget == "full" or table.ledger.ran(row.id)):
+            yield f"{row.label}: {row.note}."
+
+
 def marked(table: Table) -> Iterator[str]:
     """Collapsed, diverged and failed cells with their seeds and reasons."""
     suite = table.suite
@@ -111,6 +118,8 @@ def set_aside(table: Table) -> Iterator[str]:
     tally = Counter((why, detail) for why, detail, _ in table.ledger.aside)
     for (why, detail), n in sorted(tally.items()):
         match why:
+            case "made-up images":
+                yield f"{many(n, 'record')} of made-up images not counted: they show that it runs, never how well."
             case "unfinished":
                 yield f"{many(n, 'record')} without an end not counted: still running, or interrupted."
             case "replaced":
@@ -154,12 +163,18 @@ def unknown_budgets(suite: Suite, records: Iterable[Record]) -> Iterator[str]:
             yield f"{many(n, 'record')} of the budget `{budget}`, which the suite no longer has, not counted."
 
 
-def costing(suite: Suite) -> tuple[str, ...]:
+def costing(suite: Suite) -> Iterator[str]:
     """How the columns of a cost table are to be read."""
-    over = f"ratio: ms over those of {suite.by_id[suite.baseline].label}, at tasks both have. " if suite.baseline else ""
-    return (
+    yield (
         "Medians over n records. ms/iteration: median within a record, then its 5th and 95th percentile; data wait: the "
-        "part of it until the batch was ready; warm-up and evaluation are outside the clock. images/s: of both domains.",
-        f"{over}Memory: the peak after the warm-up, with the resident data set, whose own size is data MiB. "
-        "On a CPU it is the resident set of the whole process.",
+        "part of it until the batch was ready; warm-up and evaluation are outside the clock. images/s: of both domains."
     )
+    yield (
+        "Memory: the peak after the warm-up, without the resident data set, whose own size is data MiB. "
+        "On a CPU it is the resident set of the whole process, with whatever of the data was read."
+    )
+    if base := suite.cost_baseline or suite.baseline:
+        yield (
+            f"Ratios: over {suite.by_id[base].label}, at tasks both have; that of memory is of the first column of memory. "
+            + "Across machines only ratios compare; a claim's are over the same paper's figure." * bool(suite.costs)
+        )

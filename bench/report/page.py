@@ -1,29 +1,25 @@
 """(suite, records) -> Page: which sections there are and what each says."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from bench.claims import Claim
 from bench.records import Record
 from bench.report import cites, layout, notes
 from bench.report.aggregate import Table, build
 from bench.report.costs import Cost, cost
-from bench.report.layout import Grid, Line, Page, Reference, Section
+from bench.report.layout import Page, Reference, Section
 from bench.report.provenance import disagreements, made_by
 from bench.report.scores import On, Select
-from bench.report.text import DASH, SELECTED
+from bench.report.text import SELECTED
 from bench.suites import Suite
 
 
 def accuracies(suite: Suite, records: Iterable[Record], select: Select, references: Mapping[str, cites.Fields]) -> Page:
     """Full budget first, whatever is recorded; then the other budgets that have records; smoke never."""
-    mine = [r for r in records if r.run["suite"] == suite.name and r.run["budget"] != "smoke"]
+    skipped = {"smoke", *(name for name, b in suite.budgets.items() if b.measures == "cost")}
+    mine = [r for r in records if r.run["suite"] == suite.name and r.run["budget"] not in skipped]
     budgets = [b for b in ("full", *suite.budgets) if b == "full" or any(r.run["budget"] == b for r in mine)]
-    names = cites.short(dict.fromkeys(c.cite for c in suite.published), references)
-    remarks = notes.remarks(suite, names)
-    numbered = {text: i for i, text in enumerate(dict.fromkeys(filter(None, remarks)), 1)}
-    labels = [
-        f"{c.label} ({names[c.cite]})" + (f" [{numbered[text]}]" if text else "")
-        for c, text in zip(suite.published, remarks, strict=True)
-    ]
+    labels, remarks, sources = _cited(suite, suite.published, references)
 
     def tables(on: On) -> list[Table]:
         return [build(suite, mine, select=select, budget=b, on=on) for b in budgets]
@@ -31,7 +27,7 @@ def accuracies(suite: Suite, records: Iterable[Record], select: Select, referenc
     target = tables("target")
     source = tables("source") if any(c.on == "source" for c in suite.published) else []
     sections = [
-        Section(_title(t), layout.grid(t, labels), (*notes.training(t), *notes.marked(t), *notes.set_aside(t)))
+        Section(_title(t), layout.grid(t, labels), (*notes.training(t), *notes.rows(t), *notes.marked(t), *notes.set_aside(t)))
         for t in target
     ]  # fmt: skip
     sections += [Section(_title(t), layout.grid(t, labels), tuple(notes.marked(t))) for t in source]
@@ -43,20 +39,29 @@ def accuracies(suite: Suite, records: Iterable[Record], select: Select, referenc
     ]
     counted = [r for t in target for _, r in t.ledger.counted]
     sections += [
-        Section("Claims", None, tuple(f"[{i}] {text}" for text, i in numbered.items())),
+        remarks,
         Section("What is known to differ from the papers", None, suite.differences),
         Section("How to read this", None, (*notes.reading(suite), *notes.supervised(suite))),
         Section("What made these numbers", None, (*made_by(counted), *notes.unknown_budgets(suite, mine))),
     ]
-    used = tuple(_reference(suite, key, name, references.get(key, {})) for key, name in names.items())
     shown = tuple(s for s in sections if s.grid or s.notes)
-    return Page(suite.title, suite.about, tuple(disagreements(counted)), shown, used)
+    return Page(suite.title, suite.about, tuple(disagreements(counted)), shown, sources)
 
 
-def _reference(suite: Suite, key: str, name: str, fields: cites.Fields) -> Reference:
-    """The paper, and where in it the figures stand."""
-    places = dict.fromkeys(c.where for c in suite.published if c.cite == key)
-    return Reference(name, f"{cites.full(fields)} Figures from {'; '.join(places)}.", fields.get("url", ""))
+def _cited(
+    suite: Suite, claims: Sequence[Claim], references: Mapping[str, cites.Fields]
+) -> tuple[list[str], Section, tuple[Reference, ...]]:
+    """How to name each claim, in their order; what is to be known about them; the papers, and where in them they stand."""
+    names = cites.short(dict.fromkeys(c.cite for c in claims), references)
+    remarks = notes.remarks(suite, claims, names)
+    numbered = {text: i for i, text in enumerate(dict.fromkeys(filter(None, remarks)), 1)}
+    labels = [
+        f"{c.label} ({names[c.cite]})" + (f" [{numbered[text]}]" if text else "") for c, text in zip(claims, remarks, strict=True)
+    ]
+    section = Section("Claims", None, tuple(f"[{i}] {text}" for text, i in numbered.items()))
+    places = {key: "; ".join(dict.fromkeys(c.where for c in claims if c.cite == key)) for key in names}
+    about = {key: f"{cites.full(references.get(key, {}))} Figures from {places[key]}." for key in names}
+    return labels, section, tuple(Reference(n, about[k], references.get(k, {}).get("url", "")) for k, n in names.items())
 
 
 def _title(t: Table) -> str:
@@ -67,29 +72,19 @@ def _how(t: Table) -> str:
     return f"{'full budget' if t.budget == 'full' else f'budget {t.budget}'}, {SELECTED[t.select]}"
 
 
-def costs(suite: Suite, records: Iterable[Record]) -> Page:
-    """A section for each budget and machine that has finished runs."""
+def costs(suite: Suite, records: Iterable[Record], references: Mapping[str, cites.Fields]) -> Page:
+    """A section for each budget and machine that has finished runs, and for each budget that claims are about."""
     mine = [r for r in records if r.run["suite"] == suite.name]
-    sections = [
-        Section(f"{'Full budget' if budget == 'full' else f'Budget {budget}'}, {machine}", _cost_grid(rows), ())
-        for budget in ("full", *suite.budgets)
-        for machine, rows in cost(suite, mine, budget).items()
-    ]
-    about = "" if sections else "No run has finished yet."
-    sections.append(Section("How to read this", None, notes.costing(suite)))
-    return Page(f"Cost of {suite.title}", about, (), tuple(sections), ())
-
-
-def _cost_grid(rows: tuple[Cost, ...]) -> Grid:
-    names = {"allocated_mib": "allocated MiB", "reserved_mib": "reserved MiB", "rss_mib": "resident MiB"}
-    memory = [k for k in names if k in rows[0].memory]
-
-    def cells(c: Cost) -> tuple[str, ...]:
-        peak = (f"{c.memory[k]:,.0f}" for k in memory)
-        ratio = DASH if c.ratio is None else f"{c.ratio:.2f}"
-        time = (f"{c.ms:.2f}", f"{c.p5:.2f} to {c.p95:.2f}", ratio, f"{c.wait_ms:.2f}", f"{c.images_per_s:,.0f}")
-        return (*time, *peak, f"{c.data_mib:,.0f}", f"{c.n}")
-
-    head = ("", "ms/iteration", "5 to 95 %", "ratio", "data wait ms", "images/s")
-    tail = (*(names[k] for k in memory), "data MiB", "n")
-    return Grid((*head, *tail), tuple(Line("ours", c.label, cells(c)) for c in rows))
+    labels, remarks, sources = _cited(suite, suite.costs, references)
+    sections = []
+    for budget in ("full", *suite.budgets):
+        claims = [(c, label) for c, label in zip(suite.costs, labels, strict=True) if c.budget == budget]
+        found: dict[str, tuple[Cost, ...]] = cost(suite, mine, budget) or ({"not measured": ()} if claims else {})
+        said = f"Budget `{budget}`: {suite.budget(budget).note}." if suite.budget(budget).note else ""
+        for machine, rows in found.items():
+            title = f"{'Full budget' if budget == 'full' else f'Budget {budget}'}, {machine}"
+            sections.append(Section(title, layout.costs(suite, rows, claims), (said,) if said else ()))
+    about = "" if any(cost(suite, mine, b) for b in ("full", *suite.budgets)) else "No run has finished yet."
+    sections += [remarks] if remarks.notes else []
+    sections.append(Section("How to read this", None, tuple(notes.costing(suite))))
+    return Page(f"Cost of {suite.title}", about, (), tuple(sections), sources)

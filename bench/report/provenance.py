@@ -9,9 +9,9 @@ from bench.report.text import many
 
 
 def made_by(records: Iterable[Record]) -> list[str]:
-    """Machines, program and weights."""
+    """Data, machines, program and weights."""
     records = list(records)
-    return [*_machines(records), *_weights(records)]
+    return [*_data(records), *_machines(records), *_weights(records)]
 
 
 def hardware(env: dict[str, Any]) -> str:
@@ -35,6 +35,12 @@ def disagreements(records: Iterable[Record]) -> list[str]:
     ]
 
 
+def _data(records: list[Record]) -> list[str]:
+    """Where the images of each domain were found."""
+    found = sorted({(name, of["origin"]) for r in records for name, of in r.run["data"].items()})
+    return [f"Images: {'; '.join(f'{name} from {origin}' for name, origin in found)}."] if found else []
+
+
 def _machines(records: list[Record]) -> list[str]:
     envs = [r.run["env"] for r in records]
     if not envs:
@@ -53,8 +59,8 @@ def _weights(records: list[Record]) -> list[str]:
     """Where pretrained weights were asked for and a local file took the place of the download."""
     used = [r.run["weights"] for r in records]
     files = Counter((w["asked"], w["sha256"][:12], " and ".join(w["dtypes"]), "head" in w) for w in used if "sha256" in w)
-    lacking = "; it lacks the fully connected layers, so both heads started equal and random"
+    started = ("", "; it lacks the fully connected layers, so both heads started equal and random")
     return [
-        f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {dtypes}{lacking * headless} ({many(n, 'record')})."
-        for (asked, digest, dtypes, headless), n in sorted(files.items())
+        f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {kinds}{started[random]} ({many(n, 'record')})."
+        for (asked, digest, kinds, random), n in sorted(files.items())
     ]

@@ -32,9 +32,10 @@ def render(
     return _write(page.accuracies(suite, list(records), select, known), fmt)
 
 
-def cost(suite: Suite, records: Iterable[Record], fmt: str = "md") -> str:
-    """Time and memory of every row that finished somewhere, in one format."""
-    return _write(page.costs(suite, list(records)), fmt)
+def cost(suite: Suite, records: Iterable[Record], fmt: str = "md", references: Mapping[str, cites.Fields] | None = None) -> str:
+    """Time and memory of every row that finished somewhere, beside what is published about them, in one format."""
+    known = paths.references(suite.folder) if references is None else references
+    return _write(page.costs(suite, list(records), known), fmt)
 
 
 def _write(content: Page, fmt: str) -> str:

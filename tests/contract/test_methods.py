@@ -172,7 +172,7 @@ def test_hyper_parameters_are_keywords_with_the_defaults_that_the_catalog_lists(
 
 
 KNOBS = [(n, k) for n in NAMES for k in catalog.methods()[n].hyper]
-OTHER = {"reading": "literal", "source_label": 0, "heads": 2, "random_dim": 3}
+OTHER = {"reading": "literal", "omega": "grad-cam++", "source_label": 0, "heads": 2, "random_dim": 3}
 OTHER_OF = {("cdan", "entropy"): "batch", ("metaalign", "turn"): "aln"}
 NEEDS: dict[tuple[str, str], dict[str, Any]] = {
     # what must be on for a knob to turn something
@@ -218,3 +218,17 @@ def test_a_joint_forward_normalises_both_domains_together() -> None:
     net.joint = False
     for f in net.features(s.x, t.x):
         torch.testing.assert_close(f.mean(0), torch.zeros(12), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("source_only", "target_only")])
+def test_every_method_that_sees_both_domains_forwards_them_as_the_network_says(name: str) -> None:
+    """Batch norm tells one forward of both from two: a method that went past `net.joint` would train alike."""
+
+    def trained(joint: bool) -> list[float]:
+        net, method = make(name, dtype=torch.float64, joint=joint)
+        net.F = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 6), nn.Tanh()).double()
+        torch.manual_seed(1)
+        nn.init.normal_(net.F[2].weight)
+        return [x for p in (0.4, 0.4) for x in descend(method, net, *batches(name, torch.float64), p)]
+
+    assert trained(True) != trained(False)

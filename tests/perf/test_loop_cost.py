@@ -27,7 +27,7 @@ from methods import Batch, get
 from methods._parts import domain_loss, ramp, reverse, sides
 
 CPU = torch.device("cpu")
-BATCH, IMAGES, TURNS, STEPS = 8, 2000, 30, WINDOW
+BATCH, IMAGES, TURNS, STEPS = 8, 2000, 60, WINDOW
 RECIPE = Recipe.model_validate(
     {
         "backbone": "ganin-mnist", "classifier": {"hidden": [100, 100]}, "discriminator": {"hidden": [100]},
