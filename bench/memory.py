@@ -1,8 +1,9 @@
 """Running out of memory: told in one sentence, then cleared away for the next cell."""
 
+import ctypes
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -48,3 +49,5 @@ def free() -> None:
     """Give back what no living object holds: the next cell finds as much memory as the first, and is measured alone."""
     gc.collect()
     torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):  # another C library than GNU's
+        ctypes.CDLL(None).malloc_trim(0)

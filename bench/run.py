@@ -129,8 +129,7 @@ def run(
             reason = " ".join(f"{type(e).__name__}: {e}".split())[:500]
             end = {"status": "failed", "reason": reason, "trace": _trace()}
         out.line("end", **end, wall_s=round(time.perf_counter() - began, 3), finished=records.now())
-        if lab.device.type == "cuda" or "out_of_memory" in end:
-            free()
+        free()
         return end["status"], end.get("reason", ""), out.path
 
 
