@@ -41,6 +41,7 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
     session.run("lint-imports")
     session.run("bench", "tables", "--check")
+    session.run("bench", "tables", "--suite", "officehome", "--cost", "--check")
 
 
 @nox.session

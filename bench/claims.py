@@ -42,10 +42,10 @@ class Claim(Strict):
 
 
 class PublishedCost(Claim):
-    """What a row costs, as printed: ms per iteration and MB of memory. budget: the one of ours that repeats it."""
+    """What a row costs, as printed: ms per iteration and MB of memory. budgets: those of ours that repeat it."""
 
     row: str
-    budget: str = "full"
+    budgets: tuple[str, ...] = ("full",)
     ms: float = Field(gt=0)
     mb: float = Field(gt=0)
 

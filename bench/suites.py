@@ -216,8 +216,8 @@ def _check(suite: Suite, folder: Path) -> None:
             raise unknown("citation", claim.cite, known)
         if claim.row is not None and claim.row not in suite.by_id:
             raise unknown("row", claim.row, suite.by_id)
-    for cost in suite.costs:
-        suite.budget(cost.budget)
+    for name in (name for cost in suite.costs for name in cost.budgets):
+        suite.budget(name)
     for task in (task for claim in suite.published for task in claim.values):
         if task not in suite.tasks:
             raise unknown("task", task, suite.tasks)

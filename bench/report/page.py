@@ -8,6 +8,7 @@ from bench.report import cites, layout, notes
 from bench.report.aggregate import Table, build
 from bench.report.costs import Cost, cost
 from bench.report.layout import Page, Reference, Section
+from bench.report.ledger import sort
 from bench.report.provenance import disagreements, made_by
 from bench.report.scores import On, Select
 from bench.report.text import SELECTED
@@ -76,15 +77,19 @@ def costs(suite: Suite, records: Iterable[Record], references: Mapping[str, cite
     """A section for each budget and machine that has finished runs, and for each budget that claims are about."""
     mine = [r for r in records if r.run["suite"] == suite.name]
     labels, remarks, sources = _cited(suite, suite.costs, references)
+    measured = {budget: cost(suite, mine, budget) for budget in ("full", *suite.budgets)}
     sections = []
-    for budget in ("full", *suite.budgets):
-        claims = [(c, label) for c, label in zip(suite.costs, labels, strict=True) if c.budget == budget]
-        found: dict[str, tuple[Cost, ...]] = cost(suite, mine, budget) or ({"not measured": ()} if claims else {})
+    for budget, machines in measured.items():
+        claims = [(c, label) for c, label in zip(suite.costs, labels, strict=True) if budget in c.budgets]
+        alone = bool(claims) and not any(measured[b] for c, _ in claims for b in c.budgets)
+        found: dict[str, tuple[Cost, ...]] = machines or ({"not measured": ()} if alone else {})
         said = f"Budget `{budget}`: {suite.budget(budget).note}." if suite.budget(budget).note else ""
         for machine, rows in found.items():
             title = f"{'Full budget' if budget == 'full' else f'Budget {budget}'}, {machine}"
             sections.append(Section(title, layout.costs(suite, rows, claims), (said,) if said else ()))
-    about = "" if any(cost(suite, mine, b) for b in ("full", *suite.budgets)) else "No run has finished yet."
+    about = "" if any(measured.values()) else "No run has finished yet."
     sections += [remarks] if remarks.notes else []
+    counted = [r for b in measured for _, r in sort(suite, mine, b, made_up=True).counted if r.status == "ok"]
     sections.append(Section("How to read this", None, tuple(notes.costing(suite))))
+    sections += [Section("What made these numbers", None, tuple(made_by(counted)))] if counted else []
     return Page(f"Cost of {suite.title}", about, (), tuple(sections), sources)
