@@ -125,10 +125,11 @@ def run_command(
     left = sum(not s.done for s in plan.states(cells, records.read_all(root / chosen.name)))
     ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
     console.print(f"{ran}; {left} of {len(cells)} cells pending", highlight=False)
+    where = f" --results {root}" if results or smoke else ""
     if knobs or precision:
-        console.print(f"what --set changes is a recipe of its own, in no table: bench ls runs --suite {suite}", highlight=False)
+        told = f"what --set changes is a recipe of its own, in no table: bench ls runs --suite {suite}{where}"
+        console.print(told, highlight=False, soft_wrap=True)
     elif not smoke:
-        where = f" --results {results}" if results else ""
         for_cost = chosen.budget(budget).measures == "cost"
         ask, tag = (" --cost", "-cost") if for_cost else ("", "")
         told = f"table: bench tables --suite {suite}{ask}{where} -> tables/rendered/{chosen.name}{tag}.md"

@@ -66,6 +66,7 @@ class Clock:
         """Forget the memory used so far: called once the warm-up is over, and after an evaluation."""
         self._rss = 0
         if self.cuda:
+            torch.cuda.init()
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
             self._counted = forget_peak()

@@ -47,7 +47,7 @@ def show_plan(states: list[State], found: list[records.Record], console: Console
     cost = "" if not todo else f"; about {duration(seconds)}" if seconds else "; no recorded time to forecast from"
     console.print(f"{len(states)} cells: {', '.join(parts)}{again}{cost}")
     if drawn := sum(bool(s.done and s.done.made_up) for s in states):
-        console.print(f"{drawn} of the done cells saw made-up images, which no table of accuracies shows; --redo trains anew")
+        console.print(f"{drawn} of the done cells saw made-up images, which no table of accuracies shows")
 
 
 def _count(states: list[State]) -> str:

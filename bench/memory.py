@@ -38,7 +38,7 @@ def within_memory(device: torch.device, row: str, r: Recipe, *, evaluated: int |
             raise
         what = f"batches of 2 × {r.batch}" if evaluated is None else f"evaluating {evaluated}"
         ways = [f"--set batch={r.batch // 2}"] if evaluated is None and r.batch > 3 else []
-        ways += ["--precision bf16"] if r.precision != "bf16" else []
+        ways += ["--set precision=bf16"] if r.precision != "bf16" else []
         raise OutOfMemory(
             f"out of memory on {device} in row {row}: {what} images of {r.pixels}×{r.pixels} through {r.backbone}; "
             f"try {', '.join([*ways, 'a device with more memory'])}"
@@ -48,6 +48,7 @@ def within_memory(device: torch.device, row: str, r: Recipe, *, evaluated: int |
 def free() -> None:
     """Give back what no living object holds: the next cell finds as much memory as the first, and is measured alone."""
     gc.collect()
-    torch.cuda.empty_cache()
+    with suppress(RuntimeError):  # a GPU that has failed frees nothing; the record says why
+        torch.cuda.empty_cache()
     with suppress(OSError, AttributeError):  # another C library than GNU's
         ctypes.CDLL(None).malloc_trim(0)

@@ -36,7 +36,9 @@ def _entries(bib: Path, changed: int) -> dict[str, dict[str, str]]:
         entries = parse_string(bib.read_text(encoding="utf-8"), "bibtex").entries
     except (PybtexError, UnicodeDecodeError) as e:
         raise UsageError(f"{bib}: not valid BibTeX: {e}") from e
-    people = {key: {role: " and ".join(map(str, of)) for role, of in entry.persons.items()} for key, entry in entries.items()}
+    people = {
+        key: {role.lower(): " and ".join(map(str, of)) for role, of in entry.persons.items()} for key, entry in entries.items()
+    }
     return {key: {name.lower(): text for name, text in entry.fields.items()} | people[key] for key, entry in entries.items()}
 
 

@@ -90,7 +90,7 @@ class Recipe(Strict):
 
     @property
     def pixels(self) -> int:
-        """Side of the square that the network sees in training."""
+        """Side of the square that crops leave, or of the whole image where nothing is cut."""
         return self.size if self.crop is None else self.crop
 
     def lr_at(self, p: float) -> float:

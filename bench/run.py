@@ -207,6 +207,7 @@ def _train(
                 scores = {k: _evaluate(method, net, i, views, lab.device, cell.classes) for k, i in test.items()}
             out.line("eval", step=w.step, **scores)
             net.train(), method.train()
+            free()
             clock.reset_peak()
     resident = [i for i, _ in kept.values() if i.x.device.type == lab.device.type]
     return {

@@ -147,7 +147,7 @@ def test_a_cell_too_large_for_the_memory_says_its_sizes_and_the_next_is_run(fold
     assert ended.code == 1 and ended.err == "" and "Traceback" not in ended.text
     assert (
         "large A-B seed 0: failed: out of memory on cpu in row large: batches of 2 × 4 images of 28×28 through ganin-mnist; "
-        "try --set batch=2, --precision bf16, a device with more memory\n"
+        "try --set batch=2, --set precision=bf16, a device with more memory\n"
     ) in ended.out
     assert "1 out of memory, 1 ok; 1 of 2 cells pending" in ended.out
     large_one, small = records.read_all(folder / "results")

@@ -221,7 +221,7 @@ def test_out_of_memory_is_told_with_the_sizes_and_the_grid_goes_on(
     assert tally == {"out of memory": 1, "ok": 1}
     reason = (
         "out of memory on cpu in row large: batches of 2 × 4 images of 28×28 through ganin-mnist; "
-        "try --set batch=2, --precision bf16, a device with more memory"
+        "try --set batch=2, --set precision=bf16, a device with more memory"
     )
     assert f"large A-B seed 0: failed: {reason}\n" in said and "small A-B seed 0: target " in said
     large, small = records.read_all(data.parent / "results")

@@ -22,7 +22,7 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[State | None, dict[
     if recipe.weights == "none":
         if file is not None:
             raise UsageError(
-                f'--weights {file} is of no use: the recipe has weights = "none"; leave it out or set weights=imagenet'
+                f'--weights {file} is of no use: the recipe has weights = "none"; leave it out, or --set weights=imagenet'
             )
         return None, {"asked": "none"}
     if backbone.published is None:

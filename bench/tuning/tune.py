@@ -1,5 +1,6 @@
 """Hyper-parameters chosen on tasks whose labels may be seen."""
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,17 +41,15 @@ def searches(
         if not spaces[name]:
             raise UsageError(f"nothing is searched for row {name!r}: it states no hyper-parameter that [search] names")
     asked = [row for row in suite.rows if (row.id in rows if rows else spaces[row.id] and row.id not in but)]
+    if not asked:
+        raise UsageError("no row is left that searches something: name rows with --methods")
     return [Search(suite, row, spaces[row.id], tasks, tuple(seeds), budget, override) for row in asked]
 
 
 def free_tasks(suite: Suite, on: Iterable[str]) -> tuple[str, ...]:
     """The tasks to choose on. Raises UsageError for one of a domain on which the suite reports: its labels are not to be seen."""
-
-    def data(spec: DomainSpec) -> tuple[str | None, ...]:
-        return spec.set, spec.domain, spec.path, spec.list
-
-    reported = {data(suite.domains[suite.endpoints(task)[1]]) for task in suite.tasks}
-    held = {name for name, spec in suite.domains.items() if data(spec) in reported}
+    reported = [suite.domains[suite.endpoints(task)[1]] for task in suite.tasks]
+    held = {name for name, spec in suite.domains.items() if any(_overlap(spec, r) for r in reported)}
     tasks = {f"{a}-{b}": {a, b} for a in suite.domains for b in suite.domains if a != b}
     free = [task for task, ends in tasks.items() if not ends & held]
     if not (on := list(dict.fromkeys(on))):
@@ -62,6 +61,13 @@ def free_tasks(suite: Suite, on: Iterable[str]) -> tuple[str, ...]:
         if task not in free:
             raise unknown("task to choose on", task, free)
     return tuple(on)
+
+
+def _overlap(a: DomainSpec, b: DomainSpec) -> bool:
+    """Whether two domains may share images: one set or folder, and not two different parts of it."""
+    paths = [os.path.normpath(x.path or "") for x in (a, b)]
+    parts = ((a.domain, b.domain), (a.list, b.list))
+    return (a.set, paths[0]) == (b.set, paths[1]) and all(x == y or None in (x, y) for x, y in parts)
 
 
 def run(s: Search, lab: "Lab", trials: int, console: Console) -> list[Trial]:
