@@ -254,7 +254,7 @@ def test_after_out_of_memory_nothing_of_the_cell_is_left(data: Path, monkeypatch
     freed: list[bool] = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: freed.append(nets[0]() is None))
     two_cells(data.parent, monkeypatch, step)
-    assert freed == [True, True]  # after either cell
+    assert len(freed) > 1 and all(freed)  # after the cell, and whenever the next one frees
 
 
 def test_precision_sets_the_arithmetic_of_the_run() -> None:
