@@ -48,6 +48,10 @@ Suite = Annotated[str, typer.Option("--suite", "-s", help="A suite's name or a .
 AnySuite = Annotated[str | None, option("--suite", "-s", help="One suite (default: all).", autocompletion=suites.names)]
 Results = Annotated[Path | None, option("--results", help="Folder of the run records (default: ./results).")]
 Data = Annotated[Path | None, option("--data", help="Folder of the data sets (default: $BENCH_DATA or the user's data folder).")]
+Budget = Annotated[str, typer.Option(help="'full' is the suite as written; others are those it names.")]
+SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be decoded.")]
+Weights = Annotated[Path | None, option("--weights", help="Pretrained weights for the recipe, .pth or .safetensors.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda:N.")]
 Set = Annotated[str, typer.Argument(metavar="SET", help="A data set, such as mnist.", show_default=False)]
 
 
@@ -85,15 +89,15 @@ def run_command(
     methods: Annotated[str | None, option(help="Row ids, comma-separated (default: all of the suite).")] = None,
     tasks: Annotated[str | None, option(help="Tasks such as MNIST-USPS, comma-separated (default: all).")] = None,
     seeds: Annotated[str | None, option(help="0-4 or 0,2,5 (default: the suite's; 0 with --smoke).")] = None,
-    budget: Annotated[str, typer.Option(help="'full' is the suite as written; others are those it names.")] = "full",
+    budget: Budget = "full",
     smoke: Annotated[bool, typer.Option("--smoke", help="A few steps of every cell, on random images if need be.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan and its cost; write nothing.")] = False,
     redo: Annotated[bool, typer.Option("--redo", help="Run finished cells again; the newest result counts.")] = False,
-    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be decoded.")] = False,
+    skip_unreadable: SkipUnreadable = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", "-k", help="Go on when a cell fails or diverges.")] = False,
     data: Data = None,
-    weights: Annotated[Path | None, option(help="Pretrained weights for the recipe, .pth or .safetensors.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    weights: Weights = None,
+    device: Device = "auto",
     knobs: Annotated[list[str] | None, option("--set", help="A recipe knob as KEY=VALUE, lr_mult.F=0.1; repeatable.")] = None,
     precision: Annotated[Precision | None, option(help="The same as --set precision=...")] = None,
     results: Results = None,
@@ -145,12 +149,12 @@ def tune_command(
     trials: Annotated[int, typer.Option(min=1, help="Sets of values to try for each row, those on record included.")] = 20,
     methods: Annotated[str | None, option(help="Row ids, comma-separated (default: all that search something).")] = None,
     seeds: Annotated[str, typer.Option(help="0-4 or 0,2,5; a trial runs each of them.")] = "0",
-    budget: Annotated[str, typer.Option(help="'full' is the suite as written; others are those it names.")] = "full",
+    budget: Budget = "full",
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what is searched and done; write nothing.")] = False,
-    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be decoded.")] = False,
+    skip_unreadable: SkipUnreadable = False,
     data: Data = None,
-    weights: Annotated[Path | None, option(help="Pretrained weights for the recipe, .pth or .safetensors.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    weights: Weights = None,
+    device: Device = "auto",
     knobs: Annotated[list[str] | None, option("--set", help="A recipe knob as KEY=VALUE, for every trial; repeatable.")] = None,
     results: Results = None,
 ) -> None:
