@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import plan, suites
-from bench.plan import Cell
-from bench.records import SCHEMA, Record
-from bench.suites import Suite
+from bench.runs import plan
+from bench.runs.plan import Cell
+from bench.runs.records import SCHEMA, Record
+from bench.suite import suites
+from bench.suite.suites import Suite
 
 GOLDEN = Path(__file__).parent / "golden" / "tables"
 PER_CLASS = 1000  # images: accuracies are exact to 0.01 %

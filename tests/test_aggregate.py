@@ -7,11 +7,11 @@ from fakes import CPU, GPU, cell, everything, record, toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import plan
 from bench.errors import UsageError
-from bench.report.aggregate import build
-from bench.report.costs import cost
-from bench.report.ledger import sort
+from bench.report.numbers.aggregate import build
+from bench.report.numbers.costs import cost
+from bench.runs import plan
+from bench.runs.ledger import sort
 
 TOY = toy()
 

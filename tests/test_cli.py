@@ -11,7 +11,7 @@ from children import Children, Ended, fresh
 from helpers import ROOT, write_pictures, write_suite
 
 import bench as package
-from bench import records
+from bench.runs import records
 
 COMMANDS = [
     "",
@@ -132,7 +132,7 @@ def test_what_needs_no_torch_imports_none(folder: Path) -> None:
     asked += [["--version"], ["run", *TINY, "--dry-run"], ["data", "where", "mnist", "--data", "data"]]
     code = f"""
 import contextlib, io, sys
-from bench.cli import main
+from bench.cli.app import main
 heavy = {{"torch", "pandas", "scipy", "sklearn", "matplotlib", "torchvision"}}
 for args in {asked!r}:
     sys.argv = ["bench", *args]
@@ -190,7 +190,8 @@ def test_what_is_done_is_not_done_again_until_asked(folder: Path, bench: Childre
 def test_the_newer_of_two_results_counts(folder: Path, bench: Children) -> None:
     bench.run("run", *TINY, "--methods", "one")
     bench.run("run", *TINY, "--methods", "one", "--redo")
-    from bench import plan, suites
+    from bench.runs import plan
+    from bench.suite import suites
 
     suite = suites.load(folder / "tiny.toml")
     (state,) = plan.states(plan.cells(suite, methods=["one"]), records.read_all(folder / "results"))

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import clock
-from bench.clock import Clock, rss, spread
+from bench.engine import clock
+from bench.engine.clock import Clock, rss, spread
 
 CPU = torch.device("cpu")
 

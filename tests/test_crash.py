@@ -13,7 +13,8 @@ import pytest
 from children import ROOT, Child, Children, environment, fresh, until
 from helpers import write_pictures, write_suite
 
-from bench import plan, records, suites
+from bench.runs import plan, records
+from bench.suite import suites
 
 ROWS = {"one": {"method": "source_only"}, "two": {"method": "dann"}, "three": {"method": "nogrl"}}
 LONG = 250  # iterations: about half a second, with three lines on the way

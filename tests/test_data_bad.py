@@ -13,7 +13,7 @@ from children import Children, Ended
 from helpers import CLASSES, write_pictures, write_suite
 from PIL import Image
 
-from bench import records
+from bench.runs import records
 
 RUN = ("run", "--suite", "tiny.toml", "--data", "data", "--device", "cpu")
 

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from bench.cli import app
-from bench.data import Domain, agree, doctor, generate, get, load, sets
+from bench.cli.app import app
+from bench.data import Domain, agree, doctor, generate, get, load
+from bench.datasets import sets
 from bench.errors import BenchError, UsageError
-from bench.suites import DomainSpec
+from bench.suite.suites import DomainSpec
 
 CLASSES = ["Alarm_Clock", "TV", "Table"]  # sorted as Python and the papers' code sort: capitals first
 COUNTS = {

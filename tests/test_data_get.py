@@ -15,10 +15,11 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from bench.data import download, get, load, sets
-from bench.data.sets import Both
+from bench.data import download, get, load
+from bench.datasets import sets
+from bench.datasets.sets import Both
 from bench.errors import BenchError, UsageError
-from bench.suites import DomainSpec
+from bench.suite.suites import DomainSpec
 
 DATA = bytes(range(256)) * 400
 MD5 = hashlib.md5(DATA).hexdigest()

@@ -16,10 +16,11 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from bench.data import Domain, cache, load, pictures, resize, sets
+from bench.data import Domain, cache, load, pictures, resize
 from bench.data.mnist_m import generate_mnist_m
+from bench.datasets import sets
 from bench.errors import BenchError, UsageError
-from bench.suites import DomainSpec
+from bench.suite.suites import DomainSpec
 
 
 @pytest.fixture(autouse=True)
@@ -568,7 +569,7 @@ def test_photographs_that_will_not_do_are_named(tmp_path: Path) -> None:
 
 
 def test_facts_downloads_and_checks_need_no_torch() -> None:
-    code = "import bench.data.sets, bench.data.get, bench.data.doctor, sys; sys.exit('torch' in sys.modules)"
+    code = "import bench.datasets.sets, bench.data.get, bench.data.doctor, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from bench import suites
+from bench.suite import suites
 from methods import Method, Network, Progress, get
 from methods._parts import ramp, reverse
 

@@ -16,7 +16,7 @@ from torchvision.transforms import InterpolationMode, Resize
 
 from bench.data import Domain, Images, load, mapped, square
 from bench.errors import BenchError
-from bench.suites import DomainSpec
+from bench.suite.suites import DomainSpec
 
 SIZE = 24
 

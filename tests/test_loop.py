@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.clock import Clock, Lap
-from bench.loop import Window, train
+from bench.engine.clock import Clock, Lap
+from bench.engine.loop import Window, train
 from methods import Batch, Method, Network, get
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench import nets
-from bench.recipe import Recipe
+from bench.suite.recipe import Recipe
 from methods import Batch, Progress, get
 
 RECIPE = Recipe.model_validate(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench import nets
 from bench.errors import BenchError, UsageError
 from bench.nets import heads
-from bench.recipe import Bottleneck, Head, Parts, Recipe
+from bench.suite.recipe import Bottleneck, Head, Parts, Recipe
 from methods import Network, get
 
 

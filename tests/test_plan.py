@@ -9,10 +9,11 @@ from helpers import write_suite
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import plan, suites
 from bench.errors import UsageError
-from bench.plan import Cell
-from bench.suites import Suite
+from bench.runs import plan
+from bench.runs.plan import Cell
+from bench.suite import suites
+from bench.suite.suites import Suite
 
 FIXED = """
 title = "Fixed"

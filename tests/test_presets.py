@@ -9,11 +9,12 @@ import pytest
 from children import Children
 from helpers import write_pictures, write_suite
 
-from bench import plan, presets, records, settings, suites
-from bench.diff import diff
 from bench.errors import UsageError
-from bench.recipe import Recipe
-from bench.suites import Suite
+from bench.runs import plan, records
+from bench.suite import presets, settings, suites
+from bench.suite.diff import diff
+from bench.suite.recipe import Recipe
+from bench.suite.suites import Suite
 
 TABLE = Path(__file__).parent / "golden" / "schedules.table.npz"
 CURVES = {

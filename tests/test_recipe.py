@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.recipe import Knobs, Recipe
-from bench.schema import flat, merged
+from bench.suite.recipe import Knobs, Recipe
+from bench.suite.schema import flat, merged
 
 
 def recipe(**changes: Any) -> Recipe:

@@ -16,9 +16,9 @@ from children import environment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import records
 from bench.errors import BenchError
-from bench.records import SCHEMA, Busy, Writer, create, read, read_all
+from bench.runs import records
+from bench.runs.records import SCHEMA, Busy, Writer, create, read, read_all
 
 STEM = "s0-0123456789ab"
 RUN = dict.fromkeys(records.FIELDS) | {
@@ -196,7 +196,7 @@ def test_of_many_that_want_a_cell_at_once_one_gets_it(folder: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench.records import FIELDS, SCHEMA, create
+from bench.runs.records import FIELDS, SCHEMA, create
 with create(Path(sys.argv[1]), sys.argv[2]) as out:
     out.line("run", **dict.fromkeys(FIELDS), schema=SCHEMA)
     print("held", flush=True)

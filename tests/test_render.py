@@ -9,13 +9,14 @@ from html.parser import HTMLParser
 import pytest
 from fakes import GOLDEN, cell, everything, record, toy
 
-from bench import paths, suites
-from bench.report import cites
-from bench.report.latex import document, tex
-from bench.report.render import cost, render
-from bench.report.scores import Score
-from bench.report.stats import verdict
-from bench.report.text import accuracy, difference
+from bench import paths
+from bench.report.numbers.scores import Score
+from bench.report.numbers.stats import verdict
+from bench.report.page import cites
+from bench.report.page.text import accuracy, difference
+from bench.report.write.latex import document, tex
+from bench.report.write.render import cost, render
+from bench.suite import suites
 
 TOY = toy()
 ALL = everything(TOY)

@@ -13,15 +13,18 @@ from helpers import CLASSES, write_pictures, write_suite
 from rich.console import Console
 from torch import Tensor, nn
 
-from bench import grid, plan, records, run, suites
 from bench.data import Images
 from bench.data.place import place
 from bench.data.stream import Stream
 from bench.data.views import Views
+from bench.engine import run
+from bench.engine.run import Lab
 from bench.errors import BenchError, UsageError
-from bench.plan import Cell
-from bench.recipe import Recipe
-from bench.run import Lab
+from bench.execute import grid
+from bench.runs import plan, records
+from bench.runs.plan import Cell
+from bench.suite import suites
+from bench.suite.recipe import Recipe
 from methods import Batch, Method, Network, get
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from bench.report.stats import interval, paired, summarise, verdict
+from bench.report.numbers.stats import interval, paired, summarise, verdict
 
 percent = st.floats(0, 100).map(lambda x: round(x, 2))
 several = st.lists(percent, min_size=2, max_size=8)

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench import paths, suites
-from bench.claims import Figure, figure
+from bench import paths
 from bench.errors import UsageError, unknown
-from bench.recipe import Recipe
-from bench.suites import Suite
+from bench.suite import suites
+from bench.suite.claims import Figure, figure
+from bench.suite.recipe import Recipe
+from bench.suite.suites import Suite
 
 GOOD = """
 title = "Good"

@@ -13,14 +13,16 @@ import pytest
 from children import Children, Ended, fresh, until
 from helpers import ROOT, write_pictures, write_suite
 
-from bench import paths, plan, records, suites
+from bench import paths
 from bench.data.generator import generate
 from bench.errors import BenchError, UsageError
-from bench.records import Record
-from bench.suites import Suite
+from bench.runs import plan, records
+from bench.runs.records import Record
+from bench.suite import suites
+from bench.suite.space import Range
+from bench.suite.suites import Suite
 from bench.tuning import row as tuned
 from bench.tuning import sampler, trials, tune
-from bench.tuning.space import Range
 from bench.tuning.trials import Search
 
 # the suite reports A-B; nothing of B is on the disk in any of these tests
@@ -246,7 +248,7 @@ def test_a_row_by_hand_is_not_overwritten(folder: Path, bench: Children) -> None
 def test_it_needs_neither_torch_nor_optuna_to_start(folder: Path) -> None:
     code = f"""
 import sys
-from bench.cli import main
+from bench.cli.app import main
 for args in ({[*TUNE, "--dry-run"]!r}, ["tune", "--help"]):
     sys.argv = ["bench", *args]
     try:

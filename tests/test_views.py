@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from bench.data.augment import Augment, ResizedCrop
 from bench.data.views import Views
-from bench.recipe import Recipe
+from bench.suite.recipe import Recipe
 
 CPU = torch.device("cpu")
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

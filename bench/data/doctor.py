@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.data import sets
 from bench.data.domains_doctor import domains
 from bench.data.download import md5sum
 from bench.data.files import Found, absent, locate
@@ -12,8 +11,9 @@ from bench.data.findings import Finding, some, strangers
 from bench.data.listing import Picture
 from bench.data.pictures import classes, listing, names_in, parts, read_list, unshared
 from bench.data.readers import FORMATS, disagreements, read
-from bench.data.sets import Both, DataSet, Form
 from bench.data.square import unreadable
+from bench.datasets import sets
+from bench.datasets.sets import Both, DataSet, Form
 from bench.errors import BenchError
 
 

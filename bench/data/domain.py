@@ -8,18 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data import natural, sets
+from bench.data import natural
 from bench.data import resize as resizing
 from bench.data.files import Labels, Split, joined
 from bench.data.images import Domain, Images
 from bench.data.listing import Listing, folder, listed, parted, together
 from bench.data.mapped import Kept, mapped
 from bench.data.readers import read
-from bench.data.sets import Both, DataSet
 from bench.data.square import Square
 from bench.data.synthetic import synthetic as stand_in
+from bench.datasets import sets
+from bench.datasets.sets import Both, DataSet
 from bench.errors import BenchError, UsageError
-from bench.suites import DomainSpec
+from bench.suite.suites import DomainSpec
 
 
 def load(

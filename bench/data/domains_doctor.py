@@ -7,8 +7,8 @@ from bench.data.files import Found
 from bench.data.findings import Finding, some, strangers
 from bench.data.listing import Listing
 from bench.data.natural import differences, expected, located, mark, pictures, said
-from bench.data.sets import DataSet, folded
 from bench.data.square import unreadable
+from bench.datasets.sets import DataSet, folded
 from bench.errors import BenchError
 
 

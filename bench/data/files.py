@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.sets import Both, DataSet, Form
+from bench.datasets.sets import Both, DataSet, Form
 from bench.errors import BenchError
 
 Pixels = NDArray[np.uint8]

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data import sets
 from bench.data.natural import MARK, scaled
 from bench.data.pictures import WORKERS
+from bench.datasets import sets
 from bench.errors import BenchError, UsageError, unknown
 
 SIDES = 120, 640  # shortest and longest side where the published pictures have many sizes, in pixels

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.data import sets
 from bench.data.doctor import where
 from bench.data.download import ANSWER, STALL, Progress, download, md5sum, within
 from bench.data.files import by_hand, locate
 from bench.data.natural import check, mark
 from bench.data.readers import read
-from bench.data.sets import DataSet
+from bench.datasets import sets
+from bench.datasets.sets import DataSet
 from bench.errors import BenchError, UsageError
 
 PATIENCE = 10.0  # seconds to wait for another process that gets the same set
@@ -120,7 +120,7 @@ def _make_mnist_m(root: Path, photos: Path) -> None:
     from bench.data.domain import load
     from bench.data.mnist_m import generate_mnist_m
     from bench.data.parquet import write
-    from bench.suites import DomainSpec
+    from bench.suite.suites import DomainSpec
 
     if (copy := where("mnist-m", root)) and copy != root / GENERATED:
         raise BenchError(f"{copy} already holds an MNIST-M, which would be read before a new one: move it away first")

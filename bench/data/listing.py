@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.data.files import Labels, fifths
 from bench.data.pictures import SUFFIXES, classes, listing, parts, read_list, unshared
-from bench.data.sets import Both
+from bench.datasets.sets import Both
 from bench.errors import BenchError
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.data import sets
 from bench.data.files import Found, absent, incomplete, locate
 from bench.data.listing import Listing, tree
 from bench.data.parquet import rows
-from bench.data.sets import DataSet
+from bench.datasets import sets
+from bench.datasets.sets import DataSet
 from bench.errors import BenchError
 
 MARK = "generated.json"  # in a folder of made-up images: its kind, scale and seed

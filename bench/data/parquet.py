@@ -15,7 +15,7 @@ from bench.data.cache import cached
 from bench.data.files import Labels, Pixels, Split, damaged, joined, reading
 from bench.data.listing import Listing, Picture
 from bench.data.pictures import decode
-from bench.data.sets import folded
+from bench.datasets.sets import folded
 
 if TYPE_CHECKING:
     import pyarrow

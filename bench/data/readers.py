@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.data.files import Pixels, Split, absent, damaged, incomplete, locate, parted, reading
 from bench.data.parquet import parquet
 from bench.data.pictures import listed
-from bench.data.sets import Both, DataSet
+from bench.datasets.sets import Both, DataSet
 from bench.errors import BenchError
 
 UNSIGNED_BYTES = 0x08  # the element type in the third byte of an idx file's magic number

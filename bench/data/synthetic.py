@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from bench.data.files import Split
-from bench.data.sets import Both
+from bench.datasets.sets import Both
 
 
 def synthetic(domain: str, *, classes: int, channels: int, size: int) -> Both[Split]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.data.augment import Augment, ResizedCrop, centre
 from bench.data.stream import Pixels
-from bench.recipe import Recipe
+from bench.suite.recipe import Recipe
 
 
 class Views:

@@ -9,7 +9,7 @@ from bench.nets import backbones
 from bench.nets.backbones import State
 from bench.nets.heads import alexnet_classifier, alexnet_discriminator, bottleneck, discriminator, head
 from bench.nets.weights import fill, holds_head
-from bench.recipe import Recipe
+from bench.suite.recipe import Recipe
 from methods import Network
 
 

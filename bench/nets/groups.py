@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.recipe import Recipe
+from bench.suite.recipe import Recipe
 from methods import Method, Network
 
 

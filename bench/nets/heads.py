@@ -8,7 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from bench.errors import UsageError
-from bench.recipe import Bottleneck, Head, Init
+from bench.suite.recipe import Bottleneck, Head, Init
 
 DRAW: dict[str, Callable[[Tensor], Tensor]] = {
     "kaiming": nn.init.kaiming_normal_,

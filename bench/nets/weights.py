@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench.errors import BenchError, UsageError
 from bench.nets import backbones
 from bench.nets.backbones import Backbone, State
-from bench.recipe import Recipe
+from bench.suite.recipe import Recipe
 
 
 def load_weights(recipe: Recipe, file: Path | None) -> tuple[State | None, dict[str, Any]]:

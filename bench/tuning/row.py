@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import listing, paths, suites
+from bench import paths
+from bench.cli import listing
 from bench.errors import BenchError, UsageError
-from bench.schema import flat
-from bench.suites import Row, Suite
-from bench.tuning.space import HYPER
+from bench.suite import suites
+from bench.suite.schema import flat
+from bench.suite.space import HYPER
+from bench.suite.suites import Row, Suite
 from bench.tuning.trials import Search, Trial
 
 SUFFIX = "-tuned"

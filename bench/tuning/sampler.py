@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from bench.errors import BenchError
-from bench.tuning.space import Knob, Space, Values
+from bench.suite.space import Knob, Space, Values
 
 DIGITS = 3  # significant ones of a number that is tried: a row is to be read and typed by people
 GRID = 10_000  # a space of no more sets of values than this is known to be exhausted when it is

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from bench import plan
-from bench.plan import Cell, State
-from bench.records import Record
-from bench.schema import flat, merged
-from bench.suites import Row, Suite
-from bench.tuning import space
-from bench.tuning.space import HYPER, Space, Values
+from bench.runs import plan
+from bench.runs.plan import Cell, State
+from bench.runs.records import Record
+from bench.suite import space
+from bench.suite.schema import flat, merged
+from bench.suite.space import HYPER, Space, Values
+from bench.suite.suites import Row, Suite
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from bench import grid, listing, plan, records
+from bench.cli import listing
 from bench.errors import BenchError, UsageError, unknown
-from bench.schema import flat
-from bench.suites import DomainSpec, Suite
-from bench.tuning import sampler, space
-from bench.tuning.space import Values
+from bench.execute import grid
+from bench.runs import plan, records
+from bench.suite import space
+from bench.suite.schema import flat
+from bench.suite.space import Values
+from bench.suite.suites import DomainSpec, Suite
+from bench.tuning import sampler
 from bench.tuning.trials import Search, Trial
 
 if TYPE_CHECKING:
-    from bench.run import Lab
+    from bench.engine.run import Lab
 
 
 def searches(

@@ -12,7 +12,9 @@ import torch
 from helpers import CLASSES, at, descend, state, tiny_batches, tiny_net
 from torch import nn
 
-from bench import catalog, plan, run, suites
+from bench.engine import run
+from bench.runs import plan
+from bench.suite import catalog, suites
 from methods import Batch, Method, Network, get
 
 NAMES = sorted(catalog.methods())

@@ -9,7 +9,10 @@ import pytest
 import torch
 from helpers import ROOT
 
-from bench import nets, plan, records, run, suites
+from bench import nets
+from bench.engine import run
+from bench.runs import plan, records
+from bench.suite import suites
 
 FILES = sorted((ROOT / "tables").glob("*.toml"))
 suite_files = pytest.mark.parametrize("file", FILES, ids=[f.stem for f in FILES])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import methods._parts as parts
-from bench.recipe import Recipe
+from bench.suite.recipe import Recipe
 from methods import Batch, Network, Progress, get
 
 RELATIVE, FLOOR = 1e-8, 1e-15

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench import nets
-from bench.clock import Clock
 from bench.data import Images
 from bench.data.stream import Pixels, Stream
-from bench.loop import train
-from bench.recipe import Recipe
-from bench.run import WINDOW
+from bench.engine.clock import Clock
+from bench.engine.loop import train
+from bench.engine.run import WINDOW
+from bench.suite.recipe import Recipe
 from methods import Batch, get
 from methods._parts import domain_loss, ramp, reverse, sides
 

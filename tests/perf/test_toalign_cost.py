@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 
-from bench import nets, suites
-from bench.clock import Clock
+from bench import nets
 from bench.data import Images
 from bench.data.stream import Stream
 from bench.data.views import Views
-from bench.loop import Window, train
+from bench.engine.clock import Clock
+from bench.engine.loop import Window, train
+from bench.suite import suites
 from methods import Batch, Progress, get
 
 CPU = torch.device("cpu")

@@ -1,0 +1,4 @@
+"""Records to numbers: accuracies, gains, verdicts, costs.
+
+No sentence and no format lives here.
+"""

@@ -1,0 +1,1 @@
+"""A page to Markdown, LaTeX or HTML."""
