@@ -3,7 +3,7 @@
     pytest tests/perf --benchmark-only -s
 
 ResNet-50 on 224×224 crops of 256×256 images in batches of 8: a larger batch only makes both shares smaller. (What a step holds in
-memory needs no clock: tests/test_memory.py.)
+memory needs no clock: tests/engine/test_memory.py.)
 """
 
 from collections.abc import Iterator

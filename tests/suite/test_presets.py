@@ -16,7 +16,7 @@ from bench.suite.diff import diff
 from bench.suite.recipe import Recipe
 from bench.suite.suites import Suite
 
-TABLE = Path(__file__).parent / "golden" / "schedules.table.npz"
+TABLE = Path(__file__).parents[1] / "golden" / "schedules.table.npz"
 CURVES = {
     "toalign": "lr_ms", "gvb": "lr_gvb", "hda": "lr_gvb", "metaalign": "lr_gvb", "cdan": "lr_gvb",
     "mdd": "lr_mdd_thuml", "tllib": "lr_tllib_dann", "dann-jmlr": "lr_dann_jmlr",
