@@ -4,7 +4,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from platformdirs import user_data_path
+from platformdirs import user_cache_path, user_data_path
 
 from bench.errors import BenchError, UsageError
 
@@ -50,6 +50,11 @@ def data_root(given: Path | None = None) -> Path:
 def results_root(given: Path | None = None, *, smoke: bool = False) -> Path:
     """The ledger of runs: --results, else ./results; smoke runs are no results and go to a corner that git ignores."""
     return given or Path("results", ".smoke" if smoke else "")
+
+
+def cache_root() -> Path:
+    """The folder of what can be made again: decoded pictures, the index of records."""
+    return user_cache_path("uda-bench", appauthor=False)
 
 
 def write(path: Path, text: str) -> None:

@@ -1,23 +1,35 @@
-"""Records that no training made, in the form that `bench.run` writes."""
+"""Records that no training made, in the form that `bench run` writes."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.runs import plan
-from bench.runs.plan import Cell
-from bench.runs.records import SCHEMA, Record
+from bench.runs.cell import Cell, brief
+from bench.runs.files import encode
+from bench.runs.lines import Code, Counts, Domain, End, Env, Eval, Images, Probe, Run, Spread, Train, Weights, plain
+from bench.runs.records import Measured, Record, Tally
 from bench.suite import suites
 from bench.suite.suites import Suite
 
 GOLDEN = Path(__file__).parent / "golden" / "tables"
 PER_CLASS = 1000  # images: accuracies are exact to 0.01 %
 
-CPU = {
-    "bench": "0.1.0", "git": {"commit": "0123456789ab", "dirty": False}, "torch": "2.11.0", "device": "cpu",
-    "cpu": "Abacus 9", "threads": 1,
-}  # fmt: skip
-GPU = CPU | {"device": "cuda", "gpu": "Toy GPU", "git": {"commit": "0123456789ab", "dirty": True}}
+
+class Machine(NamedTuple):
+    env: Env
+    code: Code
+
+
+CPU = Machine(
+    Env(torch="2.11.0", device="cpu", cpu="Abacus 9", threads=1),
+    Code(bench="0.1.0", commit="0123456789ab"),
+)
+GPU = Machine(
+    Env(torch="2.11.0", device="cuda", cpu="Abacus 9", threads=1, gpu="Toy GPU"),
+    Code(bench="0.1.0", commit="0123456789ab", dirty=True),
+)
 
 
 def toy() -> Suite:
@@ -29,17 +41,42 @@ def cell(suite: Suite, row: str, task: str, seed: int, budget: str = "full", **o
     return found
 
 
-def counts(accuracy: float, classes: int = 10, constant: int | None = None) -> dict[str, list[int]]:
+def counts(accuracy: float, classes: int = 10, constant: int | None = None) -> Counts:
     """An evaluation with that accuracy in %, every class alike; `constant`: the class that receives all predictions."""
+    total = (PER_CLASS,) * classes
     if constant is not None:
-        hit = [PER_CLASS if k == constant else 0 for k in range(classes)]
-        return {"total": [PER_CLASS] * classes, "correct": hit, "predicted": [n * classes for n in hit]}
+        hit = tuple(PER_CLASS if k == constant else 0 for k in range(classes))
+        return Counts(total=total, correct=hit, predicted=tuple(n * classes for n in hit))
     right = round(accuracy * PER_CLASS * classes / 100)
-    correct = [right // classes + (k < right % classes) for k in range(classes)]
-    return {"total": [PER_CLASS] * classes, "correct": correct, "predicted": [PER_CLASS] * classes}
+    correct = tuple(right // classes + (k < right % classes) for k in range(classes))
+    return Counts(total=total, correct=correct, predicted=total)
 
 
-def record(
+def run_line(
+    cell: Cell,
+    machine: Machine = CPU,
+    *,
+    fingerprint: str = "f00d",
+    weights: Weights | None = None,
+    generated: bool = False,
+    probe: Probe | None = None,
+    started: str = "2026-11-26T10:00:00Z",
+) -> Run:
+    """The first line of a record of a cell."""
+    part = Images(images=PER_CLASS * cell.classes, fingerprint=fingerprint)
+    domain = Domain(origin="fake", generated=generated, train=part, test=part)
+    defaults = cell.hyper_all | {k: v for k, v in plain(dict(cell.hyper)).items()}
+    return Run(
+        key=cell.key, suite=cell.suite, row=cell.row, task=cell.task, budget=cell.budget, seed=cell.seed,
+        method=cell.method, hyper=plain(cell.stated), hyper_all=defaults, classes=cell.classes,
+        source=brief(cell.source[1]), target=brief(cell.target[1]),
+        recipe=cell.recipe.model_dump(mode="json"),
+        data={cell.source[0]: domain, cell.target[0]: domain}, weights=weights or Weights(asked="none"),
+        code=machine.code.model_copy(update={"probe": probe}), env=machine.env, started=started,
+    )  # fmt: skip
+
+
+def lines(
     cell: Cell,
     target: Sequence[float] = (80.0,),
     source: Sequence[float] | None = None,
@@ -47,51 +84,79 @@ def record(
     status: str | None = "ok",
     reason: str = "",
     constant: int | None = None,
-    attempt: int = 1,
-    env: dict[str, Any] = CPU,
+    machine: Machine = CPU,
     ms: float = 10.0,
-    fingerprint: str = "f00d",
-    weights: dict[str, Any] | None = None,
-) -> Record:
-    """A record of a cell with one evaluation for each accuracy given; status None: the run never came to its end."""
-    part = {"images": PER_CLASS * cell.classes, "fingerprint": fingerprint}
-    run = {
-        "kind": "run", "schema": SCHEMA, "cell": cell.key,
-        **cell.identity() | {"recipe": cell.recipe.model_dump(mode="json")}, "hyper_all": cell.hyper_all,
-        "data": {name: {"origin": "fake", "train": part, "test": part} for name in (cell.source[0], cell.target[0])},
-        "weights": weights or {"asked": "none"}, "env": env,
-    }  # fmt: skip
-    evals = [
-        {"kind": "eval", "step": k, "target": counts(t, cell.classes, constant), "source": counts(s, cell.classes)}
-        for k, (t, s) in enumerate(zip(target, source or [99.0] * len(target), strict=True), 1)
-    ]
-    memory = {"rss_mib": 900.0} if env["device"] == "cpu" else {"allocated_mib": 700.0, "reserved_mib": 1024.0}
-    spread = {"p50": ms, "p5": 0.9 * ms, "p95": 1.5 * ms}
-    end: dict[str, Any] = {"kind": "end", "status": status}
+    **about: Any,
+) -> list[Run | Train | Eval | End]:
+    """The lines of a record with one evaluation for each accuracy given; status None: it never came to its end."""
+    spread = Spread(p50=ms, p5=0.9 * ms, p95=1.5 * ms)
+    wait = Spread(p50=ms / 20, p5=0.9 * ms / 20, p95=1.5 * ms / 20)
+    memory = {"rss_mib": 900.0} if machine.env.device == "cpu" else {"allocated_mib": 700.0, "reserved_mib": 1024.0}
+    length = cell.recipe.iterations
+    out: list[Run | Train | Eval | End] = [run_line(cell, machine, **about)]
     if status == "ok":
-        end |= {
-            "ms": spread, "wait_ms": {k: v / 20 for k, v in spread.items()}, "images_per_s": 2e3 * cell.recipe.batch / ms,
-            "memory": memory, "data_mib": 86.4, "wall_s": 60.0,
-        }  # fmt: skip
-    else:
-        end |= {"reason": reason}
-    path = Path("results", cell.folder, f"{cell.stem}-{attempt}.jsonl")
-    return Record(path, run, [], evals if status == "ok" else [], end if status else None)
+        out.append(Train(step=length, n=length, warmup=False, loss=1.5, lr=0.01, ms=spread, wait_ms=wait, memory=memory))
+        pairs = list(zip(target, source or [99.0] * len(target), strict=True))
+        out += [
+            Eval(
+                step=length - len(pairs) + k,
+                target=counts(t, cell.classes, constant), source=counts(s, cell.classes),
+            )
+            for k, (t, s) in enumerate(pairs, 1)
+        ]  # fmt: skip
+        out.append(
+            End(
+                status="ok", step=length, ms=spread, wait_ms=wait, images_per_s=2e3 * cell.recipe.batch / ms,
+                memory=memory, data_mib=86.4, wall_s=60.0, finished="2026-11-26T10:01:00Z",
+            )
+        )  # fmt: skip
+    elif status:
+        out.append(End(status=status, reason=reason, wall_s=60.0, finished="2026-11-26T10:01:00Z"))  # type: ignore[arg-type]
+    return out
+
+
+def content(cell: Cell, *args: Any, **about: Any) -> bytes:
+    """The bytes of such a record."""
+    before = sha256()
+    return b"".join(encode(line, before) for line in lines(cell, *args, **about))
+
+
+def record(cell: Cell, *args: Any, attempt: int = 1, **about: Any) -> Record:
+    """Such a record as plans and tables see it, without a file."""
+    run, *rest = lines(cell, *args, **about)
+    assert isinstance(run, Run)
+    evals = tuple(Measured(e.step, _tally(e.source), _tally(e.target)) for e in rest if isinstance(e, Eval))
+    end = rest[-1] if rest and isinstance(rest[-1], End) else None
+    return Record(Path("results", cell.folder, f"{cell.stem}-{attempt}.jsonl"), run, evals, end)
+
+
+def write(root: Path, cell: Cell, *args: Any, attempt: int = 1, **about: Any) -> Path:
+    """Such a record as a file below a results folder."""
+    path = root / cell.folder / f"{cell.stem}-{attempt}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content(cell, *args, **about))
+    return path
+
+
+def _tally(c: Counts | None) -> Tally | None:
+    return c and Tally(sum(c.correct), sum(c.total), max(c.predicted))
 
 
 def everything(suite: Suite) -> list[Record]:
     """Records of the toy suite that bring out every mark: the golden tables are made of them."""
 
-    def r(row: str, task: str, seed: int, *target: float, budget: str = "full", **how: Any) -> Record:
-        return record(cell(suite, row, task, seed, budget), target, **how)
+    def r(row: str, task: str, seed: int, *target: float, budget: str = "full", **about: Any) -> Record:
+        return record(cell(suite, row, task, seed, budget), target, **about)
 
-    file = {"asked": "VGG16_Weights.IMAGENET1K_V1", "file": "w.pth", "sha256": "ab" * 32, "dtypes": ["float16"], "head": "random"}
+    file = Weights(
+        asked="VGG16_Weights.IMAGENET1K_V1", file="w.pth", sha256="ab" * 32, dtypes=("float16",), head="random"
+    )
     found = [r("plain", "A-B", s, 70.0, x) for s, x in enumerate((75.0, 75.3, 75.4))]
     found += [r("plain", "B-A", s, 60.0, x) for s, x in enumerate((62.0, 64.1, 63.2))]
-    found += [r("dann", "A-B", s, 86.0 + s, x, env=GPU, ms=4.0) for s, x in enumerate((82.9, 84.2, 83.1))]
+    found += [r("dann", "A-B", s, 86.0 + s, x, machine=GPU, ms=4.0) for s, x in enumerate((82.9, 84.2, 83.1))]
     found += [
-        r("dann", "B-A", 0, 69.0, 70.4, env=GPU, ms=5.0),
-        r("dann", "B-A", 1, 0.0, 0.0, constant=3, env=GPU, ms=5.0),
+        r("dann", "B-A", 0, 69.0, 70.4, machine=GPU, ms=5.0),
+        r("dann", "B-A", 1, 0.0, 0.0, constant=3, machine=GPU, ms=5.0),
         r("dann", "B-A", 2, status="diverged", reason="the loss was no longer finite at iteration 17"),
         r("dann-strong", "A-B", 0, 90.0, 41.0, weights=file),
         r("dann-strong", "A-B", 1, status="failed", reason="OutOfMemoryError: CUDA out of memory"),
@@ -100,8 +165,8 @@ def everything(suite: Suite) -> list[Record]:
         r("nogrl", "A-B", 0, status=None),
         record(cell(suite, "nogrl", "A-B", 1, lr=0.003), (94.0,)),
         r("plain", "A-B", 0, 50.0, budget="smoke"),
-        r("plain", "A-B", 0, 12.0, budget="timing", env=GPU, ms=3.0),
-        r("dann", "A-B", 0, 12.0, budget="timing", env=GPU, ms=3.3),
+        r("plain", "A-B", 0, 12.0, budget="timing", machine=GPU, ms=3.0),
+        r("dann", "A-B", 0, 12.0, budget="timing", machine=GPU, ms=3.3),
         r("plain", "A-B", 0, 61.0, budget="short"),
         r("plain", "A-B", 1, 61.8, budget="short", fingerprint="beef"),
     ]  # fmt: skip

@@ -1,89 +1,160 @@
-"""Which records count for a suite as it is now, and why the others do not."""
+"""The one rule of which record counts for a cell, and why the others do not. Plans and tables use it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Literal
 
-from bench.runs import plan
-from bench.runs.plan import Cell
-from bench.runs.records import Record, plain
-from bench.suite.recipe import Knobs
+from bench.runs.cell import Cell
+from bench.runs.lines import Probe, Run, plain
+from bench.runs.records import Record
+from bench.suite.recipe import Recipe
 from bench.suite.schema import flat
-from bench.suite.suites import Suite
 
-Why = Literal["made-up images", "other recipe", "unfinished", "replaced"]
+Why = Literal["damaged", "generated", "other code", "other recipe", "replaced", "unfinished"]
+TOLERANCE = 1e-6  # relative and absolute: probes that differ by more are of different code
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A record that does not count."""
+
+    why: Why
+    detail: str
+    record: Record
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Cells with the attempt that counts for each, and the records set aside: (why, detail, record)."""
+    """Cells with the record that counts for each, and the records that count for none."""
 
     counted: tuple[tuple[Cell, Record], ...]
-    aside: tuple[tuple[Why, str, Record], ...]
+    aside: tuple[Aside, ...]
 
     def results(self, row: str, task: str) -> list[tuple[Cell, Record]]:
-        """The counted attempts of a row at a task, by seed: ok, diverged or failed."""
+        """The counted records of a row at a task, by seed: ok, diverged or failed."""
         return [(c, r) for c, r in self.counted if (c.row, c.task) == (row, task)]
 
     def ran(self, row: str) -> bool:
-        """Whether any attempt at a row counts."""
+        """Whether any record of a row counts."""
         return any(c.row == row for c, _ in self.counted)
 
 
-def sort(suite: Suite, records: Iterable[Record], budget: str, *, made_up: bool = False) -> Ledger:
-    """Sort the records of one suite and budget: which of them repeat a cell of the suite as it is now.
+def settle(cells: Sequence[Cell], records: Iterable[Record]) -> Ledger:
+    """Decide which record counts for each cell.
 
-    made_up: count those of made-up images too, which tell a cost but no accuracy.
+    A record is of a cell when its key is the cell's, whichever suite asked for it. Of those that are
+    whole, of undamaged content, of today's code and (where it matters) of real images, the newest
+    that did not fail counts, else the newest that failed.
     """
-    # two machines may both have made attempt 1 of a cell: the path settles which comes first
-    mine = sorted(
-        (r for r in records if (r.run["suite"], r.run["budget"]) == (suite.name, budget)),
-        key=lambda r: r.path.as_posix(),
-    )
-    seeds = sorted({*range(suite.seeds), *(r.run["seed"] for r in mine)})
-    cells = plan.cells(suite, seeds=seeds, budget=budget)
+    found = sorted(records, key=lambda r: r.age)
+    current = _current(found)
+    by_key: dict[str, list[Record]] = {}
+    for r in found:
+        if r.run:
+            by_key.setdefault(r.run.key, []).append(r)
     counted: list[tuple[Cell, Record]] = []
-    aside: list[tuple[Why, str, Record]] = [("made-up images", "", r) for r in mine if r.made_up and not made_up]
-    attempts: dict[str, list[Record]] = {}
-    for r in mine:
-        if made_up or not r.made_up:
-            attempts.setdefault(r.run["cell"], []).append(r)
+    aside: dict[str, Aside] = {}
+    taken: set[str] = set()
     for cell in cells:
-        tried = [r for r in attempts.get(cell.key, []) if cell.repeated_by(r.run)]
-        attempts[cell.key] = [r for r in attempts.get(cell.key, []) if not cell.repeated_by(r.run)]
-        result = plan.result(r for r in tried if _usable(r))
-        if result:
-            counted.append((cell, result))
-        for r in tried:
-            if not _usable(r):
-                aside.append(("unfinished", "", r))
-            elif r is not result:
-                aside.append(("replaced", r.status, r))
-    places = {(c.row, c.task, c.seed): c for c in cells}
-    for r in (r for tried in attempts.values() for r in tried):
-        now = places.get((r.run["row"], r.run["task"], r.run["seed"]))
-        aside.append(("other recipe", _changes(r, now) if now else "the suite no longer has this row or task", r))
-    return Ledger(tuple(counted), tuple(aside))
+        usable: list[Record] = []
+        for r in by_key.get(cell.key, []):
+            if fault := _fault(cell, r, current):
+                aside[str(r.path)] = Aside(*fault, r)
+            else:
+                usable.append(r)
+        if usable:
+            best = max(usable, key=lambda r: (r.status != "failed", r.age))
+            counted.append((cell, best))
+            aside |= {str(r.path): Aside("replaced", r.status, r) for r in usable if r is not best}
+        taken |= {str(r.path) for r in by_key.get(cell.key, [])}
+    strangers = [r for r in found if str(r.path) not in taken]
+    aside |= {str(a.record.path): a for a in _strangers(cells, strangers)}
+    return Ledger(tuple(counted), tuple(aside.values()))
 
 
-def _usable(r: Record) -> bool:
-    """It came to its end, and to an evaluation if it says that all went well."""
-    return r.complete and (r.status != "ok" or bool(r.evals))
+def _fault(cell: Cell, r: Record, current: Mapping[str, Probe]) -> tuple[Why, str] | None:
+    """Why a record with the cell's key does not count for it; None when it may."""
+    assert r.run
+    if r.problem:
+        return "damaged", r.problem
+    if not r.complete:
+        return "unfinished", ""
+    if changed := _defaults(cell, r.run):
+        return "other recipe", changed
+    if r.generated and not cell.generated_counts:
+        return "generated", ""
+    probe = r.run.code.probe
+    if probe and not _alike(probe, current[probe.subject]):
+        return "other code", f"{cell.row}: its probe differs from that of the newest record"
+    return None
 
 
-def _changes(record: Record, now: Cell) -> str:
-    """'lr 0.003, now 0.01': where a record's identity departs from the cell that took its place."""
+def _current(found: Iterable[Record]) -> dict[str, Probe]:
+    """The probe of the newest complete record of each subject: today's code, as far as records know."""
+    probes = (r.run.code.probe for r in found if r.run and r.complete)
+    return {p.subject: p for p in probes if p}
+
+
+def _alike(a: Probe, b: Probe) -> bool:
+    pairs = zip_longest(a.losses, b.losses, fillvalue=float("inf"))
+    return all(abs(x - y) <= TOLERANCE * max(1.0, abs(y)) for x, y in pairs)
+
+
+def _defaults(cell: Cell, run: Run) -> str:
+    """The method's defaults that changed since: no key holds them."""
+    today = cell.hyper_all
+    changed = (
+        f"hyper.{k} {v}, now {today.get(k, 'unset')}" for k, v in run.hyper_all.items() if today.get(k) != v
+    )
+    return "; ".join(changed)
+
+
+def _strangers(cells: Sequence[Cell], records: Iterable[Record]) -> Iterable[Aside]:
+    """Those records that lie at a cell's place in the suite and have another key or cannot be read."""
+    places = {(c.suite, c.row, c.task, c.seed, c.budget): c for c in cells}
+    suites = {(c.suite, c.budget) for c in cells}
+    for r in records:
+        if r.run is None:
+            if any(suite in r.path.parts for suite, _ in suites):
+                yield Aside("damaged", r.problem, r)
+            continue
+        run = r.run
+        if (run.suite, run.budget) not in suites:
+            continue
+        now = places.get((run.suite, run.row, run.task, run.seed, run.budget))
+        if r.problem:
+            yield Aside("damaged", r.problem, r)
+        elif now:
+            yield Aside("other recipe", _changes(run, now), r)
+        elif not any((c.row, c.task) == (run.row, run.task) for c in cells):
+            yield Aside("other recipe", "the suite no longer has this row or task", r)
+
+
+def _changes(run: Run, now: Cell) -> str:
+    """'lr 0.003, now 0.01': where a record departs from the cell that took its place."""
+    then = _flat(run.method, run.hyper_all, run.classes, run.source, run.target, run.recipe)
+    source, target = (x[1].model_dump(mode="json", exclude_defaults=True) for x in (now.source, now.target))
+    recipe = now.recipe.model_dump(mode="json")
+    today = _flat(now.method, now.hyper_all, now.classes, source, target, recipe)
     # a knob younger than the record had its default then
-    hyper = "hyper_all" if "hyper_all" in record.run else "hyper"
-    then = flat(Knobs().model_dump(mode="json")) | _flat(record.run, hyper)
-    today = _flat(now.identity() | {"hyper_all": now.hyper_all, "recipe": now.recipe.model_dump(mode="json")}, hyper)
-    changed = [
-        f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}" for k in sorted(then | today) if then.get(k) != today.get(k)
-    ]
-    return "; ".join(changed) or "a key of another version"
+    defaults = flat(plain({k: f.default for k, f in Recipe.model_fields.items() if not f.is_required()}))
+    then = {k: v for k, v in defaults.items() if k in today} | then
+    return "; ".join(
+        f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}"
+        for k in sorted(then | today)
+        if then.get(k) != today.get(k)
+    ) or "a key of another version"
 
 
-def _flat(identity: Mapping[str, Any], hyper: str) -> dict[str, Any]:
-    """What can differ at one place of the grid, named by its path. Infinities are named, as in records."""
-    kept = {k: identity[k] for k in ("method", "classes", "source", "target")} | {"hyper": identity[hyper]} | identity["recipe"]
-    return flat(plain(kept))
+def _flat(
+    method: str,
+    hyper: Mapping[str, Any],
+    classes: int,
+    source: Mapping[str, Any],
+    target: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What can differ at one place of the grid, by its dotted name. Infinities are named, as in records."""
+    parts = {"method": method, "classes": classes, "source": source, "target": target, "hyper": hyper}
+    return flat(plain({**parts, **recipe}))

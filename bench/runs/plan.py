@@ -1,81 +1,18 @@
 """Which cells a suite has, which of them are still to be run, and what that will cost."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, TypeVar
 
 from bench.errors import UsageError, unknown
-from bench.runs.records import Record, plain
-from bench.suite import catalog
-from bench.suite.recipe import Recipe
-from bench.suite.suites import DomainSpec, Suite
+from bench.runs.cell import Cell
+from bench.runs.ledger import Aside, Why, settle
+from bench.runs.records import Record
+from bench.suite.suites import Row, Suite
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training run of the grid suite × row × task × seed, at one budget."""
-
-    suite: str
-    row: str
-    method: str
-    hyper: Mapping[str, Any]
-    task: str
-    source: tuple[str, DomainSpec]
-    target: tuple[str, DomainSpec]
-    classes: int
-    seed: int
-    budget: str
-    recipe: Recipe
-
-    def identity(self) -> dict[str, Any]:
-        """All that decides the outcome, as the suite states it: two runs with one identity repeat each other.
-
-        Values that equal a schema's default are left out, so that a new knob leaves old records valid.
-        """
-        return {
-            "suite": self.suite, "row": self.row, "method": self.method, "hyper": dict(self.hyper),
-            "task": self.task, "seed": self.seed, "budget": self.budget, "classes": self.classes,
-            "source": self.source[1].model_dump(mode="json", exclude_defaults=True),
-            "target": self.target[1].model_dump(mode="json", exclude_defaults=True),
-            "recipe": self.recipe.model_dump(mode="json", exclude_defaults=True),
-        }  # fmt: skip
-
-    @cached_property
-    def key(self) -> str:
-        """12 hex digits that stand for the identity."""
-        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), default=str)
-        return sha256(text.encode()).hexdigest()[:12]
-
-    @cached_property
-    def hyper_all(self) -> dict[str, Any]:
-        """Every hyper-parameter of the method, as a record holds it: those of the suite and the defaults of today."""
-        every: dict[str, Any] = plain({**catalog.check(self.method, self.hyper).hyper, **self.hyper})
-        return every
-
-    def repeated_by(self, run: Mapping[str, Any]) -> bool:
-        """Whether a recorded run is one of this cell: its key, and the method's defaults, which no key holds."""
-        # null: an infinity, in records of before it had a name there
-        then = {k: v for k, v in run.get("hyper_all", {}).items() if v is not None}
-        return run["cell"] == self.key and all(k in self.hyper_all and self.hyper_all[k] == v for k, v in then.items())
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.suite, self.row, self.task)
-
-    @property
-    def stem(self) -> str:
-        return f"s{self.seed}-{self.key}"
-
-    def __str__(self) -> str:
-        return f"{self.row} {self.task} seed {self.seed}"
 
 
 def cells(
@@ -89,28 +26,27 @@ def cells(
 ) -> list[Cell]:
     """The cells asked for, in the suite's order (task by task, seed by seed). Raises UsageError for unknown names."""
     rows = _chosen("row", methods, suite.by_id)
+    chosen = _chosen("task", tasks, {t: t for t in suite.tasks})
+    asked = list(range(suite.seeds) if seeds is None else seeds)
     out = []
-    for task in _chosen("task", tasks, {t: t for t in suite.tasks}):
-        source, target = suite.endpoints(task)
-        for seed in range(suite.seeds) if seeds is None else seeds:
-            for row in rows:
-                recipe = suite.recipe_for(row, task, budget, override)
-                out.append(
-                    Cell(
-                        suite.name,
-                        row.id,
-                        row.method,
-                        row.hyper,
-                        task,
-                        (source, suite.domains[source]),
-                        (target, suite.domains[target]),
-                        suite.classes,
-                        seed,
-                        budget,
-                        recipe,
-                    )
-                )
+    for task in chosen:
+        first = [cell(suite, row, task, 0, budget, override) for row in rows]
+        out += [replace(c, seed=seed) for seed in asked for c in first]
     return out
+
+
+def cell(
+    suite: Suite, row: Row, task: str, seed: int, budget: str = "full", override: Mapping[str, Any] | None = None
+) -> Cell:
+    """The cell of a row at a task with a seed. override: recipe knobs otherwise than the suite says."""
+    source, target = suite.endpoints(task)
+    return Cell(
+        suite=suite.name, row=row.id, task=task, budget=budget, seed=seed,
+        method=row.method, hyper=row.hyper,
+        source=(source, suite.domains[source]), target=(target, suite.domains[target]),
+        classes=suite.classes, recipe=suite.recipe_for(row, task, budget, override),
+        generated_counts=budget == "smoke" or suite.budget(budget).measures == "cost",
+    )  # fmt: skip
 
 
 def _chosen(kind: str, asked: Iterable[str] | None, known: Mapping[str, T]) -> list[T]:
@@ -140,54 +76,67 @@ def seeds(text: str) -> list[int]:
 
 @dataclass(frozen=True)
 class State:
-    """done: its result, if there is one. torn: attempts without an end. stale: attempts with another recipe."""
+    """What the records say about a cell."""
 
     cell: Cell
-    done: Record | None
-    torn: int
-    stale: int
+    done: Record | None  # the result that counts, ok or diverged
+    failed: Record | None = None  # the failure that counts for want of a result
+    aside: tuple[Aside, ...] = ()  # the records at its place that do not count
+
+    def count(self, *reasons: Why) -> int:
+        """How many records are set aside for one of these reasons."""
+        return sum(a.why in reasons for a in self.aside)
+
+    @property
+    def torn(self) -> int:
+        """Attempts without an end."""
+        return self.count("unfinished")
+
+    @property
+    def stale(self) -> int:
+        """Attempts with another recipe, or by other code."""
+        return self.count("other recipe", "other code")
 
     @property
     def label(self) -> str:
-        return "done" if self.done else "stale" if self.stale else "pending"
+        """done, made up (on images that the program drew), stale or pending."""
+        if self.done:
+            return "done"
+        if self.count("generated"):
+            return "made up"
+        return "stale" if self.stale else "pending"
 
 
 def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[State]:
-    """What the records say about each cell: complete (`ok` or `diverged`), or to be run (again)."""
-    found = list(found)
-    by_key: dict[str, list[Record]] = {}
-    by_place: dict[tuple[Any, ...], list[Record]] = {}
-    for r in found:
-        by_key.setdefault(r.run["cell"], []).append(r)
-        by_place.setdefault(tuple(r.run[k] for k in ("suite", "row", "task", "seed", "budget")), []).append(r)
+    """What the records say about each cell: done, or to be run (again)."""
+    cells = list(cells)
+    ledger = settle(cells, found)
+    counted = {id_of(cell): r for cell, r in ledger.counted}
+    aside: dict[Any, list[Aside]] = {}
+    for a in ledger.aside:
+        if run := a.record.run:
+            aside.setdefault(run.key, []).append(a)
+            aside.setdefault((run.suite, run.row, run.task, run.seed, run.budget), []).append(a)
     out = []
     for cell in cells:
-        mine = [r for r in by_key.get(cell.key, []) if cell.repeated_by(r.run)]
-        place = by_place.get((cell.suite, cell.row, cell.task, cell.seed, cell.budget), [])
-        done = result(mine)
-        out.append(
-            State(
-                cell,
-                done if done and done.status != "failed" else None,
-                sum(not r.complete for r in mine),
-                sum(not cell.repeated_by(r.run) for r in place),
-            )
-        )
+        r = counted.get(id_of(cell))
+        near = {str(a.record.path): a for k in (cell.key, id_of(cell)) for a in aside.get(k, [])}
+        failed = r if r and r.status == "failed" else None
+        out.append(State(cell, None if failed else r, failed, tuple(near.values())))
     return out
 
 
-def result(attempts: Iterable[Record]) -> Record | None:
-    """The one attempt that counts: the last complete one that did not fail, else the last that failed."""
-    ended = sorted((r for r in attempts if r.complete), key=lambda r: (r.status != "failed", r.attempt))
-    return ended[-1] if ended else None
+def id_of(cell: Cell) -> tuple[str, str, str, int, str]:
+    """The place of a cell in its suite."""
+    return cell.suite, cell.row, cell.task, cell.seed, cell.budget
 
 
 def forecast(pending: Iterable[Cell], found: Iterable[Record]) -> float | None:
     """Seconds that the pending cells will take, from the medians of recorded ones; None when nothing like them was run."""
     walls: dict[tuple[str, str, str], list[float]] = {}
     for r in found:
-        if r.end and r.status == "ok":
-            walls.setdefault((r.run["suite"], r.run["row"], r.run["budget"]), []).append(r.end["wall_s"])
+        if r.run and r.end and r.status == "ok":
+            walls.setdefault((r.run.suite, r.run.row, r.run.budget), []).append(r.end.wall_s)
     total = 0.0
     for cell in pending:
         same = walls.get((cell.suite, cell.row, cell.budget))

@@ -1,5 +1,6 @@
 """Cells, their keys, what counts as done, and what the rest will cost."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.runs import plan
-from bench.runs.plan import Cell
+from bench.runs.cell import Cell
+from bench.runs.records import Record
 from bench.suite import suites
 from bench.suite.suites import Suite
 
@@ -80,7 +82,6 @@ CHANGES = {
     "one more hyper-parameter": ("gamma = 5.0", "gamma = 5.0, lam = 0.5"),
     "the method": ('method = "dann"', 'method = "nogrl"'),
     "the row's own recipe": ("hyper = { gamma = 5.0 }", "hyper = { gamma = 5.0 }\nrecipe = { batch = 4 }"),
-    "the row's id": ('id = "one"', 'id = "uno"'),
     "where the data is": ('path = "A"', 'path = "A2"'),
     "how the data is cut": ('path = "A"', 'path = "A"\ncrop = 20'),
     "the classes": ("classes = 3", "classes = 4"),
@@ -102,6 +103,7 @@ def test_every_seed_task_row_budget_and_override_has_a_key_of_its_own(tmp_path: 
 
 
 NEUTRAL = {
+    "the row's id": ('id = "one"', 'id = "uno"'),
     "a label": ('label = "One"', 'label = "The first"'),
     "a note": ('label = "One"', 'label = "One"\nnote = "said in the table"'),
     "the title": ('title = "Fixed"', 'title = "Another"\nabout = "text"\ndifferences = ["one"]\ntolerance = 2.0'),
@@ -238,9 +240,9 @@ def test_the_newest_result_counts_and_a_later_failure_does_not_take_it_away(cell
 
 def test_of_failures_alone_the_last_is_the_result(cell: Cell) -> None:
     one, two = (fakes.record(cell, status="failed", attempt=n) for n in (1, 2))
-    assert plan.result([two, one]) is two
-    assert plan.result([]) is None
-    assert plan.result([fakes.record(cell, status=None)]) is None
+    assert state(cell, two, one).failed is two
+    assert state(cell).failed is None
+    assert state(cell, fakes.record(cell, status=None)).failed is None
 
 
 def test_a_record_of_another_recipe_is_stale_and_of_another_place_nothing(tmp_path: Path, cell: Cell) -> None:
@@ -257,11 +259,10 @@ def test_a_record_of_another_recipe_is_stale_and_of_another_place_nothing(tmp_pa
 # forecast
 
 
-def timed(cell: Cell, wall_s: float, **how: Any) -> Any:
-    r = fakes.record(cell, **how)
+def timed(cell: Cell, wall_s: float, **about: Any) -> Record:
+    r = fakes.record(cell, **about)
     assert r.end is not None
-    r.end["wall_s"] = wall_s
-    return r
+    return replace(r, end=r.end.model_copy(update={"wall_s": wall_s}))
 
 
 def test_the_forecast_is_the_median_of_the_rows_own_records(tmp_path: Path) -> None:

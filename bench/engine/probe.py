@@ -1,0 +1,136 @@
+"""What the code does, whatever its spelling: losses of a few canonical steps on a fixed tiny network.
+
+Two programs whose probes agree train alike, as far as method, hyper-parameters and optimizer go; a
+comment or a new name leaves a probe as it is. Nothing of bench is imported at the top of this file:
+`bench convert` runs it as a script, with the methods and the optimizer of an older commit.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+STEPS = 4  # of an imagined training of as many iterations: p = 1/5, 2/5, ...
+LR = 0.05  # in place of the recipe's own, so that what a step does shows in the next loss
+CLASSES, WIDTH, BATCH = 4, 6, 8
+
+
+def losses(
+    methods: ModuleType,
+    make_optimizer: Callable[[nn.Module, nn.Module, Any], torch.optim.Optimizer],
+    method: str,
+    hyper: dict[str, Any],
+    recipe: Any,
+) -> list[float]:
+    """The loss of each step, float64, summed over the yields of a step; then of one step more.
+
+    methods: the package that holds the method. make_optimizer: (net, method, recipe) -> optimizer.
+    recipe: its optimizer, schedule and forward are used, its network and length are not.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = _network(methods, joint=recipe.forward == "joint").double()
+        m = methods.get(method)(net, **hyper).double()
+        optimizer = make_optimizer(net, m, recipe)
+        net.train(), m.train()
+        out = []
+        for it in range(1, STEPS + 2):
+            p = methods.Progress(it, STEPS + 1) if hasattr(methods, "Progress") else it / (STEPS + 1)
+            for group in optimizer.param_groups:
+                group["lr"] = LR * recipe.lr_at(float(p)) / recipe.lr * group["lr_mult"]
+            s, t = _batches(methods, it, labelled=m.supervised_target)
+            out.append(_step(m.step(net, s, t, p), optimizer))
+        return out
+
+
+OF_THE_OPTIMIZER = (
+    "optimiser", "lr", "lr_mult", "momentum", "nesterov", "weight_decay", "decay", "schedule",
+    "schedule_gamma", "schedule_power", "schedule_steps", "schedule_at", "forward",
+)  # fmt: skip
+
+
+def subject(method: str, hyper: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """12 hex digits for what a probe is about: probes of one subject can be compared.
+
+    hyper, recipe: every hyper-parameter and every knob, as a record holds them.
+    """
+    knobs = {k: recipe[k] for k in OF_THE_OPTIMIZER}
+    text = json.dumps([method, hyper, knobs], sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:12]
+
+
+def _network(methods: ModuleType, *, joint: bool) -> nn.Module:
+    def discriminator(n_in: int, n_out: int = 1) -> nn.Module:
+        layers = nn.Sequential(nn.Linear(n_in, WIDTH), nn.Tanh(), nn.Linear(WIDTH, n_out))
+        return layers if n_out > 1 else nn.Sequential(layers, nn.Flatten(0))
+
+    F = nn.Sequential(nn.Flatten(), nn.Linear(12, WIDTH), nn.BatchNorm1d(WIDTH), nn.Tanh())
+    C = nn.Linear(WIDTH, CLASSES)
+    C.weight.data *= 8  # sure enough of some samples for methods that ask for confidence
+    net: nn.Module = methods.Network(
+        F, C, dim=WIDTH, classes=CLASSES, discriminator=discriminator, joint=joint
+    )
+    return net
+
+
+def _batches(methods: ModuleType, it: int, *, labelled: bool) -> tuple[Any, Any]:
+    """Source and target of one step: noise around a pattern for each class, the target's shifted."""
+    g = torch.Generator().manual_seed(it)
+    y = torch.arange(BATCH) % CLASSES
+    pattern = one_hot(y, 12).double().view(BATCH, 3, 2, 2)
+
+    def draw(shift: float) -> Tensor:
+        return 2 * pattern + torch.randn(BATCH, 3, 2, 2, generator=g, dtype=torch.float64) + shift
+
+    return methods.Batch(draw(0.0), y), methods.Batch(draw(0.5), y if labelled else None)
+
+
+def _step(yields: Iterator[Any], optimizer: torch.optim.Optimizer) -> float:
+    total = 0.0
+    for out in yields:
+        loss, module = out if isinstance(out, tuple) else (out, None)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if module is not None:
+            stepped = set(module.parameters())
+            for group in optimizer.param_groups:
+                for q in group["params"]:
+                    q.grad = q.grad if q in stepped else None
+        optimizer.step()
+        total += loss.item()
+    return total
+
+
+def main() -> None:
+    """Answer requests, one JSON object a line: {method, hyper, recipe} -> the losses, or null.
+
+    Whatever `methods` and `bench` are found on the path make the answer.
+    """
+    import methods
+
+    from bench import nets
+
+    try:
+        from bench.recipe import Recipe  # older commits
+    except ImportError:
+        from bench.suites import Recipe
+    for line in sys.stdin:
+        asked = json.loads(line)
+        hyper = {k: float(v) if v in ("inf", "-inf") else v for k, v in asked["hyper"].items()}
+        try:
+            recipe = Recipe.model_validate(asked["recipe"])
+            answer = losses(methods, nets.optimiser, asked["method"], hyper, recipe)
+        except Exception as e:  # whatever an older program says to what it does not know
+            answer = None
+            print(f"{type(e).__name__}: {e}", file=sys.stderr)
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

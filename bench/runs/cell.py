@@ -1,0 +1,106 @@
+"""A cell: one training run of the grid suite × row × task × seed, and the key of what it trains."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from bench.runs.lines import plain
+from bench.suite import catalog
+from bench.suite.recipe import Recipe
+from bench.suite.suites import DomainSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training run of a suite, at one budget."""
+
+    suite: str  # name of the suite
+    row: str  # id of the row
+    task: str  # such as MNIST-USPS
+    budget: str  # "full", "smoke" or one that the suite names
+    seed: int
+    method: str  # name of the method's file
+    hyper: Mapping[str, Any]  # hyper-parameters as the row states them
+    source: tuple[str, DomainSpec]  # the suite's name of the source domain, and what it is
+    target: tuple[str, DomainSpec]  # likewise the target domain
+    classes: int
+    recipe: Recipe
+    generated_counts: bool = False  # whether a run on made-up images counts: for costs and smoke
+
+    @cached_property
+    def key(self) -> str:
+        """12 hex digits that stand for what is trained, whatever suite and row call it."""
+        stated = tuple(sorted(self.stated.items()))
+        ends = self.source[1], self.target[1]
+        return digest(_content(self.method, stated, *ends, self.classes, self.recipe), self.seed)
+
+    @cached_property
+    def stated(self) -> dict[str, Any]:
+        """The hyper-parameters that differ from the method's defaults."""
+        defaults = catalog.check(self.method, self.hyper).hyper
+        return {k: v for k, v in self.hyper.items() if v != defaults[k]}
+
+    @cached_property
+    def hyper_all(self) -> dict[str, Any]:
+        """Every hyper-parameter of the method, as a record holds it: stated ones and defaults."""
+        every: dict[str, Any] = plain({**catalog.check(self.method, self.hyper).hyper, **self.hyper})
+        return every
+
+    @property
+    def folder(self) -> Path:
+        """Where its records lie below the results folder."""
+        return Path(self.suite, self.row, self.task)
+
+    @property
+    def stem(self) -> str:
+        """How the names of its records begin."""
+        return f"s{self.seed}-{self.key}"
+
+    def __str__(self) -> str:
+        return f"{self.row} {self.task} seed {self.seed}"
+
+
+def content(
+    method: str,
+    hyper: Mapping[str, Any],
+    source: Mapping[str, Any],
+    target: Mapping[str, Any],
+    classes: int,
+    recipe: Mapping[str, Any],
+) -> str:
+    """All that decides the outcome but the seed, as JSON. Two trainings of one content repeat each other.
+
+    Values that equal a default are to be left out of `hyper`, `source`, `target` and `recipe`, so
+    that a knob added later leaves old keys as they are.
+    """
+    parts = {
+        "method": method, "hyper": hyper, "source": source, "target": target,
+        "classes": classes, "recipe": recipe,
+    }  # fmt: skip
+    return json.dumps(plain(parts), sort_keys=True, separators=(",", ":"))
+
+
+def digest(content: str, seed: int) -> str:
+    """The key of a content trained with a seed."""
+    return sha256(f"{content} seed {seed}".encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=4096)
+def _content(
+    method: str,
+    hyper: tuple[tuple[str, Any], ...],
+    source: DomainSpec,
+    target: DomainSpec,
+    classes: int,
+    recipe: Recipe,
+) -> str:
+    return content(method, dict(hyper), brief(source), brief(target), classes, brief(recipe))
+
+
+def brief(model: DomainSpec | Recipe) -> dict[str, Any]:
+    """What a domain or a recipe says otherwise than the defaults."""
+    return model.model_dump(mode="json", exclude_defaults=True)

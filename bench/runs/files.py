@@ -1,0 +1,204 @@
+"""Record files: the one writer and the one reader.
+
+results/<suite>/<row>/<task>/s<seed>-<key>-<attempt>.jsonl is written by one process, a line at a
+time, and never changed afterwards. A file without an `end`, or whose seal does not fit, is no result.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from bench.errors import BenchError
+from bench.runs.checks import contradiction
+from bench.runs.lines import LINE, RUN, SCHEMA, End, Eval, Run, Train, text
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
+NAME = re.compile(r"s\d+-[0-9a-f]{12}-\d+\.jsonl")
+SEALED = b'"}\n'  # what follows the seal's digits
+
+
+class Busy(BenchError):
+    """Another process is running this cell, or has just finished it."""
+
+
+def encode(line: Run | Train | Eval | End, before: "Hash") -> bytes:
+    """The bytes of a line. before: the sha256 of the file so far, which takes these bytes in.
+
+    An `end` is sealed: the digits of its seal are the sha256 of all that stands before them.
+    """
+    data = text(line).encode() + b"\n"
+    if not isinstance(line, End):
+        before.update(data)
+        return data
+    data = data[:-2] + b',"seal":"'
+    before.update(data)
+    return data + before.hexdigest().encode() + SEALED
+
+
+class Writer:
+    """Appends lines to one new record. A line is one write; `run` and `end` are flushed to the disk."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path, self._fd, self._sha = path, fd, sha256()
+
+    def line(self, line: Run | Train | Eval | End) -> None:
+        """Append a line. Raises BenchError when the disk is full or the file is gone."""
+        data = encode(line, self._sha)
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+            if isinstance(line, Run | End):
+                os.fsync(self._fd)
+        except OSError as e:
+            raise BenchError(
+                f"cannot write {self.path} ({e.strerror}); free space or choose another --results folder"
+            ) from e
+        if isinstance(line, End) and not self._in_place():
+            raise BenchError(f"{self.path} was deleted or replaced while it was written; run this cell again")
+
+    def _in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._fd), self.path.stat())
+        except OSError:
+            return False
+
+
+@contextmanager
+def create(root: Path, folder: Path, stem: str, wanted: Callable[[], bool] = lambda: True) -> Iterator[Writer]:
+    """A new attempt at a cell below root/folder, ours alone until the block is left.
+
+    stem: 's<seed>-<key>'. The lock goes by the key, so that two suites never run one training at once;
+    the system drops it with the process. O_EXCL makes sure that no attempt is written twice.
+    wanted: asked once the lock is ours. Raises Busy when another process has the cell or `wanted`
+    says no, BenchError when the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_locked(root, stem))
+            if not wanted():
+                raise Busy(f"another process has finished {stem}")
+            path = root / folder / f"{stem}-{_next_attempt(root / folder, stem)}.jsonl"
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        except OSError as e:
+            raise BenchError(
+                f"cannot write under {root / folder} ({e.strerror}); choose another --results folder"
+            ) from e
+        stack.callback(os.close, fd)
+        yield Writer(path, fd)
+
+
+@contextmanager
+def _locked(root: Path, stem: str) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    locks = root / ".locks"
+    locks.mkdir(exist_ok=True)
+    lock = FileLock(locks / f"{stem}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as e:
+        raise Busy(f"another process is running {stem}") from e
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _next_attempt(folder: Path, stem: str) -> int:
+    names = (p.name for p in folder.glob(f"{stem}-*.jsonl") if NAME.fullmatch(p.name))
+    return 1 + max((attempt(name) for name in names), default=0)
+
+
+def attempt(name: str) -> int:
+    """'s0-0123456789ab-3.jsonl' -> 3"""
+    return int(name.removesuffix(".jsonl").rpartition("-")[2])
+
+
+@dataclass(frozen=True)
+class Content:
+    """What one record file says, as far as it could be read."""
+
+    run: Run | None = None  # None: the first line could not be read
+    train: tuple[Train, ...] = ()
+    evals: tuple[Eval, ...] = ()
+    end: End | None = None  # None: unfinished, or damaged
+    problem: str = ""  # why it counts for nothing although it does not look unfinished
+
+
+def read(path: Path) -> Content:
+    """What a record file says. Never raises, whatever the file holds."""
+    try:
+        raw = path.read_bytes()
+    except OSError as e:
+        return Content(problem=f"it cannot be read ({e.strerror})")
+    return parse(raw)
+
+
+def parse(raw: bytes) -> Content:
+    """What the bytes of a record say, up to their first bad line.
+
+    Without an `end` a record is unfinished: no problem, and no result. With one it has to be whole:
+    the seal fits, every line is readable, and nothing contradicts anything else.
+    """
+    first, *rest = raw.split(b"\n")
+    run, problem = _run(first) if rest else (None, "unfinished: not even its first line is whole")
+    if run is None:
+        return Content(problem=problem)
+    lines: list[Any] = []
+    for line in rest[:-1]:  # what follows the last newline is torn
+        try:
+            lines.append(LINE.validate_json(line))
+        except ValidationError:
+            problem = "damaged: one of its lines is not one that this program writes"
+            break
+    end = lines[-1] if lines and isinstance(lines[-1], End) else None
+    if any(isinstance(x, End) for x in lines) and not problem:
+        whole = end is not None and not rest[-1] and _sealed(raw)
+        seal = "" if whole else "its seal does not fit what it says"
+        if found := seal or contradiction(run, lines):
+            problem = f"damaged: {found}"
+    train = tuple(x for x in lines if isinstance(x, Train))
+    evals = tuple(x for x in lines if isinstance(x, Eval))
+    return Content(run, train, evals, None if problem else end, problem)
+
+
+def _sealed(raw: bytes) -> bool:
+    """Whether the last line ends with the sha256 of all bytes before those digits."""
+    start = len(raw) - len(SEALED) - 64
+    return start > 0 and raw[start:-3] == sha256(memoryview(raw)[:start]).hexdigest().encode()
+
+
+def _run(first: bytes) -> tuple[Run | None, str]:
+    """The first line, or why it is none."""
+    try:
+        return RUN.validate_json(first), ""
+    except ValidationError:
+        schema = _schema(first)
+    if schema is None:
+        return None, "damaged: its first line is not the `run` line of a record"
+    if schema < SCHEMA:
+        return None, f"of schema {schema}, which an older program wrote: run `bench convert`"
+    if schema > SCHEMA:
+        return None, f"of schema {schema}, which a newer program wrote: use that one"
+    return None, "damaged: its first line is not one that this program writes"
+
+
+def _schema(first: bytes) -> int | None:
+    """The schema that a first line states, if it states one."""
+    try:
+        said = json.loads(first)
+    except (ValueError, RecursionError):
+        return None
+    schema = said.get("schema") if isinstance(said, dict) and said.get("kind") == "run" else None
+    return schema if type(schema) is int else None

@@ -1,0 +1,130 @@
+"""The index of records: a SQLite file in the user's cache folder, one for each results folder."""
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import paths, suite
+from bench.runs import files
+from bench.runs.lines import Counts, text
+
+MANY = 200  # records to be read anew, from which on several processes share the work
+TABLE = "CREATE TABLE IF NOT EXISTS record (path TEXT PRIMARY KEY, stamp TEXT, crc INTEGER, blob BLOB)"
+
+
+class Kept(NamedTuple):
+    """What the index keeps of a record file."""
+
+    stamp: str  # size, times of change and number of the file when it was read
+    crc: int  # of path, stamp and blob
+    blob: bytes  # see `summarize`
+
+
+class Index:
+    """Looks up record files by path and stamp; what it does not know is read and kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+        name = sha256(str(self._folder).encode()).hexdigest()[:24]
+        self._file = paths.cache_root() / "records" / f"{name}.sqlite"
+
+    def look_up(self, found: Sequence[tuple[Path, os.stat_result]]) -> list[bytes]:
+        """The summary of each file (`summarize`), in their order."""
+        stamps = {os.path.relpath(path, self._folder): _stamp(stat) for path, stat in found}
+        kept = self._load()
+        new = [name for name, stamp in stamps.items() if not _fits(kept.get(name), name, stamp)]
+        for name, blob in zip(new, self._read(new), strict=True):
+            kept[name] = Kept(stamps[name], _crc(name, stamps[name], blob), blob)
+        self._save({name: kept[name] for name in new}, kept.keys() - stamps.keys())
+        return [kept[name].blob for name in stamps]
+
+    def _load(self) -> dict[str, Kept]:
+        try:
+            with closing(self._open("ro")) as db:
+                return {path: Kept(*rest) for path, *rest in db.execute("SELECT * FROM record")}
+        except (sqlite3.Error, TypeError, OSError):  # absent, damaged, or being written
+            return {}
+
+    def _open(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{self._file}?mode={mode}", uri=True)
+
+    def _read(self, names: Sequence[str]) -> Iterable[bytes]:
+        files_to_read = [str(self._folder / name) for name in names]
+        cores = os.cpu_count() or 1
+        if len(names) < MANY or cores < 2:
+            return map(summarize_file, files_to_read)
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        with ProcessPoolExecutor(min(cores, 8), get_context("forkserver")) as pool:
+            return list(pool.map(summarize_file, files_to_read, chunksize=25))
+
+    def _save(self, new: Mapping[str, Kept], gone: Iterable[str]) -> None:
+        if not (new or gone):
+            return
+        with suppress(OSError):  # a full disk or a read-only cache: the next command reads anew
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._write(new, gone)
+            except sqlite3.OperationalError:  # another process is writing
+                pass
+            except sqlite3.DatabaseError:  # damaged: made anew next time
+                self._file.unlink(missing_ok=True)
+
+    def _write(self, new: Mapping[str, Kept], gone: Iterable[str]) -> None:
+        with closing(self._open("rwc")) as db, db:
+            db.execute(TABLE)
+            rows = [(name, *kept) for name, kept in new.items()]
+            db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", rows)
+            db.executemany("DELETE FROM record WHERE path = ?", [(name,) for name in gone])
+
+
+def _fits(kept: Kept | None, name: str, stamp: str) -> bool:
+    """Whether what is kept is of the file as it is now, and undamaged."""
+    try:
+        return kept is not None and kept.stamp == stamp and kept.crc == _crc(name, stamp, kept.blob)
+    except TypeError:  # a damaged index can hold anything
+        return False
+
+
+def _stamp(s: os.stat_result) -> str:
+    return f"{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino} {_code()}"
+
+
+@cache
+def _code() -> str:
+    """Stands for the code that reads and checks records: when that changes, they are read anew."""
+    sources = [*Path(__file__).parent.glob("*.py"), *Path(suite.__file__).parent.glob("*.py")]
+    stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(sources)]
+    return sha256(repr(stats).encode()).hexdigest()[:12]
+
+
+def _crc(name: str, stamp: str, blob: bytes) -> int:
+    return zlib.crc32(blob, zlib.crc32(f"{name} {stamp}".encode()))
+
+
+def summarize(content: files.Content) -> bytes:
+    """JSON of what plans and tables need of a record: [run, evals, end, problem].
+
+    evals: [step, source, target, values], the counts of a test set as [right, images, images that
+    went to the class that received most].
+    """
+    evals = [[e.step, _tally(e.source), _tally(e.target), e.values] for e in content.evals]
+    run, end = (json.loads(text(line)) if line else None for line in (content.run, content.end))
+    return json.dumps([run, evals, end, content.problem], separators=(",", ":")).encode()
+
+
+def summarize_file(path: str | Path) -> bytes:
+    """`summarize` of what a record file says."""
+    return summarize(files.read(Path(path)))
+
+
+def _tally(c: Counts | None) -> list[int] | None:
+    return c and [sum(c.correct), sum(c.total), max(c.predicted, default=0)]

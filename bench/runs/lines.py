@@ -1,0 +1,209 @@
+"""The lines of a record: one model for each kind, the same for the writer and the reader.
+
+    run -> train windows and evals -> end
+
+A line is one JSON object. Unknown fields, missing fields and values of another type are refused.
+"""
+
+import json
+import math
+import time
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+SCHEMA = 2
+Status = Literal["ok", "diverged", "failed"]
+Count = Annotated[int, Field(ge=0)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def plain(x: Any) -> Any:
+    """The value as strict JSON can hold it: an infinity by its name, NaN as null."""
+    if isinstance(x, float) and not math.isfinite(x):
+        return None if math.isnan(x) else str(x)
+    if isinstance(x, dict):
+        return {k: plain(v) for k, v in x.items()}
+    return [plain(v) for v in x] if isinstance(x, list | tuple) else x
+
+
+class Strict(BaseModel):
+    """A part of a line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Images(Strict):
+    """One split of a domain as it was loaded."""
+
+    images: Count  # how many
+    fingerprint: str  # sha256 over shape, pixels and labels, 16 hex digits
+
+
+class Domain(Strict):
+    """One domain as it was loaded."""
+
+    origin: str  # where its images came from, without a path of this machine
+    generated: bool  # whether the program made them up: that shows that things run, never how well
+    train: Images
+    test: Images
+    classes: tuple[str, ...] = ()  # the names of the labels, where they have names
+
+
+class Weights(Strict):
+    """The pretrained weights of the backbone."""
+
+    asked: str  # "none", or the published weights that the recipe names
+    file: str | None = None  # the file that they were read from
+    sha256: str | None = None  # of that file
+    dtypes: tuple[str, ...] = ()  # in which types it stores its tensors
+    head: Literal["random"] | None = None  # "random": it lacks the fully connected layers that the recipe asks for
+
+
+class Probe(Strict):
+    """What the code does, whatever its spelling: losses of a few canonical steps."""
+
+    subject: str  # 12 hex digits for the method, hyper-parameters and optimizer that were probed
+    losses: tuple[Number, ...]  # one for each step
+
+
+class Code(Strict):
+    """The program that ran."""
+
+    bench: str  # its version
+    commit: str | None = None  # 12 hex digits; None: not a checkout
+    dirty: bool = False  # whether the checkout had changes that were not committed
+    probe: Probe | None = None  # None: a record converted from an older schema whose code was not at hand
+
+
+class Env(Strict):
+    """The machine and the libraries. Names no host, no user and no path."""
+
+    torch: str
+    device: str  # cpu or cuda
+    cpu: str = ""  # model name
+    threads: int = 1
+    python: str = ""
+    system: str = ""
+    cores: int | None = None
+    load: Number | None = None  # load average of the machine when the run began: a busy one measures no speed
+    torchvision: str | None = None
+    numpy: str | None = None
+    gpu: str | None = None
+    cuda: str | None = None
+    cudnn: int | None = None
+    driver: str | None = None
+
+
+class Converted(Strict):
+    """Where a record came from that an older program wrote."""
+
+    schema_: int = Field(alias="schema")  # its schema
+    key: str  # its key there
+    sha256: str  # of the old file
+    renamed_from: dict[str, str] = {}  # names that it had before rows were renamed
+
+
+class Run(Strict):
+    """The first line: what is run, on what, by what."""
+
+    kind: Literal["run"] = "run"
+    schema_: Literal[2] = Field(SCHEMA, alias="schema")
+    key: str  # 12 hex digits of the content: method, hyper, source, target, classes, recipe, seed
+    suite: str  # the suite that asked for it
+    row: str  # the row's id there
+    task: str  # the task's name there
+    budget: str  # the budget's name there
+    seed: Count
+    method: str
+    hyper: dict[str, Any]  # hyper-parameters that differ from the method's defaults
+    hyper_all: dict[str, Any]  # every hyper-parameter
+    classes: Count
+    source: dict[str, Any]  # the source domain as the suite states it
+    target: dict[str, Any]  # the target domain
+    recipe: dict[str, Any]  # every knob
+    data: dict[str, Domain]  # the domains as loaded, by the suite's names
+    weights: Weights
+    code: Code
+    env: Env
+    started: str  # UTC, 2026-11-26T10:49:40Z
+    converted: Converted | None = None
+
+
+class Spread(Strict):
+    """Median, 5th and 95th percentile of milliseconds."""
+
+    p50: Number | None = None
+    p5: Number | None = None
+    p95: Number | None = None
+
+
+class Train(Strict):
+    """A window of iterations between two stops."""
+
+    kind: Literal["train"] = "train"
+    step: Count  # iterations done by its end
+    n: Count  # iterations in it
+    warmup: bool  # whether it is left out of the times in `end`
+    loss: Number | None = None  # mean over its iterations; None: not finite
+    lr: Number  # at its last iteration, before the parts' multipliers
+    ms: Spread  # per iteration
+    wait_ms: Spread  # until the batch was ready
+    memory: dict[str, Number]  # MiB: rss_mib, or allocated_mib and reserved_mib
+
+
+class Counts(Strict):
+    """Predictions on a test set, per class."""
+
+    total: tuple[Count, ...]  # images of the class
+    correct: tuple[Count, ...]  # of them predicted right
+    predicted: tuple[Count, ...]  # images predicted to be of the class
+    confusion: tuple[tuple[Count, ...], ...] | None = None  # [true][predicted], at the last evaluation
+
+
+class Eval(Strict):
+    """An evaluation: counts on both test sets, or whatever a task measures in their place."""
+
+    kind: Literal["eval"] = "eval"
+    step: Count  # iterations done
+    source: Counts | None = None
+    target: Counts | None = None
+    values: dict[str, Number] = {}  # what a task measures that counts no predictions
+
+
+class End(Strict):
+    """The last line, whose seal covers every byte of the file before the seal's own digits."""
+
+    kind: Literal["end"] = "end"
+    status: Status
+    step: Count | None = None  # iterations done, when all went well
+    reason: str = ""  # why it diverged or failed
+    trace: str = ""  # the traceback of a failure, without paths of this machine
+    out_of_memory: bool = False
+    ms: Spread | None = None  # per iteration, warm-up left out
+    wait_ms: Spread | None = None  # until the batch was ready
+    images_per_s: Number | None = None  # of both domains
+    memory: dict[str, Number] = {}  # peak in MiB after the warm-up
+    data_mib: Number | None = None  # images that lie on the device
+    placement: dict[str, str] = {}  # where each split's images lie, such as "cuda:0" or "cpu"
+    parameters: str | None = None  # sha256 of the final parameters and buffers, 16 hex digits
+    wall_s: Number  # of the whole run
+    finished: str  # UTC
+    seal: str = Field("", pattern="^([0-9a-f]{64})?$")
+
+
+def text(line: Run | Train | Eval | End) -> str:
+    """A line as strict JSON without its newline. Values that equal a default are left out."""
+    head = {"kind": line.kind} | ({"schema": SCHEMA} if isinstance(line, Run) else {})
+    rest = line.model_dump(by_alias=True, exclude_defaults=True)
+    return json.dumps(head | plain(rest), separators=(",", ":"), allow_nan=False)
+
+
+Line = Annotated[Train | Eval | End, Field(discriminator="kind")]
+RUN: TypeAdapter[Run] = TypeAdapter(Run)
+LINE: TypeAdapter[Train | Eval | End] = TypeAdapter(Line)
+
+
+def now() -> str:
+    """The time in UTC as records write it: 2026-11-26T10:49:40Z"""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,362 @@
+"""Record files: written whole or not counted, read without raising whatever happened to them."""
+
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import fakes
+import pytest
+from children import environment
+from helpers import write_suite
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import BenchError
+from bench.runs import plan, records
+from bench.runs.cell import Cell
+from bench.runs.files import Busy, Writer, create, parse, read
+from bench.runs.index import summarize
+from bench.runs.lines import Code, Env, Probe, Run, Train, now, text
+from bench.runs.records import read_all
+from bench.suite import suites
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory: pytest.TempPathFactory) -> Cell:
+    rows = {"only": {"method": "dann", "hyper": {"lam": 0.5}}}
+    suite = suites.load(write_suite(tmp_path_factory.mktemp("suite"), rows=rows))
+    return plan.cells(suite)[0]
+
+
+@pytest.fixture(scope="module")
+def whole(cell: Cell) -> bytes:
+    return fakes.content(cell, (70.0, 80.0))
+
+
+def write(out: Writer, cell: Cell, **about: Any) -> None:
+    for line in fakes.lines(cell, (70.0, 80.0), **about):
+        out.line(line)
+
+
+def test_what_was_written_is_read(tmp_path: Path, cell: Cell, whole: bytes) -> None:
+    with create(tmp_path, cell.folder, cell.stem) as out:
+        write(out, cell)
+    assert out.path == tmp_path / cell.folder / f"{cell.stem}-1.jsonl" and out.path.read_bytes() == whole
+    found = read(out.path)
+    assert found.problem == "" and found.run and found.run.key == cell.key
+    assert [found.run, *found.train, *found.evals] == fakes.lines(cell, (70.0, 80.0))[:-1]
+    assert found.end and found.end.model_copy(update={"seal": ""}) == fakes.lines(cell, (70.0, 80.0))[-1]
+
+
+def test_a_record_cut_at_any_byte_is_read_and_counts_only_when_whole(whole: bytes) -> None:
+    first = whole.index(b"\n") + 1
+    held = 0
+    for n in range(len(whole) + 1):
+        found = parse(whole[:n])
+        assert (found.run is not None) == (n >= first)
+        assert (found.end is not None) == (n == len(whole))
+        assert found.problem == "" or n < first, "a file that is being written is unfinished, not damaged"
+        lines = len(found.train) + len(found.evals) + (found.end is not None)
+        assert lines >= held, "more bytes never hold less"
+        held = lines
+    assert held == 4
+
+
+def test_every_flip_of_every_bit_makes_it_no_result(whole: bytes) -> None:
+    for n in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[n] ^= 1 << bit
+            assert parse(bytes(flipped)).end is None, (n, bit)
+
+
+def mutated(raw: bytes, rng: random.Random, others: list[bytes]) -> bytes:
+    """The bytes with something done to them that disks, editors and people do."""
+    data = bytearray(raw)
+    for _ in range(rng.randint(1, 4)):
+        at, length = rng.randrange(len(data) + 1), rng.choice((1, 1, 2, 8, 64, 512))
+        match rng.randrange(8):
+            case 0:
+                del data[at : at + length]
+            case 1:
+                data[at:at] = rng.randbytes(length)
+            case 2:
+                data[at : at + length] = bytes(min(length, len(data) - at))
+            case 3:
+                data[at:at] = data[rng.randrange(len(data) + 1) :][:length]
+            case 4:  # a digit of a number
+                digits = [i for i, b in enumerate(data) if 48 <= b <= 57]
+                if digits:
+                    data[rng.choice(digits)] = rng.randrange(48, 58)
+            case 5:  # a line twice, lost or moved
+                lines = bytes(data).split(b"\n")
+                lines.insert(rng.randrange(len(lines) + 1), lines.pop(rng.randrange(len(lines))))
+                data = bytearray(b"\n".join(lines))
+            case 6:  # the head of one record and the tail of another
+                data[at:] = rng.choice(others)[at:]
+            case 7:
+                data = data[:at]
+    return bytes(data)
+
+
+def fuzz(raw: bytes, others: list[bytes], rounds: int, seed: int) -> None:
+    rng = random.Random(seed)
+    genuine = {raw, *others}
+    for _ in range(rounds):
+        data = mutated(raw, rng, others)
+        found = parse(data)
+        assert found.end is None or data in genuine
+        records.KEPT.validate_json(summarize(found))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_records_never_raise_and_never_count(seed: int, cell: Cell, whole: bytes) -> None:
+    """A fifth of what the nox session `fuzz` does."""
+    fuzz(whole, [fakes.content(cell, (10.0, 20.0)), fakes.content(cell, status="diverged")], ROUNDS, seed)
+
+
+ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "1000"))
+
+
+EDITS: dict[str, tuple[str, Any]] = {
+    # what a forger might write who knows how to seal: the path of a value and what to put there
+    "more right than there are": ("target.correct.0", 10**6),
+    "a class too few": ("target.total", [1000, 1000]),
+    "more predictions than images": ("source.predicted.0", 1001),
+    "a step beyond the recipe": ("step", 99),
+    "a number as a text": ("step", "12"),
+    "a truth value as a number": ("step", True),
+    "a negative count": ("target.correct.0", -1),
+    "an unknown field": ("surprise", 1),
+    "a confusion matrix of something else": ("target.confusion", [[1, 0, 0]] * 3),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_contradicts_itself_is_damaged_even_when_it_is_sealed(edit: str, whole: bytes) -> None:
+    path, value = EDITS[edit]
+    assert "damaged" in parse(resealed(whole, 3, path, value)).problem
+
+
+FORGED: dict[str, tuple[str, Any]] = {
+    "another seed": ("seed", 7),
+    "another recipe": ("recipe.lr", 0.5),
+    "another hyper-parameter": ("hyper.lam", 0.25),
+    "another method": ("method", "nogrl"),
+    "other data": ("source.path", "Z"),
+    "a knob that nobody knows": ("recipe.sorcery", True),
+    "another key": ("key", "0123456789ab"),
+}
+
+
+@pytest.mark.parametrize("edit", FORGED)
+def test_a_key_that_is_not_of_what_it_says_it_ran_is_damaged(edit: str, whole: bytes) -> None:
+    assert "damaged" in parse(resealed(whole, 0, *FORGED[edit])).problem
+
+
+@pytest.mark.parametrize("edit", [("suite", "other"), ("row", "other"), ("task", "A-C"), ("budget", "short")])
+def test_names_are_not_what_a_key_is_of(edit: tuple[str, str], whole: bytes) -> None:
+    assert parse(resealed(whole, 0, *edit)).end is not None
+
+
+def resealed(raw: bytes, line: int, path: str, value: Any) -> bytes:
+    """A record with one value replaced and a seal that fits again."""
+    from hashlib import sha256
+
+    lines = [json.loads(x) for x in raw.splitlines()]
+    *parts, last = path.split(".")
+    place: Any = lines[line]
+    for part in parts:
+        place = place[int(part)] if isinstance(place, list) else place[part]
+    place[int(last) if isinstance(place, list) else last] = value
+    lines[-1].pop("seal")
+    dumped = [json.dumps(x, separators=(",", ":")) for x in lines]
+    body = ("\n".join(dumped)[:-1] + ',"seal":"').encode()
+    return body + sha256(body).hexdigest().encode() + b'"}\n'
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_at_all_are_read_without_raising(raw: bytes) -> None:
+    found = parse(raw)
+    assert found.run is None and found.end is None and found.problem
+
+
+HOSTILE = {
+    "deep nesting": b'{"kind":"run","x":' + b"[" * 100_000,
+    "a number of 5,000 digits": b'{"kind":"run","schema":' + b"9" * 5000 + b"}\n",
+    "no object": b"3\n",
+    "not UTF-8": b'{"kind":"run","schema":2,"row":"\xff"}\n',
+    "a lone surrogate": b'{"kind":"run","schema":2,"row":"\\ud800"}\n',
+    "nothing": b"",
+    "zeros": b"\0" * 4096,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_bytes_are_a_problem_and_no_exception(name: str) -> None:
+    found = parse(HOSTILE[name])
+    assert found.run is None and found.problem
+
+
+@pytest.mark.parametrize("schema", [1, 3, 10**9])
+def test_another_schema_says_what_to_do(schema: int, whole: bytes) -> None:
+    problem = parse(whole.replace(b'"schema":2', b'"schema":%d' % schema, 1)).problem
+    assert ("bench convert" if schema < 2 else "newer program") in problem and str(schema) in problem
+
+
+@pytest.mark.parametrize("tail", [b"\n", b"\0" * 4096, b"x", b'{"kind":"train","step":30}\n', b'{"kind":"end"}\n'])
+def test_whatever_follows_the_end_makes_it_no_result(tail: bytes, whole: bytes) -> None:
+    assert parse(whole + tail).end is None and "damaged" in parse(whole + tail).problem
+
+
+@pytest.mark.parametrize("bad", [b"{}\n", b"3\n", b'{"kind":"train"\n', b"\xff\xfe\n", b"\n"])
+def test_reading_stops_at_the_first_bad_line(bad: bytes, whole: bytes) -> None:
+    lines = whole.splitlines(keepends=True)
+    found = parse(b"".join([*lines[:2], bad, *lines[2:]]))
+    assert len(found.train) == 1 and found.evals == () and found.end is None and "damaged" in found.problem
+
+
+def test_what_cannot_be_opened_is_a_problem(tmp_path: Path) -> None:
+    assert "cannot be read" in read(tmp_path / "absent.jsonl").problem
+    assert "cannot be read" in read(tmp_path).problem
+
+
+def test_infinities_are_named_and_every_line_is_strict_json(cell: Cell) -> None:
+    run = fakes.run_line(cell).model_copy(update={"hyper": {"gamma": float("inf")}})
+    refuse = lambda x: pytest.fail(f"{x} is no JSON")  # noqa: E731
+    assert json.loads(text(run), parse_constant=refuse)["hyper"] == {"gamma": "inf"}
+
+
+def test_attempts_are_numbered_and_never_touch_each_other(tmp_path: Path, cell: Cell) -> None:
+    kept: dict[Path, bytes] = {}
+    for n in range(1, 13):
+        with create(tmp_path, cell.folder, cell.stem) as out:
+            assert out.path.name == f"{cell.stem}-{n}.jsonl"
+            write(out, cell)
+        assert all(path.read_bytes() == raw for path, raw in kept.items())
+        kept[out.path] = out.path.read_bytes()
+
+
+def test_another_seeds_attempts_are_not_counted(tmp_path: Path, cell: Cell) -> None:
+    for stem in (cell.stem, "s0-0123456789ac", f"s10-{cell.key}"):
+        with create(tmp_path, cell.folder, stem) as out:
+            assert out.path.name == f"{stem}-1.jsonl"
+
+
+def test_a_line_is_on_the_disk_when_it_was_written(tmp_path: Path, cell: Cell) -> None:
+    with create(tmp_path, cell.folder, cell.stem) as out:
+        out.line(run := fakes.run_line(cell))
+        assert out.path.read_text() == text(run) + "\n"
+
+
+def test_a_file_deleted_while_it_is_written_is_no_result(tmp_path: Path, cell: Cell) -> None:
+    with create(tmp_path, cell.folder, cell.stem) as out:
+        out.line(fakes.run_line(cell))
+        out.path.unlink()
+        with pytest.raises(BenchError, match="was deleted or replaced while it was written"):
+            out.line(fakes.lines(cell)[-1])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_sentence(cell: Cell) -> None:
+    fd = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(BenchError, match=r"^cannot write .*No space left on device.*choose another --results folder$"):
+        Writer(Path("results/x.jsonl"), fd).line(fakes.lines(cell)[1])
+    os.close(fd)
+
+
+def test_a_file_in_place_of_a_folder_is_one_sentence(tmp_path: Path, cell: Cell) -> None:
+    (tmp_path / "results").write_text("")
+    with (
+        pytest.raises(BenchError, match=r"cannot write under .* choose another --results folder"),
+        create(tmp_path / "results", cell.folder, cell.stem),
+    ):
+        pytest.fail("there is nowhere to write")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
+def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path, cell: Cell) -> None:
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with (
+        pytest.raises(BenchError, match=r"Permission denied.*choose another --results folder"),
+        create(tmp_path, cell.folder, cell.stem),
+    ):
+        pytest.fail("the folder is read-only")
+
+
+def test_of_many_that_want_a_cell_at_once_one_gets_it(tmp_path: Path, cell: Cell) -> None:
+    together, over = Barrier(8, timeout=60), Barrier(8, timeout=60)
+
+    def want(n: int) -> bool:
+        together.wait()
+        try:
+            # two suites may ask for one training
+            with create(tmp_path, Path(f"suite{n % 2}", "row", "A-B"), cell.stem) as out:
+                over.wait()
+                write(out, cell)
+                return True
+        except Busy:
+            over.wait()
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(want, range(8))) == 1
+    assert [p.name for p in tmp_path.glob("suite*/*/*/*")] == [f"{cell.stem}-1.jsonl"]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bench.runs.files import create
+with create(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]) as out:
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_cell_is_busy_while_its_process_lives_and_free_once_it_is_dead(tmp_path: Path, cell: Cell) -> None:
+    root, place = tmp_path / "results", (cell.folder, cell.stem)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, root, *map(str, place)],
+        stdout=subprocess.PIPE, text=True, env=environment(tmp_path),
+    )  # fmt: skip
+    assert holder.stdout and holder.stdout.readline() == "held\n"
+    with pytest.raises(Busy, match="another process is running"), create(root, *place):
+        pytest.fail("two processes have one cell")
+    with create(root, cell.folder, f"s1-{cell.key}") as out:
+        write(out, cell)
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    with create(root, *place) as out:
+        write(out, cell)
+    assert out.path.name == f"{cell.stem}-2.jsonl"
+    assert [r.status for r in read_all(root)] == ["damaged", "ok", "ok"], "an empty file has no first line"
+
+
+def test_a_cell_that_is_no_longer_wanted_is_left_alone(tmp_path: Path, cell: Cell) -> None:
+    with (
+        pytest.raises(Busy, match="another process has finished"),
+        create(tmp_path, cell.folder, cell.stem, lambda: False),
+    ):
+        pytest.fail("it was not wanted")
+    assert list((tmp_path / cell.folder).iterdir()) == []
+
+
+def test_now_is_utc_to_the_second() -> None:
+    assert len(now()) == 20 and now()[10] == "T" and now().endswith("Z")
+
+
+def test_lines_are_refused_that_no_reader_would_take(cell: Cell) -> None:
+    with pytest.raises(ValueError):
+        Train(step=1, n=1, warmup=False, loss=float("nan"), lr=0.1, ms={}, wait_ms={}, memory={})  # type: ignore[arg-type]
+    with pytest.raises(ValueError):
+        Run(**{**dict(fakes.run_line(cell)), "seed": -1})
+    assert Env(torch="2.11", device="cpu") and Code(bench="0", probe=Probe(subject="x", losses=(1.0,)))

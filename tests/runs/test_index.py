@@ -1,0 +1,128 @@
+"""The index of records saves time and changes nothing."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import fakes
+import pytest
+from helpers import write_suite
+
+from bench import paths
+from bench.runs import files, plan
+from bench.runs import index as indexing
+from bench.runs.records import read, read_all
+from bench.suite import suites
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    cells = plan.cells(suites.load(write_suite(tmp_path)), seeds=range(6))
+    for k, cell in enumerate(cells):
+        fakes.write(tmp_path / "results", cell, (70.0 + k, 80.0 + k))
+    return tmp_path / "results"
+
+
+def database() -> Path:
+    (found,) = (paths.cache_root() / "records").glob("*.sqlite")
+    return found
+
+
+def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    opened: list[Path] = []
+    genuine = files.read
+    monkeypatch.setattr(files, "read", lambda path: opened.append(path) or genuine(path))
+    return opened
+
+
+def test_every_record_is_read_once_and_seen_alike(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = forbid_reading(monkeypatch)
+    first = read_all(root)
+    assert len(opened) == len(first) == 6
+    assert read_all(root) == first and len(opened) == 6
+    assert first == [read(r.path) for r in first]
+
+
+def test_a_changed_a_new_and_a_deleted_record_are_noticed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths_ = [r.path for r in read_all(root)]
+    stat = paths_[0].stat()
+    raw = bytearray(paths_[0].read_bytes())
+    raw[len(raw) // 2] ^= 1
+    paths_[0].write_bytes(raw)
+    os.utime(paths_[0], ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as a forger would
+    paths_[1].unlink()
+    opened = forbid_reading(monkeypatch)
+    found = read_all(root)
+    assert opened == [paths_[0]] and [r.status for r in found] == ["damaged"] + ["ok"] * 4
+    assert len(read_all(root)) == 5
+
+
+@pytest.mark.parametrize("harm", ["deleted", "empty", "no database", "truncated", "another table", "a folder"])
+def test_a_lost_or_damaged_index_changes_nothing_but_time(harm: str, root: Path) -> None:
+    before = read_all(root)
+    file = database()
+    raw = file.read_bytes()
+    file.unlink()
+    if harm == "a folder":
+        file.mkdir()
+    elif harm == "another table":
+        with sqlite3.connect(file) as db:
+            db.execute("CREATE TABLE record (path INTEGER)")
+            db.execute("INSERT INTO record VALUES (3)")
+        db.close()
+    elif harm != "deleted":
+        file.write_bytes({"empty": b"", "no database": b"x" * 9000, "truncated": raw[: len(raw) // 2]}[harm])
+    assert read_all(root) == before
+    assert read_all(root) == before
+
+
+def test_no_byte_of_the_index_can_change_a_number(root: Path) -> None:
+    before = read_all(root)
+    file = database()
+    raw = file.read_bytes()
+    for n in range(0, len(raw), 97):
+        harmed = bytearray(raw)
+        harmed[n] ^= 0x10
+        file.write_bytes(harmed)
+        assert read_all(root) == before, n
+
+
+def test_code_that_checks_otherwise_reads_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_all(root)
+    opened = forbid_reading(monkeypatch)
+    monkeypatch.setattr(indexing, "_code", lambda: "another version")
+    read_all(root)
+    assert len(opened) == 6
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(root: Path, cache: Path) -> None:
+    cache.write_text("in the way")
+    assert len(read_all(root)) == 6
+
+
+def test_many_records_are_read_by_several_processes_alike(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = read_all(root)
+    database().unlink()
+    monkeypatch.setattr(indexing, "MANY", 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert read_all(root) == before
+
+
+def test_records_are_found_in_a_fixed_order_and_copies_trials_and_smoke_runs_are_none(root: Path) -> None:
+    found = read_all(root)
+    assert [r.path for r in found] == sorted(r.path for r in found)
+    raw = found[0].path.read_bytes()
+    found[0].path.with_name("notes.jsonl").write_bytes(raw)
+    found[0].path.with_name(f"{found[0].path.stem} (copy).jsonl").write_bytes(raw)
+    for corner in ("tuning", ".smoke"):
+        (root / corner / "s" / "r" / "t").mkdir(parents=True)
+        (root / corner / "s" / "r" / "t" / found[0].path.name).write_bytes(raw)
+    assert read_all(root) == found
+    assert len(read_all(root / "tuning")) == 1
+    assert read_all(root / "nowhere") == []
