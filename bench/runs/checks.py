@@ -1,6 +1,7 @@
 """Whether a record agrees with itself: its counts, its steps, its key."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from pydantic import ValidationError
 
@@ -38,7 +39,7 @@ def _key(run: Run) -> str:
 def _steps(run: Run, end: End, train: Sequence[Train], evals: Sequence[Eval]) -> str:
     length = run.recipe["iterations"]
     trained = [t.step for t in train]
-    if trained != [sum(t.n for t in train[: i + 1]) for i in range(len(train))]:
+    if trained != list(accumulate(t.n for t in train)):
         return "its training windows do not add up"
     steps = [e.step for e in evals]
     if steps != sorted(set(steps)) or any(step > length for step in (*trained[-1:], *steps)):

@@ -110,15 +110,21 @@ def _crc(name: str, stamp: str, blob: bytes) -> int:
     return zlib.crc32(blob, zlib.crc32(f"{name} {stamp}".encode()))
 
 
-def summarize(content: files.Content) -> bytes:
-    """JSON of what plans and tables need of a record: [run, evals, end, problem].
+SHARED = ("hyper", "hyper_all", "source", "target", "recipe", "data", "weights")
 
+
+def summarize(content: files.Content) -> bytes:
+    """JSON of what plans and tables need of a record: [run, shared, evals, end, problem].
+
+    shared: JSON of those fields of `run` that many records have alike, so that it is parsed once.
     evals: [step, source, target, values], the counts of a test set as [right, images, images that
     went to the class that received most].
     """
     evals = [[e.step, _tally(e.source), _tally(e.target), e.values] for e in content.evals]
     run, end = (json.loads(text(line)) if line else None for line in (content.run, content.end))
-    return json.dumps([run, evals, end, content.problem], separators=(",", ":")).encode()
+    shared = json.dumps({k: run.pop(k) for k in SHARED}) if run else ""
+    parts = [run, shared, evals, end, content.problem]
+    return json.dumps(parts, separators=(",", ":")).encode()
 
 
 def summarize_file(path: str | Path) -> bytes:

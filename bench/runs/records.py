@@ -3,18 +3,20 @@
 The index is derived: deleting or damaging it costs time and changes nothing.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from bench.runs.files import NAME, attempt
 from bench.runs.index import Index, summarize_file
-from bench.runs.lines import End, Run
+from bench.runs.lines import Code, Converted, Domain, End, Env, Run, Weights
 
 ASIDE = ("tuning", ".smoke", ".locks")  # folders below the results that hold no results of suites
 
@@ -41,7 +43,7 @@ class Measured(NamedTuple):
     values: dict[str, float] = {}  # what a task measures that counts no predictions
 
 
-Kept = tuple[Run | None, tuple[Measured, ...], End | None, str]
+Kept = tuple[dict[str, Any] | None, str, tuple[Measured, ...], End | None, str]
 KEPT: TypeAdapter[Kept] = TypeAdapter(Kept)
 
 
@@ -77,7 +79,7 @@ class Record:
 
 def read(path: Path) -> Record:
     """One record, without the index. Never raises, whatever the file holds."""
-    return Record(path, *KEPT.validate_json(summarize_file(path)))
+    return _record(path, summarize_file(path))
 
 
 def read_all(folder: Path) -> list[Record]:
@@ -87,9 +89,35 @@ def read_all(folder: Path) -> list[Record]:
     """
     found = sorted(_walk(folder), key=lambda x: x[0].as_posix())
     kept = Index(folder).look_up(found)
-    return [
-        Record(path, *KEPT.validate_json(blob)) for (path, _), blob in zip(found, kept, strict=True)
-    ]
+    return [_record(path, blob) for (path, _), blob in zip(found, kept, strict=True)]
+
+
+def _record(path: Path, blob: bytes) -> Record:
+    """blob: what `index.summarize` made of lines that were checked, so that nothing is checked again."""
+    own, shared, evals, end, problem = KEPT.validate_json(blob)
+    return Record(path, own and _run(own, shared), evals, end, problem)
+
+
+def _run(own: dict[str, Any], shared: str) -> Run:
+    own |= _parsed(shared)
+    own["schema_"] = own.pop("schema")
+    own["code"], own["env"] = _code(json.dumps(own["code"])), Env(**own["env"])
+    if own.get("converted"):
+        own["converted"] = Converted.model_validate(own["converted"])
+    return Run.model_construct(**own)
+
+
+@lru_cache(maxsize=4096)
+def _code(text: str) -> Code:
+    return Code.model_validate_json(text)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(shared: str) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(shared)
+    fields["data"] = {k: Domain.model_validate_json(json.dumps(v)) for k, v in fields["data"].items()}
+    fields["weights"] = Weights.model_validate_json(json.dumps(fields["weights"]))
+    return fields
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
