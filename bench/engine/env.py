@@ -24,7 +24,9 @@ def describe(device: Any) -> dict[str, Any]:
         "cpu": cpu(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "load": round(os.getloadavg()[0], 2),  # what else this machine was doing: a busy one measures no speed
+        "load": round(
+            os.getloadavg()[0], 2
+        ),  # what else this machine was doing: a busy one measures no speed
         "device": device.type,
     }
     for name in ("torchvision", "numpy"):
@@ -49,13 +51,18 @@ def git() -> dict[str, Any] | None:
         return None
 
     def ask(*args: str) -> str:
-        return subprocess.run(["git", "-C", str(top), *args], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(top), *args], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         # what counts is the code that ran, new files too: records and tables may be ahead of the commit
         dirty = ask("status", "--porcelain", "--untracked-files=normal", "--", "bench", "methods")
         return {"commit": ask("rev-parse", "HEAD")[:12], "dirty": bool(dirty)}
-    except (OSError, subprocess.CalledProcessError):  # no git, or one that does not trust the owner of this folder
+    except (
+        OSError,
+        subprocess.CalledProcessError,
+    ):  # no git, or one that does not trust the owner of this folder
         return None
 
 
@@ -65,7 +72,10 @@ def cpu() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), platform.processor())
+    return next(
+        (x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")),
+        platform.processor(),
+    )
 
 
 def memory_gib() -> float:
@@ -77,6 +87,11 @@ def driver() -> str | None:
     """The NVIDIA driver's version."""
     try:
         ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        return subprocess.run(ask, capture_output=True, text=True, timeout=10).stdout.split("\n")[0].strip() or None
+        return (
+            subprocess.run(ask, capture_output=True, text=True, timeout=10)
+            .stdout.split("\n")[0]
+            .strip()
+            or None
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from bench.errors import UsageError, unknown
 from bench.runs.records import Record, plain
-from bench.suite import catalog
+from bench.suite import catalog, settings
 from bench.suite.recipe import Recipe
-from bench.suite.suites import DomainSpec, Suite
+from bench.suite.suites import DomainSpec, Row, Suite
 
 T = TypeVar("T")
 
@@ -89,28 +89,48 @@ def cells(
 ) -> list[Cell]:
     """The cells asked for, in the suite's order (task by task, seed by seed). Raises UsageError for unknown names."""
     rows = _chosen("row", methods, suite.by_id)
-    out = []
-    for task in _chosen("task", tasks, {t: t for t in suite.tasks}):
-        source, target = suite.endpoints(task)
-        for seed in range(suite.seeds) if seeds is None else seeds:
-            for row in rows:
-                recipe = suite.recipe_for(row, task, budget, override)
-                out.append(
-                    Cell(
-                        suite.name,
-                        row.id,
-                        row.method,
-                        row.hyper,
-                        task,
-                        (source, suite.domains[source]),
-                        (target, suite.domains[target]),
-                        suite.classes,
-                        seed,
-                        budget,
-                        recipe,
-                    )
-                )
-    return out
+    settings.check_hyper(override or {}, [row.method for row in rows])
+    asked = list(range(suite.seeds) if seeds is None else seeds)
+    return [
+        cell(suite, row, task, seed, budget, override)
+        for task in _chosen("task", tasks, {t: t for t in suite.tasks})
+        for seed in asked
+        for row in rows
+    ]
+
+
+def cell(
+    suite: Suite,
+    row: Row,
+    task: str,
+    seed: int,
+    budget: str = "full",
+    override: Mapping[str, Any] | None = None,
+) -> Cell:
+    """The cell of a row, a task and a seed.
+
+    override: recipe knobs and, under "hyper", hyper-parameters, instead of what the suite says; a
+    hyper-parameter that the row's method does not have is left out. Raises UsageError when a value
+    is none that the recipe or the method takes.
+    """
+    recipe, hyper = settings.split(override or {})
+    taken = catalog.methods()[row.method].hyper
+    changed = {**row.hyper, **{k: v for k, v in hyper.items() if k in taken}}
+    catalog.check(row.method, changed)
+    source, target = suite.endpoints(task)
+    return Cell(
+        suite=suite.name,
+        row=row.id,
+        method=row.method,
+        hyper=changed,
+        task=task,
+        source=(source, suite.domains[source]),
+        target=(target, suite.domains[target]),
+        classes=suite.classes,
+        seed=seed,
+        budget=budget,
+        recipe=suite.recipe_for(row, task, budget, recipe),
+    )
 
 
 def _chosen(kind: str, asked: Iterable[str] | None, known: Mapping[str, T]) -> list[T]:
