@@ -10,6 +10,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from bench.engine.events import Ended
+from bench.engine.lab import Lab
+from bench.engine.run import run
+from bench.runs.plan import Cell
 from methods import Batch, Method, Network, Progress
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,6 +64,13 @@ def descend(method: Method, net: Network, s: Batch, t: Batch, p: float, lr: floa
 def state(*modules: nn.Module) -> dict[str, Any]:
     """Every parameter and buffer, copied."""
     return {f"{i}.{k}": v.detach().clone() for i, m in enumerate(modules) for k, v in m.state_dict().items()}
+
+
+def ended(cell: Cell, lab: Lab) -> Ended:
+    """Run a cell; how it ended."""
+    *_, last = run(cell, lab)
+    assert isinstance(last, Ended)
+    return last
 
 
 def write_pictures(root: Path, *names: str, classes: int = CLASSES, each: int = 15) -> None:

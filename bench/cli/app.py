@@ -2,9 +2,10 @@
 
 import re
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +17,9 @@ from bench.errors import BenchError, UsageError, unknown
 from bench.runs import plan, records
 from bench.suite import presets, settings, space, suites
 
+if TYPE_CHECKING:
+    from bench.execute.here import Here
+
 app = typer.Typer(
     name="bench",
     no_args_is_help=True,
@@ -26,6 +30,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Get, check and find the data 
 app.add_typer(data_app, name="data")
 console = Console(width=None if sys.stdout.isatty() else 160)  # piped output is for files and other programs
 
+KNOBS = "A recipe knob or hyper-parameter as KEY=VALUE: lr=0.01, lr_mult.F=0.1, hyper.lam=0.5; repeatable."
 SUFFIX = {"md": ".md", "latex": ".tex", "html": ".html"}
 
 
@@ -74,6 +79,14 @@ def check_device(name: str) -> None:
         raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N")
 
 
+def here(data: Path | None, results: Path, weights: Path | None, device: str, skip_unreadable: bool) -> "Here":
+    """The executor that runs cells in this process. Raises UsageError when there is no such device."""
+    from bench.engine.lab import Lab, find_device
+    from bench.execute.here import Here
+
+    return Here(Lab(paths.data_root(data), results, find_device(device), weights, skip_unreadable))
+
+
 @app.callback()
 def options(
     version: Annotated[
@@ -100,12 +113,12 @@ def run_command(
     data: Data = None,
     weights: Weights = None,
     device: Device = "auto",
-    knobs: Annotated[list[str] | None, option("--set", help="A recipe knob as KEY=VALUE, lr_mult.F=0.1; repeatable.")] = None,
+    knobs: Annotated[list[str] | None, option("--set", help=KNOBS)] = None,
     precision: Annotated[Precision | None, option(help="The same as --set precision=...")] = None,
     results: Results = None,
 ) -> None:
     """Train every cell (row × task × seed) of a suite that has no complete record yet."""
-    from bench.execute import grid
+    from bench.cli import screen
 
     check_device(device)
     chosen = suites.find(suite)
@@ -122,12 +135,14 @@ def run_command(
     root = paths.results_root(results, smoke=smoke)
     found = records.read_all(root / chosen.name)
     states = plan.states(cells, found)
-    grid.show_plan(states, found, console, redo=redo)
+    screen.show_plan(states, found, console, redo=redo)
     todo = [s.cell for s in states if redo or not s.done]
     if dry_run:
         return
-    how = {"data": paths.data_root(data), "weights": weights, "device": device, "skip_unreadable": skip_unreadable}
-    tally = grid.run(todo, root, how, console, keep_going=keep_going, redo=redo) if todo else {}
+    tally: Counter[str] = Counter()
+    if todo:
+        executor = here(data, root, weights, device, skip_unreadable)
+        tally = screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console)
     left = sum(not s.done for s in plan.states(cells, records.read_all(root / chosen.name)))
     ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
     console.print(f"{ran}; {left} of {len(cells)} cells pending", highlight=False)
@@ -157,7 +172,7 @@ def tune_command(
     data: Data = None,
     weights: Weights = None,
     device: Device = "auto",
-    knobs: Annotated[list[str] | None, option("--set", help="A recipe knob as KEY=VALUE, for every trial; repeatable.")] = None,
+    knobs: Annotated[list[str] | None, option("--set", help=f"For every trial: {KNOBS}")] = None,
     results: Results = None,
 ) -> None:
     """Choose hyper-parameters without the labels of the suite's targets, and write the best as a row of the suite.
@@ -165,26 +180,25 @@ def tune_command(
     What is tried, the table `search` of the suite's file says. Every run is a record under results/tuning, so resuming is
     running again.
     """
+    from bench.cli import tune as printed
     from bench.tuning import row, tune
 
     check_device(device)
     chosen, names = suites.find(suite), split(methods)
     override = settings.parse(knobs or [])
     plan.cells(chosen, methods=names, budget=budget, override=override)  # refuses what the suite has not
-    plans = tune.searches(chosen, names, split(on) or [], plan.seeds(seeds), budget, override, but=row.written(chosen))
+    plans = tune.searches(chosen, names, split(on) or [], plan.seeds(seeds), budget, override, skip=row.written(chosen))
     for s in plans:
         row.check(chosen, s.row)
     root = paths.results_root(results) / space.TRIALS
     if dry_run:
-        return tune.show_plan(plans, root, trials, console)
-    from bench.engine.run import Lab
-    from bench.engine.run import device as find_device
-
-    lab = Lab(paths.data_root(data), root, find_device(device), weights, skip_unreadable)
+        return printed.show_plan(plans, root, trials, console)
+    executor = here(data, root, weights, device, skip_unreadable)
     for s in plans:
-        tried = tune.run(s, lab, trials, console)
-        tune.show_trials(s, tried, console)
-        best = row.chosen(s, tried)
+        printed.draw(tune.run(s, executor, root, trials), console)
+        tried = tune.best_first(s, root)
+        printed.show_trials(s, tried, console)
+        best = row.choose(s, tried)
         chosen = row.write(chosen, best)
         where = f"row {best.id} of {row.place(chosen)}"
         console.print(f"{where}: bench run --suite {suite} --methods {best.id}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""One cell in, one record out: the network is built, trained, timed, evaluated and written down.
+"""One cell -> one record: its task is built, trained, timed and measured, and every step is written.
 
-Nothing here prints, and nothing here knows of other cells.
+Nothing here prints (a run gives events), and nothing here knows of other cells or starts processes.
 """

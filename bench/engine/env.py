@@ -9,37 +9,48 @@ from typing import Any
 
 import bench
 from bench import paths
+from bench.runs.lines import Code, Env, Probe
 
 
-def describe(device: Any) -> dict[str, Any]:
-    """The `env` of a record for a run on a torch device."""
+def describe(device: Any) -> Env:
+    """The machine and libraries of a run on a torch device."""
     import torch
 
-    out: dict[str, Any] = {
-        "bench": bench.__version__,
-        "git": git(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": cpu(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": round(os.getloadavg()[0], 2),  # what else this machine was doing: a busy one measures no speed
-        "device": device.type,
-    }
-    for name in ("torchvision", "numpy"):
-        try:
-            out[name] = version(name)
-        except PackageNotFoundError:
-            out[name] = None
+    gpu: dict[str, Any] = {}
     if device.type == "cuda":
-        out |= {
+        gpu = {
             "gpu": torch.cuda.get_device_name(device),
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
             "driver": driver(),
         }
-    return out
+    return Env(
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        torchvision=installed("torchvision"),
+        numpy=installed("numpy"),
+        system=f"{platform.system()} {platform.machine()}",
+        cpu=cpu(),
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        load=round(os.getloadavg()[0], 2),
+        device=device.type,
+        **gpu,
+    )
+
+
+def code(probe: Probe | None) -> Code:
+    """The program that runs. probe: what it does with the cell's method."""
+    checkout = git() or {}
+    return Code(bench=bench.__version__, probe=probe, **checkout)
+
+
+def installed(package: str) -> str | None:
+    """The version of an installed package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def git() -> dict[str, Any] | None:
@@ -49,13 +60,18 @@ def git() -> dict[str, Any] | None:
         return None
 
     def ask(*args: str) -> str:
-        return subprocess.run(["git", "-C", str(top), *args], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(top), *args], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         # what counts is the code that ran, new files too: records and tables may be ahead of the commit
         dirty = ask("status", "--porcelain", "--untracked-files=normal", "--", "bench", "methods")
         return {"commit": ask("rev-parse", "HEAD")[:12], "dirty": bool(dirty)}
-    except (OSError, subprocess.CalledProcessError):  # no git, or one that does not trust the owner of this folder
+    except (
+        OSError,
+        subprocess.CalledProcessError,
+    ):  # no git, or one that does not trust the owner of this folder
         return None
 
 
@@ -65,7 +81,10 @@ def cpu() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), platform.processor())
+    return next(
+        (x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")),
+        platform.processor(),
+    )
 
 
 def memory_gib() -> float:
@@ -77,6 +96,11 @@ def driver() -> str | None:
     """The NVIDIA driver's version."""
     try:
         ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        return subprocess.run(ask, capture_output=True, text=True, timeout=10).stdout.split("\n")[0].strip() or None
+        return (
+            subprocess.run(ask, capture_output=True, text=True, timeout=10)
+            .stdout.split("\n")[0]
+            .strip()
+            or None
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None

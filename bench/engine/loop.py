@@ -1,8 +1,10 @@
 """The one training loop."""
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import isfinite
 from operator import truediv
 from typing import Any
 
@@ -14,66 +16,84 @@ from bench.engine.clock import Clock, Lap
 
 @dataclass(frozen=True)
 class Window:
-    """What happened since the last window. step: iterations done so far. loss: of each iteration, summed over its yields."""
+    """The iterations since the last window."""
 
-    step: int
-    lap: Lap
-    loss: list[float]
-    lr: float
+    step: int  # iterations trained so far, counted from the start of the training
+    lap: Lap  # how long each iteration took
+    loss: list[float]  # of each iteration, summed over the losses that the method yielded
+    lr: float  # learning rate of the last iteration, before the multipliers of the groups
+
+    @property
+    def mean_loss(self) -> float:
+        """Not finite when the loss of any iteration was not."""
+        return sum(self.loss) / len(self.loss)
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The first iteration (1 is the first of the training) whose loss was not finite, if any."""
+        begun = self.step - len(self.loss)
+        return next((begun + i for i, x in enumerate(self.loss, 1) if not isfinite(x)), None)
 
 
 def train(
     method: Any,
     net: nn.Module,
     batches: Callable[[int], tuple[Any, Any]],
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     lr_at: Callable[[float], float],
     clock: Clock,
     *,
     iterations: int,
-    stops: set[int],
+    stops: AbstractSet[int],
     autocast: AbstractContextManager[Any],
+    start: int = 0,
     progress: Callable[[int, int], float] = truediv,
 ) -> Iterator[Window]:
-    """Run `iterations` steps of a method; yield a Window after every iteration count in `stops`.
+    """Train from iteration `start` to `iterations`; yield a Window after each iteration in `stops`.
 
+    batches: iteration -> source and target batch. lr_at: progress -> learning rate, which each
+    parameter group multiplies by its "lr_mult". autocast: the context of every forward.
     progress: (iteration, iterations) -> the p that the method's step is given.
-    Between two stops nothing waits for the device: losses stay there, and one synchronisation reads losses and clock.
-    The caller evaluates, writes and draws while this generator is suspended, outside the clock.
+
+    Between two stops nothing waits for the device: losses stay there, and one synchronisation reads
+    losses and clock. The caller measures, writes and draws while this generator is suspended,
+    outside the clock.
     """
     losses: list[Tensor] = []
-    for it in range(iterations):
+    for it in range(start, iterations):
         clock.begin()
         s, t = batches(it)
         clock.ready()
         p = progress(it, iterations)
         lr = lr_at(p)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = lr * group["lr_mult"]
-        losses.append(_step(method.step(net, s, t, p), optimiser, autocast))
+        losses.append(_step(method.step(net, s, t, p), optimizer, autocast))
         if it + 1 in stops:
             lap = clock.end()
             yield Window(it + 1, lap, torch.stack(losses).tolist(), lr)
             losses = []
 
 
-def _step(yields: Iterator[Any], optimiser: torch.optim.Optimizer, cast: AbstractContextManager[Any]) -> Tensor:
-    """One iteration: an optimiser step for every loss that the method yields."""
+def _step(
+    yields: Iterator[Any], optimizer: torch.optim.Optimizer, autocast: AbstractContextManager[Any]
+) -> Tensor:
+    """One iteration: an optimizer step for every loss that the method yields; returns their sum."""
     total: Tensor | None = None
     while True:
-        with cast:
+        with autocast:
             out = next(yields, None)
         if out is None:
             assert total is not None, "a method yields at least one loss"
             return total
-        loss, only = out if isinstance(out, tuple) else (out, None)
-        optimiser.zero_grad(set_to_none=True)
+        loss, module = out if isinstance(out, tuple) else (out, None)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if only is not None:  # parameters without a gradient are not stepped
-            keep = {id(q) for q in only.parameters()}
-            for group in optimiser.param_groups:
+        if module is not None:  # parameters without a gradient are not stepped
+            stepped = set(module.parameters())  # parameters are equal only to themselves
+            for group in optimizer.param_groups:
                 for q in group["params"]:
-                    if id(q) not in keep:
+                    if q not in stepped:
                         q.grad = None
-        optimiser.step()
+        optimizer.step()
         total = loss.detach() if total is None else total + loss.detach()

@@ -11,7 +11,12 @@ from bench.errors import BenchError
 from bench.suite.recipe import Recipe
 
 # in what torch, and the CUDA libraries below it, raise as a RuntimeError like any other
-SAID = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+SAID = (
+    "can't allocate memory",
+    "not enough memory",
+    "CUDA error: out of memory",
+    "_STATUS_ALLOC_FAILED",
+)
 
 
 class OutOfMemory(BenchError):
@@ -26,7 +31,9 @@ def full(e: BaseException) -> bool:
 
 
 @contextmanager
-def within_memory(device: torch.device, row: str, r: Recipe, *, evaluated: int | None = None) -> Iterator[None]:
+def within_memory(
+    device: torch.device, row: str, r: Recipe, *, evaluated: int | None = None
+) -> Iterator[None]:
     """Raises OutOfMemory, with the sizes and what to do, in place of whatever a full memory makes torch raise in the block.
 
     evaluated: how many images are evaluated at once, which a smaller batch does not change; None while the row trains.

@@ -6,15 +6,21 @@ comment or a new name leaves a probe as it is. Nothing of bench is imported at t
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from hashlib import sha256
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
+
+if TYPE_CHECKING:
+    from bench.runs.cell import Cell
+    from bench.runs.lines import Probe
 
 STEPS = 4  # of an imagined training of as many iterations: p = 1/5, 2/5, ...
 LR = 0.05  # in place of the recipe's own, so that what a step does shows in the next loss
@@ -47,6 +53,27 @@ def losses(
             s, t = _batches(methods, it, labelled=m.supervised_target)
             out.append(_step(m.step(net, s, t, p), optimizer))
         return out
+
+
+@cache
+def _probe(method: str, hyper: tuple[tuple[str, Any], ...], recipe: Any, subject: str) -> Any:
+    import methods
+    from bench import nets
+    from bench.runs.lines import Probe
+
+    found = losses(methods, nets.optimiser, method, dict(hyper), recipe)
+    return Probe(subject=subject, losses=tuple(found)) if all(map(math.isfinite, found)) else None
+
+
+def probe(cell: "Cell") -> "Probe | None":
+    """What today's code does with the method, hyper-parameters and optimizer of a cell.
+
+    None when a loss is not finite.
+    """
+    recipe = cell.recipe.model_dump(mode="json")
+    about = subject(cell.method, cell.hyper_all, recipe)
+    found: Probe | None = _probe(cell.method, tuple(sorted(cell.hyper.items())), cell.recipe, about)
+    return found
 
 
 OF_THE_OPTIMIZER = (

@@ -1,4 +1,4 @@
-"""Many cells: where they run and in what order.
+"""Many cells: where they run, and how one of them is written as a command line.
 
-What happens within one cell belongs to `engine`.
+What happens within one cell belongs to `engine`; nothing here prints.
 """

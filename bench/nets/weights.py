@@ -31,7 +31,7 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[State | None, dict[
         return _download(backbone, backbone.published), {"asked": backbone.published, "file": backbone.published}
     state = _read(file)
     digest = sha256(file.read_bytes()).hexdigest()
-    kinds = sorted({str(v.dtype).removeprefix("torch.") for v in state.values()})
+    kinds = tuple(sorted({str(v.dtype).removeprefix("torch.") for v in state.values()}))
     about = {"asked": backbone.published, "file": file.name, "sha256": digest, "dtypes": kinds}
     if recipe.head == "alexnet" and not holds_head(state):
         about["head"] = "random"

@@ -28,7 +28,7 @@ SEALED = b'"}\n'  # what follows the seal's digits
 
 
 class Busy(BenchError):
-    """Another process is running this cell, or has just finished it."""
+    """Another process is running this cell, or it was run already."""
 
 
 def encode(line: Run | Train | Eval | End, before: "Hash") -> bytes:
@@ -74,20 +74,21 @@ class Writer:
 
 
 @contextmanager
-def create(root: Path, folder: Path, stem: str, wanted: Callable[[], bool] = lambda: True) -> Iterator[Writer]:
+def create(
+    root: Path, folder: Path, stem: str, check_wanted: Callable[[], None] = lambda: None
+) -> Iterator[Writer]:
     """A new attempt at a cell below root/folder, ours alone until the block is left.
 
     stem: 's<seed>-<key>'. The lock goes by the key, so that two suites never run one training at once;
     the system drops it with the process. O_EXCL makes sure that no attempt is written twice.
-    wanted: asked once the lock is ours. Raises Busy when another process has the cell or `wanted`
-    says no, BenchError when the folder cannot be written.
+    check_wanted: called once the lock is ours; raises Busy when there is nothing left to do.
+    Raises Busy when another process has the cell, BenchError when the folder cannot be written.
     """
     with ExitStack() as stack:
         try:
             (root / folder).mkdir(parents=True, exist_ok=True)
             stack.enter_context(_locked(root, stem))
-            if not wanted():
-                raise Busy(f"another process has finished {stem}")
+            check_wanted()
             path = root / folder / f"{stem}-{_next_attempt(root / folder, stem)}.jsonl"
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except OSError as e:

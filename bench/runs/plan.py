@@ -10,6 +10,7 @@ from bench.errors import UsageError, unknown
 from bench.runs.cell import Cell
 from bench.runs.ledger import Aside, Why, settle
 from bench.runs.records import Record
+from bench.suite import catalog, settings
 from bench.suite.suites import Row, Suite
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ def cells(
 ) -> list[Cell]:
     """The cells asked for, in the suite's order (task by task, seed by seed). Raises UsageError for unknown names."""
     rows = _chosen("row", methods, suite.by_id)
+    settings.check_hyper(override or {}, [row.method for row in rows])
     chosen = _chosen("task", tasks, {t: t for t in suite.tasks})
     asked = list(range(suite.seeds) if seeds is None else seeds)
     out = []
@@ -36,17 +38,38 @@ def cells(
 
 
 def cell(
-    suite: Suite, row: Row, task: str, seed: int, budget: str = "full", override: Mapping[str, Any] | None = None
+    suite: Suite,
+    row: Row,
+    task: str,
+    seed: int,
+    budget: str = "full",
+    override: Mapping[str, Any] | None = None,
 ) -> Cell:
-    """The cell of a row at a task with a seed. override: recipe knobs otherwise than the suite says."""
+    """The cell of a row, a task and a seed.
+
+    override: recipe knobs and, under "hyper", hyper-parameters, instead of what the suite says; a
+    hyper-parameter that the row's method does not have is left out. Raises UsageError when a value
+    is none that the recipe or the method takes.
+    """
+    recipe, hyper = settings.split(override or {})
+    taken = catalog.methods()[row.method].hyper
+    changed = {**row.hyper, **{k: v for k, v in hyper.items() if k in taken}}
+    catalog.check(row.method, changed)
     source, target = suite.endpoints(task)
     return Cell(
-        suite=suite.name, row=row.id, task=task, budget=budget, seed=seed,
-        method=row.method, hyper=row.hyper,
-        source=(source, suite.domains[source]), target=(target, suite.domains[target]),
-        classes=suite.classes, recipe=suite.recipe_for(row, task, budget, override),
+        suite=suite.name,
+        row=row.id,
+        task=task,
+        budget=budget,
+        seed=seed,
+        method=row.method,
+        hyper=changed,
+        source=(source, suite.domains[source]),
+        target=(target, suite.domains[target]),
+        classes=suite.classes,
+        recipe=suite.recipe_for(row, task, budget, recipe),
         generated_counts=budget == "smoke" or suite.budget(budget).measures == "cost",
-    )  # fmt: skip
+    )
 
 
 def _chosen(kind: str, asked: Iterable[str] | None, known: Mapping[str, T]) -> list[T]:

@@ -92,6 +92,11 @@ def read_all(folder: Path) -> list[Record]:
     return [_record(path, blob) for (path, _), blob in zip(found, kept, strict=True)]
 
 
+def find(folder: Path, stem: str) -> list[Record]:
+    """The records below a folder whose names begin so, read anew: those of one key and seed."""
+    return [read(path) for path, _ in sorted(_walk(folder), key=lambda x: x[0]) if path.name.startswith(f"{stem}-")]
+
+
 def _record(path: Path, blob: bytes) -> Record:
     """blob: what `index.summarize` made of lines that were checked, so that nothing is checked again."""
     own, shared, evals, end, problem = KEPT.validate_json(blob)

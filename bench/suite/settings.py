@@ -1,15 +1,21 @@
-"""`--set key=value` on the command line: one recipe knob otherwise than the suite says."""
+"""`--set key=value` on the command line: a recipe knob or, as `hyper.key`, a hyper-parameter, instead
+of what the suite says."""
 
+import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.errors import UsageError
+from bench.errors import UsageError, unknown
+from bench.suite import catalog
 from bench.suite.schema import flat, merged
+
+HYPER = "hyper"  # the table of hyper-parameters among what is set
 
 
 def parse(texts: Iterable[str]) -> dict[str, Any]:
-    """['lr=0.1', 'lr_mult.F=0.1', 'schedule=inv'] -> {'lr': 0.1, 'lr_mult': {'F': 0.1}, 'schedule': 'inv'}
+    """['lr=0.1', 'lr_mult.F=0.2', 'hyper.lam=0.5', 'schedule=inv'] ->
+    {'lr': 0.1, 'lr_mult': {'F': 0.2}, 'hyper': {'lam': 0.5}, 'schedule': 'inv'}
 
     A value is TOML; what is no TOML is taken as the word it is. Raises UsageError.
     """
@@ -25,6 +31,40 @@ def parse(texts: Iterable[str]) -> dict[str, Any]:
             raise UsageError(f"{min(twice)} is set twice; set it once")
         out = merged(out, setting)
     return out
+
+
+def write(values: Mapping[str, Any]) -> list[str]:
+    """The texts that `parse` reads as these values. Raises UsageError for a value without one."""
+    return [f"{key}={_text(key, v)}" for key, v in flat(values).items()]
+
+
+def split(override: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `parse` gives -> recipe knobs, hyper-parameters."""
+    hyper = override.get(HYPER, {})
+    if not isinstance(hyper, Mapping):
+        raise UsageError(f"hyper={hyper} names no hyper-parameter; write hyper.NAME=VALUE")
+    return {k: v for k, v in override.items() if k != HYPER}, dict(hyper)
+
+
+def check_hyper(override: Mapping[str, Any], methods: Iterable[str]) -> None:
+    """Raise UsageError for a hyper-parameter that none of the methods has."""
+    known = {key for method in methods for key in catalog.methods()[method].hyper}
+    for key in split(override)[1]:
+        if key not in known:
+            raise unknown("hyper-parameter of the chosen rows", key, known)
+
+
+def _text(key: str, v: Any) -> str:
+    if isinstance(v, str):
+        # a word stands as it is, unless that would be read as something else
+        return v if v and v == v.strip() and _value(v) == v else json.dumps(v, ensure_ascii=False)
+    if isinstance(v, list | tuple):
+        return "[" + ", ".join(json.dumps(x) if isinstance(x, str) else _text(key, x) for x in v) + "]"
+    if isinstance(v, bool):
+        return str(v).lower()
+    if isinstance(v, int | float):
+        return repr(v)
+    raise UsageError(f"{key} = {v!r} cannot be written as --set {key}=VALUE; say it in the suite")
 
 
 def _value(text: str) -> Any:

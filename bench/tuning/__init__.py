@@ -1,5 +1,5 @@
 """Hyper-parameters chosen on tasks whose labels may be seen (`bench tune`).
 
-`space` is what a suite's [search] says, `sampler` what to try next, `trials` what the records know, `tune` the search itself,
-`row` its outcome in the suite's file.
+`sampler` says what to try next, `trials` what the records know, `tune` is the search itself, `row`
+writes its outcome to the suite's file. Nothing here prints or runs a cell: an executor is passed in.
 """

@@ -9,63 +9,94 @@ from pathlib import Path
 from typing import Any
 
 from bench import paths
-from bench.cli import listing
 from bench.errors import BenchError, UsageError
 from bench.suite import suites
 from bench.suite.schema import flat
 from bench.suite.space import HYPER
 from bench.suite.suites import Row, Suite
-from bench.tuning.trials import Search, Trial
+from bench.tuning.trials import Search, Trial, spell
 
-SUFFIX = "-tuned"
-BLOCK = "# tuned: {id} (`bench tune` wrote this block and will replace it)\n{row}# end: {id}\n"
+SUFFIX = "-tuned"  # what the id of a tuned row adds to that of the row it comes from
+BLOCK = (
+    "# tuned: {id} (`bench tune` wrote this block and will replace it)\n"
+    "{row}"
+    "# end: {id}\n"
+)  # fmt: skip
 
 
 def written(suite: Suite) -> set[str]:
-    """The ids of the rows that `bench tune` has written."""
+    """The ids of the rows that `bench tune` has written to the suite's file."""
     return set(re.findall(r"^# tuned: (\S+) ", _text(suite), flags=re.M))
 
 
 def check(suite: Suite, row: Row) -> None:
-    """That there is a place for the choice. Raises UsageError: it is asked before hours of training."""
+    """Raise UsageError when the suite's file has no place for the tuned row.
+
+    To be called before the search, so that hours of training are not in vain.
+    """
     name, path, own = row.id + SUFFIX, suite.folder / f"{suite.name}.toml", place(suite)
     if own != path and own.exists():
-        raise UsageError(f"{own} is another suite than {path}: name it, or move it away, since the row would be written there")
+        raise UsageError(
+            f"{own} is another suite than {path}: name it, or move it away, "
+            "since the row would be written there"
+        )
     if name in suite.by_id and name not in written(suite):
-        raise UsageError(f"{path} has a row {name!r} that `bench tune` did not write and will not replace: rename it")
+        raise UsageError(
+            f"{path} has a row {name!r} that `bench tune` did not write and will not replace: "
+            "rename it"
+        )
     try:
-        tomllib.loads(_with(_text(suite), row.model_copy(update={"id": name})))
+        tomllib.loads(_with_row(_text(suite), row.model_copy(update={"id": name})))
     except tomllib.TOMLDecodeError as e:
-        raise UsageError(f"{path} can take no further row ({e}): write its rows as [[rows]] blocks") from e
+        raise UsageError(
+            f"{path} can take no further row ({e}): write its rows as [[rows]] blocks"
+        ) from e
 
 
-def chosen(s: Search, trials: list[Trial]) -> Row:
-    """The best trial's row, which says how it was chosen; trials: the best first. Raises BenchError when all diverged."""
-    best, on = trials[0], ", ".join("→".join(s.suite.endpoints(task)) for task in s.tasks)
+def choose(s: Search, trials: list[Trial]) -> Row:
+    """The row of the best trial; its label and note say how it was chosen.
+
+    trials: all that are done, the best first. Raises BenchError when every run of the best one
+    diverged.
+    """
+    best, tasks = trials[0], ", ".join("→".join(s.suite.endpoints(task)) for task in s.tasks)
     if best.diverged == len(best.states):
-        raise BenchError(f"every trial of {s.row.id} diverged, so nothing is chosen: search smaller values, lr first")
-    # in the label, because that of the row may state what is now otherwise: 'DANN, α = 0.05'
-    hyper = listing.compact({k.removeprefix(HYPER): v for k, v in best.values.items() if k.startswith(HYPER)})
-    how = [f"budget {s.budget}", f"seed{'s' * (len(s.seeds) > 1)} {', '.join(map(str, s.seeds))}"]
-    how += [f"--set {k}={v}" for k, v in flat(s.override).items()]
-    label = f"{s.row.label}, tuned on {on}" + (f" ({hyper})" if hyper else "")
-    note = f"{listing.compact(best.values)}: the best of {len(trials)} tried on {on} ({', '.join(how)}), {best.mean:.2f} % there"
-    return s.with_values(best.values).model_copy(update={"id": s.row.id + SUFFIX, "label": label, "note": note})
+        raise BenchError(
+            f"every trial of {s.row.id} diverged, so nothing is chosen: "
+            "search smaller values, lr first"
+        )
+    # the label names them, because the row's own may state what is otherwise now: 'DANN, α = 0.05'
+    hyper = {k.removeprefix(HYPER): v for k, v in best.values.items() if k.startswith(HYPER)}
+    label = f"{s.row.label}, tuned on {tasks}" + (f" ({spell(hyper)})" if hyper else "")
+    seeds = f"seed{'s' * (len(s.seeds) > 1)} {', '.join(map(str, s.seeds))}"
+    settings = [f"--set {k}={v}" for k, v in flat(s.override).items()]
+    protocol = ", ".join([f"budget {s.budget}", seeds, *settings])
+    note = (
+        f"{spell(best.values)}: the best of {len(trials)} tried on {tasks} ({protocol}), "
+        f"{best.mean:.2f} % there"
+    )
+    changed = {"id": s.row.id + SUFFIX, "label": label, "note": note}
+    return s.with_values(best.values).model_copy(update=changed)
 
 
 def write(suite: Suite, row: Row) -> Suite:
-    """The suite with this row, in place of one of that id, as its file now says it. Raises BenchError."""
+    """Write the row to the suite's file, in place of one of its id; returns the suite as it is then.
+
+    Raises BenchError, with the file as it was, when the suite is not valid with the row.
+    """
     path, before = place(suite), _text(suite)
-    _replace(path, _with(before, row))
+    _replace(path, _with_row(before, row))
     try:
         return suites.load(path)
     except UsageError as e:
         _replace(path, before)
-        raise BenchError(f"the row {row.id!r} was chosen, but the suite would not take it ({e})") from e
+        raise BenchError(
+            f"the row {row.id!r} was chosen, but the suite would not take it ({e})"
+        ) from e
 
 
 def place(suite: Suite) -> Path:
-    """The file to write to: the suite's own, or a copy in ./tables of one that was installed with the program."""
+    """The file to write to: the suite's own, or a copy in ./tables of one that was installed."""
     installed = suite.folder.resolve() == paths.PACKAGE / "tables"
     return (Path("tables") if installed else suite.folder) / f"{suite.name}.toml"
 
@@ -75,16 +106,19 @@ def _text(suite: Suite) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file that people wrote: at any moment it is whole."""
+    """Write a file so that it is whole at any moment: people wrote it."""
     aside = path.with_name(f".{path.name}.part")
     paths.write(aside, text)
     os.replace(aside, path.resolve())
 
 
-def _with(text: str, row: Row) -> str:
+def _with_row(text: str, row: Row) -> str:
+    """The text of a suite's file with the row's block, in place of an older one or at the end."""
     stated = {k: v for k, v in row.model_dump().items() if v}
-    block = BLOCK.format(id=row.id, row="[[rows]]\n" + "".join(f"{k} = {_toml(v)}\n" for k, v in stated.items()))
-    old = re.compile(rf"^# tuned: {re.escape(row.id)} .*?^# end: {re.escape(row.id)}\n", flags=re.M | re.S)
+    lines = "".join(f"{k} = {_toml(v)}\n" for k, v in stated.items())
+    block = BLOCK.format(id=row.id, row=f"[[rows]]\n{lines}")
+    name = re.escape(row.id)
+    old = re.compile(rf"^# tuned: {name} .*?^# end: {name}\n", flags=re.M | re.S)
     return old.sub(lambda _: block, text) if old.search(text) else f"{text.rstrip()}\n\n{block}"
 
 

@@ -1,7 +1,8 @@
-"""Sets of values and their runs: the records are all that a search for hyper-parameters leaves, and all it resumes from."""
+"""Sets of values and their runs. The records are all that a search leaves, and all it resumes from."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -16,10 +17,10 @@ from bench.suite.suites import Row, Suite
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of values and its cells, tasks × seeds."""
+    """One set of values and the runs that judge it."""
 
     values: Values
-    states: list[State]
+    states: list[State]  # of its cells, tasks × seeds
 
     @property
     def done(self) -> bool:
@@ -27,21 +28,31 @@ class Trial:
 
     @property
     def accuracies(self) -> dict[str, float]:
-        """For each task the mean over seeds, in %, at the last evaluation; a run that diverged has learnt nothing: 0."""
+        """For each task the mean accuracy of the finished seeds, in %."""
         by_task: dict[str, list[float]] = {}
         for s in self.states:
             if s.done:
-                last = s.done.evals[-1]["target"] if s.done.status == "ok" else {"correct": [0], "total": [1]}
-                by_task.setdefault(s.cell.task, []).append(100 * sum(last["correct"]) / sum(last["total"]))
+                by_task.setdefault(s.cell.task, []).append(accuracy(s.done))
         return {task: fmean(scores) for task, scores in by_task.items()}
 
     @property
     def mean(self) -> float:
+        """The mean over tasks of `accuracies`: what the search maximises."""
         return fmean(self.accuracies.values())
 
     @property
     def diverged(self) -> int:
+        """How many of its runs diverged."""
         return sum(s.done is not None and s.done.status == "diverged" for s in self.states)
+
+
+def accuracy(record: Record) -> float:
+    """Accuracy on the target at the last evaluation, in %; 0 for a run that diverged."""
+    if record.status != "ok":
+        return 0.0
+    last = record.evals[-1]["target"]
+    percent: float = 100 * sum(last["correct"]) / sum(last["total"])
+    return percent
 
 
 @dataclass(frozen=True)
@@ -49,31 +60,40 @@ class Search:
     """What is tried for one row of a suite, and on which cells."""
 
     suite: Suite
-    row: Row
-    space: Space
-    tasks: tuple[str, ...]
-    seeds: tuple[int, ...]
-    budget: str
-    override: Mapping[str, Any]
+    row: Row  # the row whose method and recipe are tuned
+    space: Space  # the knobs that vary, and within what
+    tasks: tuple[str, ...]  # every set of values is run on each of these
+    seeds: tuple[int, ...]  # and with each of these
+    budget: str  # which reduced length each run has; "full" is the suite's own
+    override: Mapping[str, Any]  # what `--set` says, for every run
+
+    def folder(self, results: Path) -> Path:
+        """Where the records of this search lie below the results folder of all searches."""
+        return results / self.suite.name / self.row.id
 
     def with_values(self, values: Values) -> Row:
         """The row as it would stand in the suite with these values."""
         recipe, hyper = space.changes(values)
-        return self.row.model_copy(update={"recipe": merged(self.row.recipe, recipe), "hyper": {**self.row.hyper, **hyper}})
+        changed = {
+            "recipe": merged(self.row.recipe, recipe),
+            "hyper": {**self.row.hyper, **hyper},
+        }
+        return self.row.model_copy(update=changed)
 
     def cells(self, values: Values) -> list[Cell]:
-        """The cells of one set of values, which go by the row's own name. Raises UsageError when the values contradict."""
-        row, suite = self.with_values(values), self.suite
-        out = []
-        for task in self.tasks:
-            ends = [(name, suite.domains[name]) for name in suite.endpoints(task)]
-            recipe = suite.recipe_for(row, task, self.budget, self.override)
-            about = (suite.name, row.id, row.method, row.hyper, task, ends[0], ends[1], suite.classes)
-            out += [Cell(*about, seed, self.budget, recipe) for seed in self.seeds]
-        return out
+        """The cells of one set of values, under the row's own name.
+
+        Raises UsageError when the values contradict each other.
+        """
+        row = self.with_values(values)
+        return [
+            plan.cell(self.suite, row, task, seed, self.budget, self.override)
+            for task in self.tasks
+            for seed in self.seeds
+        ]
 
     def trials(self, found: Iterable[Record]) -> list[Trial]:
-        """Every set of values that the records know of, done or not, in the order in which they were begun."""
+        """Every set of values that the records hold, finished or not, the first begun first."""
         found = sorted(found, key=lambda r: str(r.run["started"]))
         out: dict[str, Trial] = {}
         for r in found:
@@ -86,11 +106,17 @@ class Search:
         return list(out.values())
 
     def own(self) -> Values | None:
-        """The values that the row has as it stands, if they lie within the space."""
+        """The values that the row has as it stands; None when one lies outside of the space."""
         cell = self.cells({})[0]
         return self._values(cell.recipe.model_dump(mode="json"), cell.hyper)
 
     def _values(self, recipe: Mapping[str, Any], hyper: Mapping[str, Any]) -> Values | None:
+        """The searched values among those of a run; None when the space does not hold them."""
         stated = flat(recipe) | {HYPER + k: v for k, v in hyper.items()}
         found = {key: space.within(knob, stated.get(key)) for key, knob in self.space.items()}
         return None if None in found.values() else found
+
+
+def spell(values: Values) -> str:
+    """{"lr": 0.01, "batch": 4} -> 'lr 0.01, batch 4'"""
+    return ", ".join(f"{k} {v}" for k, v in values.items())

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CLASSES, at, descend, state, tiny_batches, tiny_net
+from helpers import CLASSES, at, descend, ended, state, tiny_batches, tiny_net
 from torch import nn
 
-from bench.engine import run
+from bench.engine.lab import Lab
 from bench.runs import plan
 from bench.suite import catalog, suites
 from methods import Batch, Method, Network, get
@@ -139,8 +139,7 @@ def test_a_run_hands_out_target_labels_only_to_upper_bounds(name: str, tmp_path:
     row = {"id": "x", "label": "x", "method": name}
     suite = suites.Suite.model_validate(demo.model_dump() | {"rows": [row]})
     (cell,) = plan.cells(suite, tasks=[demo.tasks[0]], seeds=[0], budget="smoke")
-    status, reason, _ = run.run(cell, run.Lab(tmp_path, tmp_path, torch.device("cpu")))
-    assert (status, reason) == ("ok", "")
+    assert ended(cell, Lab(tmp_path, tmp_path, torch.device("cpu"))).status == "ok"
     assert seen == [(True, cls.supervised_target)] * cell.recipe.iterations
 
 

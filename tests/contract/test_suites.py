@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, ended
 
 from bench import nets
-from bench.engine import run
+from bench.engine.lab import Lab
 from bench.runs import plan, records
 from bench.suite import suites
 
@@ -75,7 +75,7 @@ def test_no_two_of_its_cells_share_a_key(file: Path) -> None:
 @suite_files
 def test_a_smoke_run_trains_every_row_and_sees_every_domain_without_data_or_weights(file: Path, tmp_path: Path) -> None:
     suite = suites.load(file)
-    lab = run.Lab(tmp_path / "no data", tmp_path / "results", torch.device("cpu"))
+    lab = Lab(tmp_path / "no data", tmp_path / "results", torch.device("cpu"))
     rows, tasks, pairs = [r.id for r in suite.rows], list(suite.tasks), []
     unseen = {name for task in tasks for name in suite.endpoints(task)}
     while len(pairs) < len(rows) or unseen:
@@ -84,7 +84,7 @@ def test_a_smoke_run_trains_every_row_and_sees_every_domain_without_data_or_weig
         unseen -= set(suite.endpoints(pairs[-1][1]))
     cells = [c for c in plan.cells(suite, seeds=[0], budget="smoke") if (c.row, c.task) in pairs]
     for cell in cells:
-        assert run.run(cell, lab)[:2] == ("ok", "")
+        assert ended(cell, lab).status == "ok"
     states = plan.states(cells, records.read_all(tmp_path / "results" / suite.name))
     assert [s.label for s in states] == ["done"] * len(cells)
     for s in states:

@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CLASSES, write_pictures, write_suite
+from helpers import CLASSES, ended, write_pictures, write_suite
 from rich.console import Console
 from torch import Tensor, nn
 
+from bench.cli import screen
 from bench.data import Images
 from bench.data.place import place
 from bench.data.stream import Stream
 from bench.data.views import Views
-from bench.engine import run
-from bench.engine.run import Lab
+from bench.engine import uda
+from bench.engine.lab import Lab, find_device
+from bench.engine.training import set_precision
 from bench.errors import BenchError, UsageError
-from bench.execute import grid
+from bench.execute.here import Here
 from bench.runs import plan, records
 from bench.runs.plan import Cell
 from bench.suite import suites
@@ -37,15 +39,14 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-def cell(folder: Path, budget: str = "full", seed: int = 0, **how: Any) -> Cell:
-    (one,) = plan.cells(suites.load(write_suite(folder, **how)), budget=budget, seeds=[seed])
+def cell(folder: Path, budget: str = "full", seed: int = 0, **asked: Any) -> Cell:
+    (one,) = plan.cells(suites.load(write_suite(folder, **asked)), budget=budget, seeds=[seed])
     return one
 
 
-def trained(folder: Path, **how: Any) -> records.Record:
-    lab = Lab(folder / "data", folder / "results", CPU)
-    _, _, path = run.run(cell(folder, **how), lab)
-    r = records.read(path)
+def trained(folder: Path, **asked: Any) -> records.Record:
+    path = ended(cell(folder, **asked), Lab(folder / "data", folder / "results", CPU)).path
+    r = records.read(path) if path else None
     assert r is not None
     return r
 
@@ -63,13 +64,13 @@ class Echo(Method):
         return nn.functional.one_hot((x[:, 0, 0, 0] * 255).round().long(), CLASSES).float()
 
 
-@pytest.mark.parametrize("n", [1, 7, run.EVAL_BATCH, run.EVAL_BATCH + 1])
+@pytest.mark.parametrize("n", [1, 7, uda.EVAL_BATCH, uda.EVAL_BATCH + 1])
 def test_an_evaluation_counts_every_image_once(n: int) -> None:
     g = torch.Generator().manual_seed(n)
     guess, truth = (torch.randint(0, CLASSES, (n,), generator=g) for _ in range(2))
     images = Images(guess.to(torch.uint8).view(n, 1, 1, 1).expand(n, 1, 2, 2), truth)
     net = Network(nn.Identity(), nn.Identity(), dim=1, classes=CLASSES, discriminator=nn.Linear)  # type: ignore[arg-type]
-    found = run._evaluate(Echo(), net, images, Views(RECIPE, CPU, seed=0), CPU, CLASSES)
+    found = uda.evaluate(Echo(), net, images, Views(RECIPE, CPU, seed=0), CPU, CLASSES)
     pairs = list(zip(guess.tolist(), truth.tolist(), strict=True))
     assert found == {
         "total": [sum(y == k for _, y in pairs) for k in range(CLASSES)],
@@ -125,9 +126,9 @@ def test_very_short_runs_end_well(data: Path) -> None:
 def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path) -> None:
     lab = Lab(tmp_path / "none", tmp_path / "results", CPU)
     with pytest.raises(BenchError, match="no folder"):
-        run.run(cell(tmp_path), lab)
+        ended(cell(tmp_path), lab)
     assert not (tmp_path / "results").exists()
-    assert run.run(cell(tmp_path, budget="smoke"), lab)[0] == "ok"
+    assert ended(cell(tmp_path, budget="smoke"), lab).status == "ok"
 
 
 def test_a_batch_larger_than_the_domain_ends_as_failed_with_its_sentence(data: Path) -> None:
@@ -140,16 +141,17 @@ def test_weights_of_another_network_end_as_failed_with_their_sentence(data: Path
     file = data.parent / "w.pth"
     torch.save({"conv1.weight": torch.zeros(3)}, file)
     lab = Lab(data, data.parent / "results", CPU, file)
-    status, reason, path = run.run(cell(data.parent, backbone="vgg16", weights="imagenet"), lab)
-    assert status == "failed" and reason.startswith("these weights are not vgg16's: features.0.weight and 25 more")
-    assert "Traceback" not in path.read_text()
+    found = ended(cell(data.parent, backbone="vgg16", weights="imagenet"), lab)
+    assert found.status == "failed" and found.path
+    assert found.reason.startswith("these weights are not vgg16's: features.0.weight and 25 more")
+    assert "Traceback" not in found.path.read_text()
 
 
 def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_evaluate", lambda *_: {}["absent"])
+    monkeypatch.setattr(uda, "evaluate", lambda *_: {}["absent"])
     r = trained(data.parent)
     assert r.status == "failed" and r.end and r.end["reason"] == "KeyError: 'absent'"
-    assert 'File "run.py"' in r.end["trace"] and str(Path(run.__file__).parent) not in json.dumps(r.end)
+    assert 'File "run.py"' in r.end["trace"] and str(Path(uda.__file__).parent) not in json.dumps(r.end)
 
 
 # where the images are
@@ -158,15 +160,15 @@ def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(data: Path,
 def test_images_that_the_gpu_has_no_room_for_are_recorded_as_such(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU as far as the placing goes; the training is on the CPU."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2 << 20, 8 << 20))
-    monkeypatch.setattr(run, "place", lambda images, _: place(images, torch.device("cuda", 0), budget_fraction=0.001))
+    monkeypatch.setattr(uda, "place", lambda images, _: place(images, torch.device("cuda", 0), budget_fraction=0.001))
     r = trained(data.parent)
     elsewhere = "are more than 0% of the 2 MiB free on cuda:0: batches are gathered in the computer's memory and copied"
     assert r.status == "ok" and r.end and r.end["placed"] == [f"0 MiB of images {elsewhere}"]
 
 
 def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    how: dict[str, Any] = {"iterations": 30, "rows": {"only": {"method": "dann"}}}
-    plain, before = trained(data.parent, **how), threading.enumerate()
+    asked: dict[str, Any] = {"iterations": 30, "rows": {"only": {"method": "dann"}}}
+    plain, before = trained(data.parent, **asked), threading.enumerate()
     names = set()
     gathered = Stream.gathered
 
@@ -176,11 +178,11 @@ def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(data: Path, monkey
 
     monkeypatch.setattr(Stream, "away", True)
     monkeypatch.setattr(Stream, "gathered", watched)
-    ahead = trained(data.parent, **how)
+    ahead = trained(data.parent, **asked)
     assert [w["loss"] for w in ahead.train] == [w["loss"] for w in plain.train] and ahead.evals == plain.evals
     assert {name.partition("_")[0] for name in names} == {"gathers source", "gathers target"}
     monkeypatch.setattr(get("dann"), "step", lambda *_: {}["absent"])
-    assert trained(data.parent, **how).status == "failed"
+    assert trained(data.parent, **asked).status == "failed"
     assert threading.enumerate() == before
 
 
@@ -210,9 +212,9 @@ def two_cells(folder: Path, monkeypatch: pytest.MonkeyPatch, step: Any, **recipe
     """A grid of two rows, the first of which takes that step: how the cells ended, and what was printed."""
     suite = suites.load(write_suite(folder, rows={"large": {"method": "dann"}, "small": {"method": "source_only"}}, **recipe))
     monkeypatch.setattr(get("dann"), "step", step)
-    how = {"data": folder / "data", "weights": None, "device": "cpu", "skip_unreadable": False}
     out = StringIO()
-    tally = grid.run(plan.cells(suite), folder / "results", how, Console(file=out, width=400), keep_going=False, redo=False)
+    executor = Here(Lab(folder / "data", folder / "results", CPU))
+    tally = screen.draw(executor.run(plan.cells(suite)), Console(file=out, width=400))
     return dict(tally), out.getvalue()
 
 
@@ -265,7 +267,7 @@ def test_precision_sets_the_arithmetic_of_the_run() -> None:
     kept = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:
         for name, tf32, dtype in (("fp32", False, torch.float32), ("tf32", True, torch.float32), ("bf16", True, torch.bfloat16)):
-            with run.precision(recipe.model_copy(update={"precision": name}), CPU):
+            with set_precision(recipe.model_copy(update={"precision": name}), CPU):
                 assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
             assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == tf32
     finally:
@@ -273,9 +275,9 @@ def test_precision_sets_the_arithmetic_of_the_run() -> None:
 
 
 def test_devices_are_those_that_are_there() -> None:
-    assert run.device("cpu") == CPU
-    assert run.device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert find_device("cpu") == CPU
+    assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(UsageError, match="no GPU cuda:99"):
-        run.device("cuda:99")
+        find_device("cuda:99")
     with pytest.raises(UsageError, match="unknown device 'gpu'"):
-        run.device("gpu")
+        find_device("gpu")

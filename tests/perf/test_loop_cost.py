@@ -21,7 +21,7 @@ from bench.data import Images
 from bench.data.stream import Pixels, Stream
 from bench.engine.clock import Clock
 from bench.engine.loop import train
-from bench.engine.run import WINDOW
+from bench.engine.training import WINDOW
 from bench.suite.recipe import Recipe
 from methods import Batch, get
 from methods._parts import domain_loss, ramp, reverse, sides

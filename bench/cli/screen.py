@@ -1,0 +1,141 @@
+"""The drawing of a running grid: its plan, a progress bar for each cell, and how each one ended."""
+
+from collections import Counter
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bench.cli import listing
+from bench.engine.events import Ended, Event, Progressed, Started, Substituted
+from bench.runs import plan, records
+from bench.runs.plan import State
+from bench.runs.records import Record
+
+
+class Screen:
+    """Draws the events of a grid on a console, bars only where it is a terminal.
+
+    To be used as a context manager: the bars are gone when the block is left.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.tally: Counter[str] = Counter()  # how many cells ended in which way
+        self._bars: dict[str, TaskID] = {}  # by the key of a cell
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} images/s"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> "Screen":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def draw(self, event: Event) -> None:
+        match event:
+            case Started(cell):
+                self._bars[cell.key] = self._progress.add_task(
+                    str(cell), total=cell.recipe.iterations, loss=float("nan"), rate=0.0
+                )
+            case Progressed(cell, w):
+                rate = 2e3 * cell.recipe.batch * len(w.lap.ms) / sum(w.lap.ms)  # images per second
+                self._progress.update(
+                    self._bars[cell.key], completed=w.step, loss=w.mean_loss, rate=rate
+                )
+            case Ended(cell):
+                if cell.key in self._bars:
+                    self._progress.remove_task(self._bars.pop(cell.key))
+                self.tally[event.label] += 1
+                self._print(describe_end(event), markup=False)
+            case Substituted(domains, data):
+                names = ", ".join(domains)
+                self._print(f"random images stood in for {names}: no readable data under {data}")
+
+    def _print(self, text: str, **style: Any) -> None:
+        self.console.print(text, soft_wrap=True, highlight=False, **style)
+
+
+def draw(events: Iterable[Event], console: Console) -> Counter[str]:
+    """Draw each event as it comes; returns how many cells ended in which way."""
+    with Screen(console) as screen:
+        for event in events:
+            screen.draw(event)
+    return screen.tally
+
+
+def describe_end(ended: Ended) -> str:
+    """The line that remains of a cell: what was measured and how fast, or what went wrong."""
+    record = records.read(ended.path) if ended.path else None
+    if ended.status != "ok" or record is None or record.end is None:
+        return f"{ended.cell}: {ended.status}" + (f": {ended.reason}" if ended.reason else "")
+    speed = f"{record.end['ms']['p50']:.1f} ms/it, {duration(record.end['wall_s'])}"
+    return f"{ended.cell}: {_measured(record)} ({speed})"
+
+
+def _measured(record: Record) -> str:
+    """What the last measurement found: accuracies where it counted images, else its fields."""
+    last = {k: v for k, v in record.evals[-1].items() if k not in ("kind", "step")}
+    if last.keys() >= {"source", "target"}:
+        target, source = (listing.score(record, domain) for domain in ("target", "source"))
+        return f"target {target} %, source {source} %"
+    return listing.compact(last)
+
+
+def duration(seconds: float) -> str:
+    """75 -> '1 min 15 s'"""
+    m, s = divmod(round(seconds), 60)
+    h, m = divmod(m, 60)
+    parts = ((h, "h"), (m, "min"), (s, "s"))
+    return " ".join(f"{n} {unit}" for n, unit in parts if n) or "0 s"
+
+
+def show_plan(
+    states: list[State], found: list[Record], console: Console, *, redo: bool = False
+) -> None:
+    """Rows × tasks with the number of seeds in each state, then the sum and the forecast.
+
+    found: the records that the forecast is made from. redo: cells that are done are run again.
+    """
+    table = Table(title="plan: seeds done / asked (attempts with another recipe in brackets)")
+    tasks = list(dict.fromkeys(s.cell.task for s in states))
+    table.add_column("row")
+    for task in tasks:
+        table.add_column(task, justify="right")
+    for row in dict.fromkeys(s.cell.row for s in states):
+        mine = [[s for s in states if (s.cell.row, s.cell.task) == (row, task)] for task in tasks]
+        table.add_row(row, *map(_count, mine))
+    console.print(table)
+    tally = Counter(s.label for s in states)
+    parts = [f"{tally[k]} {k}" for k in ("done", "pending", "stale") if tally[k] or k != "stale"]
+    todo = [s.cell for s in states if redo or not s.done]
+    again = f", {len(todo)} to run" if redo else ""
+    seconds = plan.forecast(todo, found)
+    cost = f"; about {duration(seconds)}" if seconds else "; no recorded time to forecast from"
+    console.print(f"{len(states)} cells: {', '.join(parts)}{again}{cost if todo else ''}")
+    if drawn := sum(bool(s.done and s.done.made_up) for s in states):
+        console.print(
+            f"{drawn} of the done cells saw made-up images, which no table of accuracies shows"
+        )
+
+
+def _count(states: list[State]) -> str:
+    """'2/3 (1)': two of three seeds are done, and one attempt was made with another recipe."""
+    stale = sum(s.stale for s in states)
+    return f"{sum(s.done is not None for s in states)}/{len(states)}" + (
+        f" ({stale})" if stale else ""
+    )

@@ -1,0 +1,27 @@
+"""Where cells run: the protocol. `bench.execute` holds what implements it, and it stands below both
+`execute` and `tuning`, so that the tuner can take any executor without knowing one."""
+
+from collections.abc import Generator, Iterable
+from typing import Protocol
+
+from bench.engine.events import Event
+from bench.runs.plan import Cell
+
+
+class Executor(Protocol):
+    """Takes cells, gives events. What is done is what the records say, never an executor's memory."""
+
+    def check(self, cells: Iterable[Cell]) -> None:
+        """Raise BenchError when backbone, data or weights of any of these cells are missing."""
+
+    def run(
+        self, cells: Iterable[Cell], *, keep_going: bool = False, redo: bool = False
+    ) -> Generator[Event, None, None]:
+        """Run the cells and give what happens as it happens; each that is begun ends in an Ended.
+        Closing the generator ends what runs and begins nothing more.
+
+        keep_going: start the next cell whatever became of the last one (see Ended.stops_the_rest).
+        redo: also run a cell that another process has just finished.
+        Raises UsageError, with nothing run, when a cell names a backbone that does not exist.
+        """
+        ...

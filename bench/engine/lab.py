@@ -1,0 +1,116 @@
+"""What the cells of one command share: the device, the folders, and what was already read."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from bench import nets
+from bench.data import Domain, load
+from bench.data.images import agree
+from bench.errors import BenchError, UsageError
+from bench.nets.backbones import State
+from bench.runs.cell import Cell
+from bench.runs.lines import Weights
+from bench.suite.suites import DomainSpec
+
+
+@dataclass(frozen=True)
+class Request:
+    """A domain as a cell asks for it: requests that are equal get the same images."""
+
+    name: str  # of the domain in its suite
+    spec: DomainSpec  # the published set that it is made of
+    size: int  # side of the square that images are resized to, pixels
+    resize: str  # how: nearest or bilinear
+    train_limit: int | None  # at most so many images to train on
+    test_limit: int | None  # at most so many images to test on
+    classes: int  # how many the suite has
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Pretrained weights of a backbone."""
+
+    state: State | None  # the tensors by name; None: the network starts at random
+    facts: Weights  # which they are, as a record names them
+
+
+@dataclass
+class Lab:
+    """The device and folders of a command; reads each domain and each file of weights once."""
+
+    data: Path  # folder of the data sets
+    results: Path  # folder of the records
+    device: torch.device  # where networks are trained
+    weights: Path | None = None  # file of pretrained weights; None: downloaded from their publisher
+    skip_unreadable: bool = False  # leave out images that cannot be decoded
+    stood_in: set[str] = field(default_factory=set)  # domains that random images stood in for
+    _domains: dict[Request, Domain] = field(default_factory=dict)
+    _weights: dict[tuple[str, str, str], Pretrained] = field(default_factory=dict)
+
+    def domains(self, cell: Cell) -> tuple[Domain, Domain]:
+        """Source and target of a cell. Raises BenchError when one is missing or both disagree.
+
+        A smoke run makes do with random images where a domain cannot be read.
+        """
+        source, target = self._domain(cell, *cell.source), self._domain(cell, *cell.target)
+        agree(source, target)
+        return source, target
+
+    def _domain(self, cell: Cell, name: str, spec: DomainSpec) -> Domain:
+        r = cell.recipe
+        asked = Request(name, spec, r.size, r.resize, r.train_limit, r.test_limit, cell.classes)
+        if asked not in self._domains:
+            try:
+                self._domains[asked] = self._load(asked)
+            except BenchError as e:
+                if cell.budget != "smoke" or isinstance(e, UsageError):
+                    raise
+                self.stood_in.add(name)
+                self._domains[asked] = self._load(asked, synthetic=True)
+        return self._domains[asked]
+
+    def _load(self, asked: Request, *, synthetic: bool = False) -> Domain:
+        return load(
+            asked.name,
+            asked.spec,
+            root=self.data,
+            size=asked.size,
+            resize=asked.resize,
+            classes=asked.classes,
+            train_limit=asked.train_limit,
+            test_limit=asked.test_limit,
+            synthetic=synthetic,
+            skip_unreadable=self.skip_unreadable,
+        )
+
+    def pretrained(self, cell: Cell) -> Pretrained:
+        """The pretrained weights that a cell's recipe names. Raises BenchError when they are missing.
+
+        A smoke run without a file of weights starts at random instead of downloading any.
+        """
+        r = cell.recipe
+        key = (r.backbone, r.weights, r.head)
+        if key not in self._weights:
+            if cell.budget == "smoke" and self.weights is None and r.weights != "none":
+                self._weights[key] = Pretrained(None, Weights(asked=r.weights))
+            else:
+                state, facts = nets.load_weights(r, self.weights)
+                self._weights[key] = Pretrained(state, Weights(**facts))
+        return self._weights[key]
+
+
+def find_device(name: str) -> torch.device:
+    """auto, cpu, cuda or cuda:N -> a device that is there. Raises UsageError."""
+    if name == "auto":
+        name = "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as e:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N") from e
+    n = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= n:
+        instead = "cpu" if n == 0 else f"cuda:0 to cuda:{n - 1}"
+        raise UsageError(f"no GPU {name}: torch sees {n}; use --device {instead}")
+    return device

@@ -1,0 +1,108 @@
+"""What a run writes to its record: the one place where values of the engine become lines."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from bench.engine import env
+from bench.engine.clock import Lap, spread
+from bench.engine.loop import Window
+from bench.engine.task import Materials, Placement
+from bench.engine.probe import probe
+from bench.runs.cell import Cell, brief
+from bench.runs.lines import End, Run, Spread, Train, now, plain
+
+
+@dataclass
+class Costs:
+    """Time and memory of the iterations after the warm-up, outside of what the task measures."""
+
+    ms: list[float] = field(default_factory=list)  # of each iteration, milliseconds
+    wait_ms: list[float] = field(default_factory=list)  # of these, until its batch was ready
+    memory: dict[str, float] = field(default_factory=dict)  # peak of each kind, MiB
+
+    def add(self, lap: Lap, memory: Mapping[str, float]) -> None:
+        self.ms += lap.ms
+        self.wait_ms += lap.wait_ms
+        self.memory = {k: max(v, self.memory.get(k, v)) for k, v in memory.items()}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended."""
+
+    status: Literal["ok", "diverged", "failed"]
+    reason: str = ""  # one sentence; empty when the status is ok
+    trace: str = ""  # the traceback of an error that nobody foresaw
+    out_of_memory: bool = False  # it failed for want of memory
+    costs: Costs = field(default_factory=Costs)  # counts when the status is ok
+    placement: Placement = field(default_factory=Placement)  # the same
+    parameters: str | None = None  # digest of the final parameters and buffers, likewise
+
+
+def describe_run(cell: Cell, materials: Materials, device: torch.device) -> Run:
+    """What is run, on what, by what."""
+    return Run(
+        key=cell.key,
+        suite=cell.suite,
+        row=cell.row,
+        task=cell.task,
+        budget=cell.budget,
+        seed=cell.seed,
+        method=cell.method,
+        hyper=plain(cell.stated),
+        hyper_all=cell.hyper_all,
+        classes=cell.classes,
+        source=brief(cell.source[1]),
+        target=brief(cell.target[1]),
+        recipe=cell.recipe.model_dump(mode="json"),
+        data=materials.data,
+        weights=materials.weights,
+        code=env.code(probe(cell)),
+        env=env.describe(device),
+        started=now(),
+    )
+
+
+def describe_window(w: Window, memory: Mapping[str, float], *, warmup: bool) -> Train:
+    """memory: peaks of this window, MiB. warmup: whether its times do not count."""
+    return Train(
+        step=w.step,
+        n=len(w.loss),
+        warmup=warmup,
+        loss=round(w.mean_loss, 6) if math.isfinite(w.mean_loss) else None,
+        lr=w.lr,
+        ms=Spread(**spread(w.lap.ms)),
+        wait_ms=Spread(**spread(w.lap.wait_ms)),
+        memory=dict(memory),
+    )
+
+
+def describe_end(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:
+    """wall_s: seconds since the cell was begun."""
+    ended = {"status": outcome.status, "wall_s": round(wall_s, 3), "finished": now()}
+    if outcome.status == "ok":
+        return End(**ended, **_costs(cell, outcome))
+    return End(
+        **ended,
+        reason=outcome.reason,
+        trace=outcome.trace,
+        out_of_memory=outcome.out_of_memory,
+    )
+
+
+def _costs(cell: Cell, outcome: Outcome) -> dict[str, Any]:
+    ms = spread(outcome.costs.ms)
+    return {
+        "step": cell.recipe.iterations,
+        "ms": Spread(**ms),
+        "wait_ms": Spread(**spread(outcome.costs.wait_ms)),
+        "images_per_s": round(2 * cell.recipe.batch / ms["p50"] * 1e3, 1),
+        "memory": outcome.costs.memory,
+        "data_mib": round(outcome.placement.mib, 1),
+        "placement": outcome.placement.places,
+        "parameters": outcome.parameters,
+    }

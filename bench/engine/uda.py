@@ -1,0 +1,158 @@
+"""The task of this project: how well an adapted network classifies images of both domains."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench import nets
+from bench.data import Domain, Images
+from bench.data.place import place
+from bench.data.stream import Ahead, Stream, sent
+from bench.data.views import Views
+from bench.engine.clock import MIB
+from bench.engine.lab import Lab
+from bench.engine.memory import within_memory
+from bench.engine.task import Materials, Placement, Task
+from bench.runs import lines
+from bench.runs.cell import Cell
+from bench.runs.lines import Counts, Eval
+from bench.suite.recipe import Recipe
+from methods import Batch, Method, Network, get
+
+EVAL_BATCH = 500  # at most so many images are evaluated at once
+EVAL_PIXELS = 6_000_000  # and at most so many pixels: 119 images of 224×224
+
+
+@dataclass(frozen=True)
+class Side:
+    """Source or target of a run, ready to be served."""
+
+    train: Images  # where they were placed
+    test: Images  # the same object as `train` when the domain is trained and tested on
+    stream: Callable[[int], Images]  # step -> the images of a batch, on the run's device
+    view: Callable[[Tensor, int], Tensor]  # (uint8 images, step) -> what the network sees of them
+
+
+class UDA(Task):
+    """Trains on labelled source and unlabelled target images; measures both test sets.
+
+    An `eval` line holds the counts on both, the last one with the confusion matrix.
+    """
+
+    def __init__(self, cell: Cell, lab: Lab) -> None:
+        """Reads domains and weights. Raises BenchError when something is missing."""
+        self.cell, self.device = cell, lab.device
+        self.domains = dict(zip(("source", "target"), lab.domains(cell), strict=True))
+        self.pretrained = lab.pretrained(cell)
+        self.views = Views(cell.recipe, lab.device, seed=cell.seed)
+        self.method = get(cell.method)
+        self._sides: dict[str, Side] = {}
+        self._threads = ExitStack()
+
+    def describe(self) -> Materials:
+        return Materials({d.name: _facts(d) for d in self.domains.values()}, self.pretrained.facts)
+
+    def build(self) -> tuple[Network, Method]:
+        cell = self.cell
+        net = nets.build(cell.recipe, cell.classes, self.pretrained.state).to(self.device)
+        return net, self.method(net, **cell.hyper).to(self.device)
+
+    def open(self) -> None:
+        self._sides = {name: self._side(name, d) for name, d in self.domains.items()}
+
+    def _side(self, name: str, domain: Domain) -> Side:
+        train, _ = place(domain.train, self.device)
+        same = domain.test is domain.train
+        test = train if same else place(domain.test, self.device)[0]
+        r, seed = self.cell.recipe, self.cell.seed
+        stream = Stream(train, r.batch, seed=seed, name=name, device=self.device)
+        ahead = self._threads.enter_context(Ahead(stream)) if stream.away else stream
+        return Side(train, test, ahead, self.views.train(name))
+
+    def batches(self, step: int) -> tuple[Batch, Batch]:
+        source, target = self._sides["source"], self._sides["target"]
+        s, t = source.stream(step), target.stream(step)
+        y_t = t.y if self.method.supervised_target else None
+        return Batch(source.view(s.x, step), s.y), Batch(target.view(t.x, step), y_t)  # type: ignore[arg-type]
+
+    def measure(self, net: Network, method: Method, step: int) -> Eval:
+        r = self.cell.recipe
+        last = step == r.iterations
+        with within_memory(self.device, self.cell.row, r, evaluated=_images_at_once(r)):
+            found = {
+                name: evaluate(method, net, side.test, self.views, self.device, self.cell.classes)
+                for name, side in self._sides.items()
+            }
+        return Eval(step=step, **{name: count(x, confusion=last) for name, x in found.items()})
+
+    def placement(self) -> Placement:
+        sides = self._sides.values()
+        kept = [side.train for side in sides]
+        kept += [side.test for side in sides if side.test is not side.train]
+        here = [images for images in kept if images.x.device.type == self.device.type]
+        nbytes = sum(images.x.nbytes + images.y.nbytes for images in here)
+        places = {name: str(side.train.x.device) for name, side in self._sides.items()}
+        return Placement(nbytes / MIB, places)
+
+    def close(self) -> None:
+        self._sides = {}
+        self._threads.close()
+
+
+def _facts(domain: Domain) -> lines.Domain:
+    """What a record says of a domain."""
+    train, test = (
+        lines.Images(images=len(x), fingerprint=x.fingerprint())
+        for x in (domain.train, domain.test)
+    )
+    return lines.Domain(
+        origin=domain.origin,
+        generated=domain.generated,
+        train=train,
+        test=test,
+        classes=domain.classes,
+    )
+
+
+def _images_at_once(r: Recipe) -> int:
+    return min(EVAL_BATCH, EVAL_PIXELS // r.pixels**2)
+
+
+@torch.no_grad()
+def evaluate(
+    method: Method,
+    net: Network,
+    images: Images,
+    views: Views,
+    device: torch.device,
+    classes: int,
+) -> Tensor:
+    """Predict every image once and count, int64 (classes, classes): of each class (row), how many
+    images are predicted to be of each class (column).
+
+    An image seen in several views (ten crops) gets the class whose mean softmax over the views is
+    largest.
+    """
+
+    def predict(x: Tensor) -> Tensor:
+        logits = [method.predict(net, v) for v in views.test(sent(x, device))]
+        scores = logits[0] if len(logits) == 1 else torch.stack(logits).softmax(2).mean(0)
+        return scores.argmax(1)
+
+    batches = images.x.split(_images_at_once(views.recipe))
+    guess, y = torch.cat([predict(x) for x in batches]).to(images.y.device), images.y
+    return torch.bincount(y * classes + guess, minlength=classes**2).view(classes, classes)
+
+
+def count(predictions: Tensor, *, confusion: bool) -> Counts:
+    """The counts of a record from those of `evaluate`. confusion: keep the whole matrix, too."""
+    rows = tuple(map(tuple, predictions.tolist()))
+    return Counts(
+        total=tuple(predictions.sum(1).tolist()),
+        correct=tuple(predictions.diag().tolist()),
+        predicted=tuple(predictions.sum(0).tolist()),
+        confusion=rows if confusion else None,
+    )

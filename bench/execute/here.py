@@ -1,0 +1,52 @@
+"""The executor that runs cells in this process, one after the other."""
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+
+from bench.engine.events import Ended, Event, Substituted
+from bench.engine.lab import Lab
+from bench.engine.run import run
+from bench.engine.task import Task
+from bench.engine.uda import UDA
+from bench.errors import BenchError
+from bench.nets import backbones
+from bench.runs.plan import Cell
+from bench.runs.records import Busy
+
+
+@dataclass(frozen=True)
+class Here:
+    """An Executor. Its cells share the device and the data of one lab."""
+
+    lab: Lab
+    make_task: Callable[[Cell, Lab], Task] = UDA  # what is to be measured
+
+    def check(self, cells: Iterable[Cell]) -> None:
+        """Raise BenchError when backbone, data or weights of any of these cells are missing."""
+        for cell in cells:
+            backbones.find(cell.recipe.backbone)
+            self.lab.domains(cell)
+            self.lab.pretrained(cell)
+
+    def run(
+        self, cells: Iterable[Cell], *, keep_going: bool = False, redo: bool = False
+    ) -> Generator[Event, None, None]:
+        """See Executor.run. Ends with a Substituted when random images stood in for domains."""
+        cells = list(cells)
+        for name in dict.fromkeys(cell.recipe.backbone for cell in cells):
+            backbones.find(name)
+        for cell in cells:
+            ended = yield from self._one(cell, redo=redo)
+            if ended.stops_the_rest and not keep_going:
+                break
+        if self.lab.stood_in:
+            yield Substituted(tuple(sorted(self.lab.stood_in)), self.lab.data)
+
+    def _one(self, cell: Cell, *, redo: bool) -> Generator[Event, None, Ended]:
+        """Run one cell; what it raises becomes its Ended. Returns the Ended, too."""
+        try:
+            return (yield from run(cell, self.lab, redo=redo, make_task=self.make_task))
+        except BenchError as e:
+            ended = Ended(cell, "busy" if isinstance(e, Busy) else "error", str(e))
+            yield ended
+            return ended
