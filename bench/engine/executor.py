@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterable
 from typing import Protocol
 
 from bench.engine.events import Event
-from bench.runs.plan import Cell
+from bench.runs.cell import Cell
 
 
 class Executor(Protocol):

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from bench.engine import env
 from bench.engine.clock import Lap, spread
 from bench.engine.loop import Window
-from bench.engine.task import Materials, Placement
 from bench.engine.probe import probe
+from bench.engine.task import Materials, Placement
 from bench.runs.cell import Cell, brief
 from bench.runs.lines import End, Run, Spread, Train, now, plain
 
@@ -83,26 +83,27 @@ def describe_window(w: Window, memory: Mapping[str, float], *, warmup: bool) -> 
 
 def describe_end(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:
     """wall_s: seconds since the cell was begun."""
-    ended = {"status": outcome.status, "wall_s": round(wall_s, 3), "finished": now()}
-    if outcome.status == "ok":
-        return End(**ended, **_costs(cell, outcome))
-    return End(
-        **ended,
-        reason=outcome.reason,
-        trace=outcome.trace,
-        out_of_memory=outcome.out_of_memory,
-    )
-
-
-def _costs(cell: Cell, outcome: Outcome) -> dict[str, Any]:
+    wall_s = round(wall_s, 3)
+    if outcome.status != "ok":
+        return End(
+            status=outcome.status,
+            reason=outcome.reason,
+            trace=outcome.trace,
+            out_of_memory=outcome.out_of_memory,
+            wall_s=wall_s,
+            finished=now(),
+        )
     ms = spread(outcome.costs.ms)
-    return {
-        "step": cell.recipe.iterations,
-        "ms": Spread(**ms),
-        "wait_ms": Spread(**spread(outcome.costs.wait_ms)),
-        "images_per_s": round(2 * cell.recipe.batch / ms["p50"] * 1e3, 1),
-        "memory": outcome.costs.memory,
-        "data_mib": round(outcome.placement.mib, 1),
-        "placement": outcome.placement.places,
-        "parameters": outcome.parameters,
-    }
+    return End(
+        status="ok",
+        step=cell.recipe.iterations,
+        ms=Spread(**ms),
+        wait_ms=Spread(**spread(outcome.costs.wait_ms)),
+        images_per_s=round(2 * cell.recipe.batch / ms["p50"] * 1e3, 1),
+        memory=outcome.costs.memory,
+        data_mib=round(outcome.placement.mib, 1),
+        placement=outcome.placement.places,
+        parameters=outcome.parameters,
+        wall_s=wall_s,
+        finished=now(),
+    )

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ CLASSES, WIDTH, BATCH = 4, 6, 8
 
 def losses(
     methods: ModuleType,
-    make_optimizer: Callable[[nn.Module, nn.Module, Any], torch.optim.Optimizer],
+    make_optimizer: Callable[[Any, Any, Any], torch.optim.Optimizer],
     method: str,
     hyper: dict[str, Any],
     recipe: Any,
@@ -140,13 +141,12 @@ def main() -> None:
     Whatever `methods` and `bench` are found on the path make the answer.
     """
     import methods
-
     from bench import nets
 
     try:
-        from bench.recipe import Recipe  # older commits
+        Recipe = import_module("bench.recipe").Recipe
     except ImportError:
-        from bench.suites import Recipe
+        Recipe = import_module("bench.suites").Recipe
     for line in sys.stdin:
         asked = json.loads(line)
         hyper = {k: float(v) if v in ("inf", "-inf") else v for k, v in asked["hyper"].items()}

@@ -82,11 +82,15 @@ class UDA(Task):
         r = self.cell.recipe
         last = step == r.iterations
         with within_memory(self.device, self.cell.row, r, evaluated=_images_at_once(r)):
-            found = {
-                name: evaluate(method, net, side.test, self.views, self.device, self.cell.classes)
-                for name, side in self._sides.items()
-            }
-        return Eval(step=step, **{name: count(x, confusion=last) for name, x in found.items()})
+            source, target = (
+                evaluate(method, net, side.test, self.views, self.device, self.cell.classes)
+                for side in self._sides.values()
+            )
+        return Eval(
+            step=step,
+            source=count(source, confusion=last),
+            target=count(target, confusion=last),
+        )
 
     def placement(self) -> Placement:
         sides = self._sides.values()
@@ -110,7 +114,7 @@ def _facts(domain: Domain) -> lines.Domain:
     )
     return lines.Domain(
         origin=domain.origin,
-        generated=domain.generated,
+        generated=getattr(domain, "generated", False),
         train=train,
         test=test,
         classes=domain.classes,

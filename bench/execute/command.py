@@ -3,7 +3,7 @@
 from typing import Any
 
 from bench.errors import UsageError
-from bench.runs.plan import Cell
+from bench.runs.cell import Cell
 from bench.suite import settings, suites
 from bench.suite.schema import flat
 from bench.suite.suites import Suite

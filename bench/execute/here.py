@@ -10,8 +10,8 @@ from bench.engine.task import Task
 from bench.engine.uda import UDA
 from bench.errors import BenchError
 from bench.nets import backbones
-from bench.runs.plan import Cell
-from bench.runs.records import Busy
+from bench.runs.cell import Cell
+from bench.runs.files import Busy
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def _converted(lines: list[dict[str, Any]], raw: bytes, probe: Callable[[Old], P
     if not rest or rest[-1]["kind"] != "end":
         raise BenchError("it has no end, and so no result")
     found = probe(first)
-    run = _run(first, sha256(raw).hexdigest(), found and found.model_dump(mode="json"))
+    run = _run(first, sha256(raw).hexdigest(), found.model_dump(mode="json") if found else None)
     before = sha256()
     out = encode(RUN.validate_json(json.dumps(run)), before)
     for line in rest:

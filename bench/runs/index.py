@@ -133,4 +133,4 @@ def summarize_file(path: str | Path) -> bytes:
 
 
 def _tally(c: Counts | None) -> list[int] | None:
-    return c and [sum(c.correct), sum(c.total), max(c.predicted, default=0)]
+    return None if c is None else [sum(c.correct), sum(c.total), max(c.predicted, default=0)]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-SCHEMA = 2
+SCHEMA: Literal[2] = 2
 Status = Literal["ok", "diverged", "failed"]
 Count = Annotated[int, Field(ge=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -98,7 +98,7 @@ class Env(Strict):
 class Converted(Strict):
     """Where a record came from that an older program wrote."""
 
-    schema_: int = Field(alias="schema")  # its schema
+    schema_: Annotated[int, Field(alias="schema")]  # its schema
     key: str  # its key there
     sha256: str  # of the old file
     renamed_from: dict[str, str] = {}  # names that it had before rows were renamed
@@ -108,7 +108,7 @@ class Run(Strict):
     """The first line: what is run, on what, by what."""
 
     kind: Literal["run"] = "run"
-    schema_: Literal[2] = Field(SCHEMA, alias="schema")
+    schema_: Annotated[Literal[2], Field(alias="schema")] = SCHEMA
     key: str  # 12 hex digits of the content: method, hyper, source, target, classes, recipe, seed
     suite: str  # the suite that asked for it
     row: str  # the row's id there
@@ -189,7 +189,7 @@ class End(Strict):
     parameters: str | None = None  # sha256 of the final parameters and buffers, 16 hex digits
     wall_s: Number  # of the whole run
     finished: str  # UTC
-    seal: str = Field("", pattern="^([0-9a-f]{64})?$")
+    seal: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
 
 
 def text(line: Run | Train | Eval | End) -> str:

@@ -100,7 +100,7 @@ def find(folder: Path, stem: str) -> list[Record]:
 def _record(path: Path, blob: bytes) -> Record:
     """blob: what `index.summarize` made of lines that were checked, so that nothing is checked again."""
     own, shared, evals, end, problem = KEPT.validate_json(blob)
-    return Record(path, own and _run(own, shared), evals, end, problem)
+    return Record(path, _run(own, shared) if own else None, evals, end, problem)
 
 
 def _run(own: dict[str, Any], shared: str) -> Run:

@@ -7,7 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from bench.runs import plan
-from bench.runs.plan import Cell, State
+from bench.runs.cell import Cell
+from bench.runs.plan import State
 from bench.runs.records import Record
 from bench.suite import space
 from bench.suite.schema import flat, merged
@@ -50,9 +51,9 @@ def accuracy(record: Record) -> float:
     """Accuracy on the target at the last evaluation, in %; 0 for a run that diverged."""
     if record.status != "ok":
         return 0.0
-    last = record.evals[-1]["target"]
-    percent: float = 100 * sum(last["correct"]) / sum(last["total"])
-    return percent
+    last = record.evals[-1].target
+    assert last is not None
+    return last.accuracy
 
 
 @dataclass(frozen=True)
@@ -94,21 +95,21 @@ class Search:
 
     def trials(self, found: Iterable[Record]) -> list[Trial]:
         """Every set of values that the records hold, finished or not, the first begun first."""
-        found = sorted(found, key=lambda r: str(r.run["started"]))
+        found = sorted(found, key=lambda r: r.age)
         out: dict[str, Trial] = {}
-        for r in found:
-            values = self._values(r.run["recipe"], r.run["hyper"])
+        for run in (r.run for r in found if r.run):
+            values = self._values(run.recipe, run.hyper_all)
             if values is None or repr(values) in out:
                 continue
             cells = self.cells(values)
-            if any(r.run["cell"] == cell.key for cell in cells):
+            if any(run.key == cell.key for cell in cells):
                 out[repr(values)] = Trial(values, plan.states(cells, found))
         return list(out.values())
 
     def own(self) -> Values | None:
         """The values that the row has as it stands; None when one lies outside of the space."""
         cell = self.cells({})[0]
-        return self._values(cell.recipe.model_dump(mode="json"), cell.hyper)
+        return self._values(cell.recipe.model_dump(mode="json"), cell.hyper_all)
 
     def _values(self, recipe: Mapping[str, Any], hyper: Mapping[str, Any]) -> Values | None:
         """The searched values among those of a run; None when the space does not hold them."""
