@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from bench import nets
-from bench.data import Domain, Images, load
-from bench.data.images import agree
-from bench.data.place import place
-from bench.data.stream import Ahead, Stream, sent
+from bench.data.images import Domain, Images, place_images, require_same_classes, send
+from bench.data.load import load_domain
+from bench.data.stream import Ahead, Stream
 from bench.data.views import Views
 from bench.engine import env
 from bench.engine.clock import MIB, Clock, spread
@@ -50,7 +49,7 @@ class Lab:
     def domains(self, cell: Cell) -> tuple[Domain, Domain]:
         """Source and target, read once. A smoke run makes do with synthetic images where there are no others."""
         source, target = self._domain(cell, *cell.source), self._domain(cell, *cell.target)
-        agree(source, target)
+        require_same_classes(source, target)
         return source, target
 
     def _domain(self, cell: Cell, name: str, spec: Any) -> Domain:
@@ -63,12 +62,12 @@ class Lab:
                 "skip_unreadable": self.skip_unreadable,
             }  # fmt: skip
             try:
-                self._domains[key] = load(name, spec, **how)
+                self._domains[key] = load_domain(name, spec, **how)
             except BenchError as e:
                 if cell.budget != "smoke" or isinstance(e, UsageError):
                     raise
                 self.stood_in.add(name)
-                self._domains[key] = load(name, spec, **how, synthetic=True)
+                self._domains[key] = load_domain(name, spec, **how, synthetic=True)
         return self._domains[key]
 
     def pretrained(self, cell: Cell) -> tuple[dict[str, Tensor] | None, dict[str, Any]]:
@@ -162,7 +161,7 @@ def _train(
 
     # a domain that is trained and tested on is one object, and is kept once
     different = {id(i): i for d in (source, target) for i in (d.train, d.test)}
-    kept = {key: place(i, lab.device) for key, i in different.items()}
+    kept = {key: place_images(i, lab.device) for key, i in different.items()}
     test = {k: kept[id(d.test)][0] for k, d in (("source", source), ("target", target))}
     streams = (
         Stream(kept[id(d.train)][0], r.batch, seed=cell.seed, name=k, device=lab.device)
@@ -233,7 +232,7 @@ def _evaluate(
     """Per class: how many images there are, how many are right, how many were predicted to be of it."""
 
     def predicted(x: Tensor) -> Tensor:
-        logits = [method.predict(net, v) for v in views.test(sent(x, device))]
+        logits = [method.predict(net, v) for v in views.test(send(x, device))]
         scores = logits[0] if len(logits) == 1 else torch.stack(logits).softmax(2).mean(0)
         return scores.argmax(1)
 
