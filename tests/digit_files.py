@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.data import cache
 from bench.datasets import sets
-from bench.datasets.sets import Both
+from bench.datasets.facts import Both
 
 TRAIN = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1])
 TEST = np.arange(10)

@@ -303,7 +303,7 @@ def data_get(
 
     with listing.downloads(console) as progress:
         folder = get.get(name, paths.data_root(data), photos=photos, progress=progress)
-    facts = sets.find(name)
+    facts = sets.find_set(name)
     about = "; ".join(filter(None, [facts.title, f"licence: {facts.licence}" if facts.licence else "", facts.notes]))
     console.print(f"{name}: {folder}\n{about}", highlight=False, soft_wrap=True, markup=False)
 
@@ -313,7 +313,7 @@ def data_doctor(name: Set, data: Data = None) -> None:
     """Check a data set's files and counts against the published ones; exit 1 when something is wrong."""
     from bench.data import doctor
 
-    findings = doctor.doctor(name, paths.data_root(data))
+    findings = doctor.examine(name, paths.data_root(data))
     for f in findings:
         style = {"error": "red", "warn": "yellow"}.get(f.level, "")
         console.print(f"{f.level:5} {f.text}", style=style, highlight=False, soft_wrap=True, markup=False)
@@ -329,21 +329,20 @@ def data_generate(
     seed: Annotated[int, typer.Option(help="Another seed makes other images.")] = 0,
 ) -> None:
     """Make a folder of synthetic images in the layout of a published set, to try things without it."""
-    from bench.data import generator
+    from bench.data.generate import generate
 
-    made = generator.generate(kind, folder, scale=scale, seed=seed)
+    made = generate(kind, folder, scale=scale, seed=seed)
     console.print(f"{made}: synthetic images, never a result", highlight=False, soft_wrap=True)
 
 
 @data_app.command("where")
 def data_where(name: Set, data: Data = None) -> None:
     """Print the folder where a data set was found; exit 1 when it is nowhere."""
-    from bench.data import doctor
-    from bench.datasets import sets
+    from bench.datasets import locate, sets
 
     root = paths.data_root(data)
-    if (found := doctor.where(name, root)) is None:
-        raise BenchError(f"{name} is not under {root}; expected:\n{sets.find(name).layout}")
+    if (found := locate.find_folder(name, root)) is None:
+        raise BenchError(f"{name} is not under {root}; expected:\n{sets.find_set(name).layout}")
     typer.echo(found)
 
 

@@ -106,8 +106,7 @@ def show_installation(console: Console, root: Path) -> None:
     """Python, torch, GPU, memory, the data found under `root`, and which `bench` this is."""
     import torch
 
-    from bench.data import doctor
-    from bench.datasets import sets
+    from bench.datasets import locate, sets
     from bench.engine import env
 
     rows: list[tuple[str, object]] = [
@@ -123,6 +122,6 @@ def show_installation(console: Console, root: Path) -> None:
     if not torch.cuda.is_available():
         rows.append(("gpu", "none that torch can use: runs go to the CPU"))
     rows.append(("data", root))
-    rows += [(f"  {name}", doctor.where(name, root) or f"not found: bench data get {name}") for name in sets.names()]
+    rows += [(f"  {name}", locate.find_folder(name, root) or f"not found: bench data get {name}") for name in sets.set_names()]
     rows.append(("suites", ", ".join(suites.names())))
     show(console, "bench doctor", ("", ""), rows)

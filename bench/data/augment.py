@@ -8,10 +8,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from bench.data.stream import sent
+from bench.data.images import send
 from bench.errors import BenchError
 
-SCALE, RATIO, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10  # torchvision's: share of the area, width / height, boxes tried
+SCALE, RATIO, TRIES = (
+    (0.08, 1.0),
+    (3 / 4, 4 / 3),
+    10,
+)  # torchvision's: share of the area, width / height, boxes tried
 
 
 class Augment:
@@ -26,13 +30,15 @@ class Augment:
 
     def __call__(self, x: Tensor, step: int) -> Tensor:
         """(B, C, H, W) -> (B, C, crop, crop), the crops of this step. Raises BenchError when an image is smaller."""
-        at = sent(self.draw(len(x), x.shape[2], x.shape[3], step), x.device)
+        at = send(self.draw(len(x), x.shape[2], x.shape[3], step), x.device)
         return cut(x, self.crop, *at.unbind())
 
     def draw(self, n: int, height: int, width: int, step: int) -> Tensor:
         """Top, left and mirrored (0 or 1) of n images at this step: int64 (3, n), on the CPU."""
         _check(self.crop, height, width)
-        places = torch.tensor([height - self.crop + 1, width - self.crop + 1, 2 if self.flip else 1])
+        places = torch.tensor(
+            [height - self.crop + 1, width - self.crop + 1, 2 if self.flip else 1]
+        )
         return (_chances(3, n, f"{self.seed}/{self.name}/augment/{step}") * places[:, None]).long()
 
 
@@ -50,7 +56,7 @@ class ResizedCrop:
 
     def __call__(self, x: Tensor, step: int) -> Tensor:
         """uint8 (B, C, H, W) -> uint8 (B, C, crop, crop), the crops of this step."""
-        at = sent(self.draw(len(x), x.shape[2], x.shape[3], step), x.device)
+        at = send(self.draw(len(x), x.shape[2], x.shape[3], step), x.device)
         return resized(x, self.crop, *at.unbind())
 
     def draw(self, n: int, height: int, width: int, step: int) -> Tensor:
@@ -60,11 +66,17 @@ class ResizedCrop:
         """
         chance = _chances(2 * TRIES + 3, n, f"{self.seed}/{self.name}/augment/{step}")
         area = height * width * (SCALE[0] + (SCALE[1] - SCALE[0]) * chance[:TRIES])
-        ratio = (math.log(RATIO[0]) + math.log(RATIO[1] / RATIO[0]) * chance[TRIES : 2 * TRIES]).exp()
-        boxes = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()]).round().long()  # (2, TRIES, n)
+        ratio = (
+            math.log(RATIO[0]) + math.log(RATIO[1] / RATIO[0]) * chance[TRIES : 2 * TRIES]
+        ).exp()
+        boxes = (
+            torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()]).round().long()
+        )  # (2, TRIES, n)
         fits = (boxes[0] > 0) & (boxes[0] <= height) & (boxes[1] > 0) & (boxes[1] <= width)
         first = boxes[:, fits.int().argmax(0), torch.arange(n)]
-        central = torch.tensor([min(height, round(width / RATIO[0])), min(width, round(height * RATIO[1]))])
+        central = torch.tensor(
+            [min(height, round(width / RATIO[0])), min(width, round(height * RATIO[1]))]
+        )
         box = first.where(fits.any(0), central[:, None])
         room = torch.tensor([height, width])[:, None] - box
         corner = (chance[-3:-1] * (room + 1)).long().where(fits.any(0), room // 2)
@@ -87,10 +99,17 @@ def cut(x: Tensor, crop: int, top: Tensor, left: Tensor, mirrored: Tensor) -> Te
     rows = top[:, None] + along
     columns = left[:, None] + torch.where(mirrored[:, None] == 1, crop - 1 - along, along)
     image, channel = torch.arange(n, device=x.device), torch.arange(channels, device=x.device)
-    return x[image[:, None, None, None], channel[:, None, None], rows[:, None, :, None], columns[:, None, None, :]]
+    return x[
+        image[:, None, None, None],
+        channel[:, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]
 
 
-def resized(x: Tensor, crop: int, top: Tensor, left: Tensor, height: Tensor, width: Tensor, mirrored: Tensor) -> Tensor:
+def resized(
+    x: Tensor, crop: int, top: Tensor, left: Tensor, height: Tensor, width: Tensor, mirrored: Tensor
+) -> Tensor:
     """The box of each image, height x width at (top, left), as crop x crop pixels, mirrored where that is 1; all int64 (B,)
     on the device of x, which is uint8.
 
@@ -124,7 +143,9 @@ def _weights(start: Tensor, length: Tensor, size: int, crop: int) -> tuple[Tenso
     w = w * ((pixel >= 0) & (pixel < length[:, None, None]))
     w = w / w.sum(2, keepdim=True)
     largest = w.amax((1, 2), keepdim=True)
-    large, larger = (largest * of + 0.5 >= 2**15 for of in (2**16, 2**15))  # for 16 bits with a sign
+    large, larger = (
+        largest * of + 0.5 >= 2**15 for of in (2**16, 2**15)
+    )  # for 16 bits with a sign
     one = 2**16 / (1 + large.float() + 2 * larger)  # 2^16, 2^15 or 2^14
     return (w * one + 0.5).floor().float(), one[..., None]
 
@@ -152,4 +173,6 @@ def _chances(rows: int, n: int, key: str) -> Tensor:
 
 def _check(crop: int, height: int, width: int) -> None:
     if crop > min(height, width):
-        raise BenchError(f"a crop of {crop} does not fit images of {width}x{height} pixels: lower the crop or raise the size")
+        raise BenchError(
+            f"a crop of {crop} does not fit images of {width}x{height} pixels: lower the crop or raise the size"
+        )

@@ -1,103 +1,209 @@
-"""What is there of a set, and what is wrong with it."""
+"""What there is of a data set, and what is wrong with it."""
 
-from collections.abc import Iterator
-from importlib.util import find_spec
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
-from bench.data.domains_doctor import domains
+from bench.data.decode import find_unreadable
+from bench.data.digits import FORMATS, compare_split, read_digits
 from bench.data.download import md5sum
-from bench.data.files import Found, absent, locate
-from bench.data.findings import Finding, some, strangers
-from bench.data.listing import Picture
-from bench.data.pictures import classes, listing, names_in, parts, read_list, unshared
-from bench.data.readers import FORMATS, disagreements, read
-from bench.data.square import unreadable
+from bench.data.files import Listing, Picture
+from bench.data.listing import (
+    SUFFIXES,
+    compare_counts,
+    find_other_files,
+    find_parts,
+    find_unshared,
+    list_class_folders,
+    list_found_domain,
+    list_names,
+    read_list_file,
+)
 from bench.datasets import sets
-from bench.datasets.sets import Both, DataSet, Form
+from bench.datasets.facts import Both, DataSet, Form
+from bench.datasets.generated import expected_counts, read_mark
+from bench.datasets.locate import Found, require
 from bench.errors import BenchError
 
-
-def where(name: str, root: Path) -> Path | None:
-    """The folder of the copy of a set that a run would read; None when there is no complete one."""
-    facts = sets.find(name)
-    if facts.embedded:
-        package = find_spec(facts.embedded)
-        return Path(package.origin).parent if package and package.origin else None
-    found = locate(facts, root)
-    return None if found is None or found.missing else found.folder
+SHOWN = 20  # findings of one kind; more are only counted
+Level = Literal["ok", "warn", "error"]
 
 
-def doctor(name: str, root: Path) -> list[Finding]:
-    """All there is to say about a set below root; for `folder`, root is the folder of images itself.
+@dataclass(frozen=True)
+class Finding:
+    """One thing to say about a set."""
 
-    Raises UsageError when there is no such set, and nothing else whatever lies there.
+    level: Level  # ok, warn (usable all the same) or error (not usable)
+    text: str
+
+
+def examine(name: str, root: Path) -> list[Finding]:
+    """All there is to say about a set below root; for `folder`, root is the folder of images.
+
+    Raises UsageError when there is no such set, and nothing else, whatever lies there.
     """
-    facts = sets.find(name)
-    findings: list[Finding] = []
+    facts = sets.find_set(name)
+    if facts is sets.FOLDER:
+        findings = _examine_folder(root)
+    elif facts.domains:
+        findings = _examine_domains(facts, root)
+    else:
+        findings = _examine_digits(facts, root)
+    return list(_end_with_error(findings))
+
+
+def _end_with_error(findings: Iterator[Finding], prefix: str = "") -> Iterator[Finding]:
+    """The findings, each text after a prefix; an exception becomes the last of them."""
     try:
-        examine = _own(root) if facts is sets.FOLDER else domains(facts, root) if facts.domains else _published(facts, root)
-        findings.extend(examine)
+        yield from (Finding(finding.level, prefix + finding.text) for finding in findings)
     except (BenchError, OSError) as e:
-        findings.append(Finding("error", str(e)))
-    return findings
+        yield Finding("error", f"{prefix}{e}")
 
 
-def _published(facts: DataSet, root: Path) -> Iterator[Finding]:
+def _summarize(level: Level, texts: Iterable[str]) -> Iterator[Finding]:
+    """A finding for each of the first texts, and one that counts the others."""
+    texts = iter(texts)
+    yield from (Finding(level, text) for text in islice(texts, SHOWN))
+    if more := sum(1 for _ in texts):
+        yield Finding(level, f"... and {more:,} more like it")
+
+
+def _report_other_files(folder: Path) -> Iterator[Finding]:
+    """The files below a folder of pictures that are none."""
+    known = ", ".join(SUFFIXES)
+    texts = (
+        f"{path} is passed over: it is not one of {known}" for path in find_other_files(folder)
+    )
+    yield from _summarize("warn", texts)
+
+
+# sets of digits
+
+
+def _examine_digits(facts: DataSet, root: Path) -> Iterator[Finding]:
+    """A set that is published as arrays: its files, their checksums, the images of each split."""
     if facts.embedded:
-        (train, test), origin = read(facts, root)
+        (train, test), origin = read_digits(facts, root)
         yield Finding("ok", f"{len(train.y):,} train and {len(test.y):,} test images, {origin}")
         return
-    found = locate(facts, root)
-    if found is None:
-        raise absent(facts, root)
+    found = require(facts, root)
     yield Finding("ok", f"{found.form.reader} files in {found.folder}")
-    yield from some("error", (f"{found.folder / pattern} is missing" for pattern in found.missing))
-    yield from _checksums(facts, found)
-    for name, patterns, files, counts in zip(Both._fields, found.form.files, found.files, facts.counts, strict=True):
+    missing = (f"{found.folder / pattern} is missing" for pattern in found.missing)
+    yield from _summarize("error", missing)
+    yield from _compare_checksums(facts, found)
+    splits = zip(Both._fields, found.form.files, found.files, facts.counts, strict=True)
+    for name, patterns, files, counts in splits:
         if not set(patterns) & set(found.missing):
-            yield from (Finding(f.level, f"{name}: {f.text}") for f in _split(facts, found.form, files, counts))
+            examined = _examine_split(facts, found.form, files, counts)
+            yield from _end_with_error(examined, f"{name}: ")
 
 
-def _checksums(facts: DataSet, found: Found) -> Iterator[Finding]:
+def _compare_checksums(facts: DataSet, found: Found) -> Iterator[Finding]:
+    """Whether the files that have a published md5 have that one."""
     for path in found.files.train + found.files.test:
         published = facts.md5s.get(path.name)
         if published and (here := md5sum(path)) != published:
-            yield Finding("warn", f"{path} is not the published file: its md5 is {here}, not {published}")
+            text = f"{path} is not the published file: its md5 is {here}, not {published}"
+            yield Finding("warn", text)
         elif published:
             yield Finding("ok", f"{path} has the published md5")
 
 
-def _split(facts: DataSet, form: Form, files: tuple[Path, ...], counts: tuple[int, ...]) -> Iterator[Finding]:
-    try:
-        pictures = list(_listed(*files)) if form.reader == "listed" else []
+def _examine_split(
+    facts: DataSet, form: Form, files: tuple[Path, ...], counts: tuple[int, ...]
+) -> Iterator[Finding]:
+    """The images of a split, against the published counts per class."""
+    if form.reader == "listed":
+        pictures = list(_examine_list(*files))
         yield from pictures
-        if any(finding.level == "error" for finding in pictures):  # the reader would only repeat the first of them
-            return
-        split = FORMATS[form.reader](files)
-    except BenchError as e:
-        yield Finding("error", str(e))
-        return
-    problems = [Finding("error", text) for text in disagreements(facts, counts, split)]
-    yield from problems or [Finding("ok", f"{len(split.y):,} images, as many of each class as published")]
+        if any(finding.level == "error" for finding in pictures):
+            return  # the reader would only repeat the first of them
+    split = FORMATS[form.reader](facts, files)
+    problems = [Finding("error", text) for text in compare_split(facts, counts, split)]
+    text = f"{len(split.y):,} images, as many of each class as published"
+    yield from problems or [Finding("ok", text)]
 
 
-def _listed(labels: Path, folder: Path) -> Iterator[Finding]:
-    """The pictures of MNIST-M one by one, against the list of them."""
-    names, there = set(read_list(labels)[0]), names_in(folder)
-    yield from some("error", (f"{folder / name} is missing" for name in sorted(names - there)))
-    yield from some("warn", (f"{folder / name} is not in {labels.name}" for name in sorted(there - names)))
-    yield from some("error", unreadable([Picture(folder / name) for name in sorted(names & there)]))
+def _examine_list(labels: Path, folder: Path) -> Iterator[Finding]:
+    """The pictures of MNIST-M one by one, against the file that lists them."""
+    names, here = set(read_list_file(labels)[0]), list_names(folder)
+    yield from _summarize("error", (f"{folder / n} is missing" for n in sorted(names - here)))
+    surplus = (f"{folder / n} is not in {labels.name}" for n in sorted(here - names))
+    yield from _summarize("warn", surplus)
+    pictures = [Picture(folder / name) for name in sorted(names & here)]
+    yield from _summarize("error", find_unreadable(pictures))
 
 
-def _own(path: Path) -> Iterator[Finding]:
+# sets of several domains
+
+
+def _examine_domains(facts: DataSet, root: Path) -> Iterator[Finding]:
+    """A set of several domains: class by class and picture by picture."""
+    found = require(facts, root)
+    yield Finding("ok", f"{found.form.reader} files in {found.folder}")
+    if mark := read_mark(found.folder):
+        text = f"{found.folder} holds {mark}, not the published ones: no result comes of them"
+        yield Finding("warn", text)
+    counts = expected_counts(facts, found.folder)
+    for domain in facts.domains:
+        examined = _examine_domain(facts, root, found, domain, counts[domain])
+        yield from _end_with_error(examined, f"{domain}: ")
+
+
+def _examine_domain(
+    facts: DataSet, root: Path, found: Found, domain: str, counts: Mapping[str, int]
+) -> Iterator[Finding]:
+    """One domain, against the expected counts per class."""
+    listing = list_found_domain(facts, root, found, domain)
+    differences = list(compare_counts(listing, counts))
+    yield from _summarize("error", differences)
+    if found.form.reader == "image":
+        yield from _report_other_files(listing.base)
+        if facts.numbered:
+            yield from _compare_numbers(listing, counts)
+    unreadable = list(find_unreadable(listing.pictures))
+    yield from _summarize("error", unreadable)
+    if not differences and not unreadable:
+        text = f"{len(listing.y):,} images, as many of each class as expected, all readable"
+        yield Finding("ok", text)
+
+
+def _compare_numbers(listing: Listing, counts: Mapping[str, int]) -> Iterator[Finding]:
+    """The missing and the surplus pictures, where the published ones of each class are called
+    00001.jpg, 00002.jpg, ..."""
+    here = {picture.path for picture in listing.pictures}
+    folders = {sets.fold(name): listing.base / name for name in listing.classes}
+    published = {
+        folders[sets.fold(name)] / f"{i:05}.jpg"
+        for name, n in counts.items()
+        if sets.fold(name) in folders
+        for i in range(1, n + 1)
+    }
+    missing = (f"{path} is missing" for path in sorted(published - here))
+    yield from _summarize("error", missing)
+    surplus = (f"{path} is not one of the published pictures" for path in sorted(here - published))
+    yield from _summarize("warn", surplus)
+
+
+# the user's own folders
+
+
+def _examine_folder(folder: Path) -> Iterator[Finding]:
     """A folder of images: its parts, classes and pictures, and the files that are passed over."""
-    if not path.is_dir():
-        raise BenchError(f"no folder {path}")
-    for part in parts(path):
-        pictures, y = listing(part)
-        yield Finding("ok" if pictures else "error", f"{part}: {len(pictures):,} images in {len(classes(part))} classes")
-        empty = set(range(len(classes(part)))) - set(y.tolist())
-        yield from some("error", (f"{part / classes(part)[label]} has no images" for label in sorted(empty)))
-        yield from strangers(part)
-        yield from some("error", unreadable([Picture(path) for path in pictures]))
-    yield from some("error", (f"{path} has class {name} in only one of train/ and test/" for name in unshared(path)))
+    if not folder.is_dir():
+        raise BenchError(f"no folder {folder}")
+    for part in find_parts(folder):
+        listing = list_class_folders(part)
+        n, classes = len(listing.pictures), listing.classes
+        yield Finding("ok" if n else "error", f"{part}: {n:,} images in {len(classes)} classes")
+        empty = sorted(set(range(len(classes))) - set(listing.y.tolist()))
+        yield from _summarize("error", (f"{part / classes[i]} has no images" for i in empty))
+        yield from _report_other_files(part)
+        yield from _summarize("error", find_unreadable(listing.pictures))
+    unshared = (
+        f"{folder} has class {name} in only one of train/ and test/"
+        for name in find_unshared(folder)
+    )
+    yield from _summarize("error", unshared)

@@ -1,4 +1,4 @@
-"""A file from the first address that gives it, resumed where an earlier attempt broke off."""
+"""Downloads a file from the first address that serves it, resuming what was begun."""
 
 import hashlib
 import os
@@ -15,14 +15,18 @@ from bench.errors import BenchError
 
 ANSWER = 5.0  # seconds to wait for a server to answer
 STALL = 10.0  # seconds to wait for the next bytes
-Progress = Callable[[str, int, int | None], None]  # file name, bytes so far, bytes in all if known
-T = TypeVar("T")
+DownloadProgress = Callable[[str, int, int | None], None]
+"""Called with a file's name, the bytes so far, and the bytes in all where they are known."""
+_T = TypeVar("_T")
 
 
-def download(urls: Sequence[str], path: Path, md5: str, progress: Progress | None = None) -> None:
-    """Puts the file at `path` once it is whole and its md5 is right; until then its bytes are kept in `path`.part.
+def download(
+    urls: Sequence[str], path: Path, md5: str, progress: DownloadProgress | None = None
+) -> None:
+    """Puts a file at `path` once it is whole and its md5 is right; until then, and when the
+    connection breaks, what arrived is in `path`.part.
 
-    Raises BenchError with what each address said.
+    urls: the addresses to try, in this order. Raises BenchError saying what went wrong with each.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -37,20 +41,27 @@ def download(urls: Sequence[str], path: Path, md5: str, progress: Progress | Non
             os.replace(part, path)
             return
         part.unlink()
-        failures.append(f"{url}: what it sent does not have the published checksum {md5}, and was removed")
+        failures.append(
+            f"{url}: what it sent does not have the published checksum {md5}, and was removed"
+        )
     raise BenchError("; ".join(failures))
 
 
-def _fetch(url: str, part: Path, progress: Progress | None) -> None:
-    """Appends to `part` what it lacks, or writes it anew if the server cannot resume. Raises OSError, HTTPException."""
+def _fetch(url: str, part: Path, progress: DownloadProgress | None) -> None:
+    """Appends to `part` what it lacks, or writes it from the start if the server cannot resume.
+
+    Raises OSError and HTTPException.
+    """
     have = part.stat().st_size if part.exists() else 0
-    request = Request(url, headers={"User-Agent": "uda-bench"} | ({"Range": f"bytes={have}-"} if have else {}))
+    request = Request(
+        url, headers={"User-Agent": "uda-bench"} | ({"Range": f"bytes={have}-"} if have else {})
+    )
     try:
-        answer = within(ANSWER, lambda: urlopen(request, timeout=STALL))
+        answer = call_within(ANSWER, lambda: urlopen(request, timeout=STALL))
     except HTTPError as e:
         e.close()
-        if have and e.code == 416:  # nothing beyond what is there: the checksum decides what that is worth
-            return
+        if have and e.code == 416:  # the server has no byte beyond these
+            return  # whether they are the file, the checksum will show
         raise
     with answer, part.open("ab" if answer.status == 206 else "wb") as out:
         length = answer.headers["Content-Length"]
@@ -63,17 +74,18 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> None:
             raise ConnectionError(f"the connection broke after {out.tell():,} of {total:,} bytes")
 
 
-def within(seconds: float, ask: Callable[[], T]) -> T:
-    """`ask()`, or TimeoutError after so many seconds.
+def call_within(seconds: float, ask: Callable[[], _T]) -> _T:
+    """What ask() returns. Raises what it raises, and TimeoutError after so many seconds.
 
-    A socket's own timeout starts anew for every address of a host, and does not cover looking the host up.
+    A socket's own timeout does neither limit the look-up of a host's name, nor the sum over its
+    addresses, as each gets the whole time again.
     """
-    answer: Future[T] = Future()
+    answer: Future[_T] = Future()
 
     def work() -> None:
         try:
             answer.set_result(ask())
-        except Exception as e:  # raised again below, in the thread that asked
+        except Exception as e:  # raised below, in the caller's thread
             answer.set_exception(e)
 
     Thread(target=work, daemon=True).start()
@@ -84,5 +96,6 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
 
 
 def md5sum(path: Path) -> str:
+    """The md5 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,4 +1,4 @@
-"""Images as tensors, and the domains that they make up."""
+"""Images as tensors, the domains that they make up, and which device they are on."""
 
 from dataclasses import dataclass, replace
 
@@ -11,52 +11,90 @@ from bench.errors import BenchError
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled images.
+    """Labelled images."""
 
-    x: uint8 (N, C, H, W), C = 1 (grey) or 3 (RGB), values 0..255; may be a map of a file. y: int64 (N,), labels
-    0..classes-1. known: their fingerprint, where somebody has computed it already.
-    """
-
-    x: Tensor
-    y: Tensor
-    known: str | None = None
+    x: Tensor  # uint8 (N, C, H, W), C = 1 (grey) or 3 (RGB); may be a map of a file
+    y: Tensor  # int64 (N,), labels 0..classes-1
+    known: str | None = None  # their fingerprint, when it was computed already
 
     def __len__(self) -> int:
         return len(self.y)
 
     def fingerprint(self) -> str:
-        """sha256 over shape, pixels and labels, 16 hex digits: identity of the content, wherever it was read."""
-        pixels = (block.contiguous().cpu().numpy().reshape(-1).data for block in self.x.split(1000))
-        return self.known or fingerprint(tuple(self.x.shape), pixels, self.y.cpu().numpy())
+        """The identity of the content, wherever it was read: a sha256 over shape, pixels and
+        labels, 16 hex digits."""
+        if self.known:
+            return self.known
+        blocks = (block.contiguous().cpu().numpy().reshape(-1).data for block in self.x.split(1000))
+        return fingerprint(tuple(self.x.shape), blocks, self.y.cpu().numpy())
 
-    def first(self, n: int | None) -> "Images":
-        """n images spread evenly over the set (all of them when n is None or larger than the set)."""
+    def thin(self, n: int | None) -> "Images":
+        """n of the images, spread evenly over the set; all of them when n is None or larger."""
         if n is None or n >= len(self):
             return self
-        keep = torch.linspace(0, len(self) - 1, n).long()
-        return Images(self.x[keep], self.y[keep])
+        kept = torch.linspace(0, len(self) - 1, n).long()
+        return Images(self.x[kept], self.y[kept])
 
     def to(self, device: torch.device) -> "Images":
+        """The same images on another device."""
         return replace(self, x=self.x.to(device), y=self.y.to(device))
 
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain: what is trained on, what is tested on, and where it came from.
+    """One domain as a suite uses it."""
 
-    train and test are the same object when the protocol is transductive (the whole domain is both).
-    classes: the names of the labels, () when they have none.
-    """
+    name: str  # the suite's name for it
+    train: Images  # what is trained on
+    test: Images  # what is tested on: the same object when the whole domain is both
+    origin: str  # where the images came from, in words; no folder of this machine is named
+    classes: tuple[str, ...] = ()  # the names of the labels; () when they have none
+    generated: bool = False
+    """Whether this program made the images up: as stand-ins for a smoke run, or earlier, with
+    `bench data generate`. Nothing measured on such images is a result."""
 
-    name: str
-    train: Images
-    test: Images
-    origin: str
-    classes: tuple[str, ...] = ()
 
-
-def agree(source: Domain, target: Domain) -> None:
-    """Raises BenchError when a label stands for one class in one domain and for another in the other."""
+def require_same_classes(source: Domain, target: Domain) -> None:
+    """Raises BenchError when a label stands for different classes in two domains."""
     if source.classes and target.classes and source.classes != target.classes:
-        odd = ", ".join(sorted(set(source.classes) ^ set(target.classes))[:5])
-        raise BenchError(f"{source.name} and {target.name} have different class folders (only one has {odd}): name them alike")
+        different = ", ".join(sorted(set(source.classes) ^ set(target.classes))[:5])
+        raise BenchError(
+            f"{source.name} and {target.name} have different class folders "
+            f"(only one has {different}): name them alike"
+        )
+
+
+def place_images(
+    images: Images, device: torch.device, *, budget_fraction: float = 0.5
+) -> tuple[Images, str]:
+    """The images on the device if they take at most that fraction of its free memory and fit
+    there, else as they are; and a sentence that says which.
+
+    `Stream(..., device=device)` serves batches on the device from both; `send` copies those of an
+    evaluation.
+    """
+    size = f"{images.x.nbytes / 2**20:,.0f} MiB of images"
+    if device.type == "cpu":
+        return images, f"{size} stay in the computer's memory"
+    elsewhere = "batches are gathered in the computer's memory and copied"
+    free = torch.cuda.mem_get_info(device)[0]
+    if images.x.nbytes > budget_fraction * free:
+        room = f"{budget_fraction:.0%} of the {free / 2**20:,.0f} MiB free on {device}"
+        return images, f"{size} are more than {room}: {elsewhere}"
+    try:
+        return images.to(device), f"{size} are resident on {device}"
+    except torch.OutOfMemoryError:  # free in pieces, or taken by another process since
+        available = f"though {free / 2**20:,.0f} MiB were free"
+        return images, f"{size} did not fit on {device}, {available}: {elsewhere}"
+
+
+def send(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor on the device. The copy from the computer's memory to a GPU is asynchronous: the
+    host goes on with the next batch."""
+    return pin(x, device).to(device, non_blocking=True)
+
+
+def pin(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor in page-locked memory when it is to be copied from the computer's memory to a GPU,
+    else as it is."""
+    return x.pin_memory() if x.device.type == "cpu" and device.type == "cuda" else x

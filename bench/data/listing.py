@@ -1,88 +1,219 @@
-"""Which pictures a domain consists of and what they show, before any of them is decoded."""
+"""Which pictures a domain consists of: folders, list files, published sets. Decodes nothing."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.data.files import Labels, fifths
-from bench.data.pictures import SUFFIXES, classes, listing, parts, read_list, unshared
-from bench.datasets.sets import Both
+from bench.data.files import Labels, Listing, Picture, damaged, every_fifth, parsing
+from bench.data.parquet import read_names
+from bench.datasets import sets
+from bench.datasets.facts import Both, DataSet
+from bench.datasets.generated import expected_counts
+from bench.datasets.locate import Found, incomplete, require
 from bench.errors import BenchError
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
 
-class Picture(NamedTuple):
-    """An encoded picture: a file, or a row of a Parquet file."""
-
-    path: Path
-    row: int | None = None
-
-    def __str__(self) -> str:
-        return f"{self.path}" if self.row is None else f"row {self.row} of {self.path}"
+# folders
 
 
-@dataclass(frozen=True, eq=False)
-class Listing:
-    """Pictures below a folder and their labels, int64 (N,); classes: the labels' names, () when nobody gave any."""
-
-    base: Path
-    pictures: Sequence[Picture]
-    y: Labels
-    classes: tuple[str, ...] = ()
-
-    def where(self, keep: NDArray[np.bool_]) -> "Listing":
-        return replace(self, pictures=[self.pictures[i] for i in np.flatnonzero(keep).tolist()], y=self.y[keep])
+def list_classes(folder: Path) -> list[str]:
+    """The names of the sub-folders, sorted. Raises BenchError."""
+    with parsing(folder):
+        entries = [entry for entry in folder.iterdir() if entry.is_dir()]
+    return sorted(entry.name for entry in entries if not entry.name.startswith("."))
 
 
-def tree(path: Path) -> Listing:
-    """The pictures below one sub-folder per class, the classes in the order of their names."""
-    files, y = listing(path)
-    return Listing(path, [Picture(file) for file in files], y, tuple(classes(path)))
+def list_names(folder: Path) -> set[str]:
+    """The names of all that lies in a folder. Raises BenchError."""
+    with parsing(folder):
+        return set(os.listdir(folder))
 
 
-def folder(path: Path) -> Both[Listing]:
-    """Train and test of a folder with one sub-folder of pictures per class, or with train/ and test/ of that kind.
+def find_pictures(folder: Path) -> list[Path]:
+    """All pictures below a folder, sorted."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
 
-    Raises BenchError when the folder is absent or empty, or when train/ and test/ hold different classes.
+
+def find_other_files(folder: Path) -> list[Path]:
+    """The files below a folder that are no pictures, sorted."""
+    return sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in SUFFIXES
+    )
+
+
+def list_class_folders(folder: Path) -> Listing:
+    """The pictures below one sub-folder per class, the classes sorted by name."""
+    classes = list_classes(folder)
+    per_class = [find_pictures(folder / name) for name in classes]
+    y = np.repeat(np.arange(len(classes), dtype=np.int64), [len(files) for files in per_class])
+    pictures = [Picture(file) for files in per_class for file in files]
+    return Listing(folder, pictures, y, tuple(classes))
+
+
+def find_parts(folder: Path) -> list[Path]:
+    """The folder itself or, when it has these two sub-folders and no other, train/ and test/."""
+    two = list_classes(folder) == ["test", "train"]
+    return [folder / "train", folder / "test"] if two else [folder]
+
+
+def find_unshared(folder: Path) -> list[str]:
+    """The classes that are in only one of train/ and test/, sorted."""
+    per_part = [set(list_classes(part)) for part in find_parts(folder)]
+    return sorted(per_part[0] ^ per_part[-1])
+
+
+def list_folder(folder: Path) -> Both[Listing]:
+    """Train and test of a folder that has one sub-folder of pictures per class, or train/ and
+    test/ with such sub-folders.
+
+    Raises BenchError when the folder is absent or empty, or when train/ and test/ hold different
+    classes.
     """
-    if not path.is_dir():
-        raise BenchError(f"no folder {path}: put sub-folders of images there, one per class, or correct `path` in the suite")
-    if odd := unshared(path):
-        raise BenchError(f"{path} has classes in only one of train/ and test/ ({', '.join(odd)}): they must hold the same")
-    found = [tree(part) for part in parts(path)]
-    for part in found:
+    if not folder.is_dir():
+        raise BenchError(
+            f"no folder {folder}: put sub-folders of images there, one per class, "
+            "or correct `path` in the suite"
+        )
+    if unshared := find_unshared(folder):
+        raise BenchError(
+            f"{folder} has classes in only one of train/ and test/ ({', '.join(unshared)}): "
+            "they must hold the same"
+        )
+    parts = [list_class_folders(part) for part in find_parts(folder)]
+    for part in parts:
         if not part.pictures:
-            raise BenchError(f"no images in {part.base}: put sub-folders of them there, one per class ({', '.join(SUFFIXES)})")
-    return Both(*found) if len(found) == 2 else parted(*found)
+            raise BenchError(
+                f"no images in {part.base}: put sub-folders of them there, one per class "
+                f"({', '.join(SUFFIXES)})"
+            )
+    return Both(*parts) if len(parts) == 2 else split_listing(*parts)
 
 
-def listed(file: Path, base: Path) -> Listing:
-    """The pictures that a list file names, one `relative/path label` per line, below base; the labels are the file's own.
+def split_listing(whole: Listing) -> Both[Listing]:
+    """Train and test where nobody published a split: every fifth picture of a class is test."""
+    test = every_fifth(whole.y)
+    return Both(whole.select(~test), whole.select(test))
 
-    Raises BenchError when the file is absent or has a line of another form, or when a picture is missing.
+
+def join_listings(folder: Path, parts: Sequence[Listing]) -> Listing:
+    """Listings of the same classes below a folder as one."""
+    pictures = [picture for part in parts for picture in part.pictures]
+    return Listing(folder, pictures, np.concatenate([part.y for part in parts]), parts[0].classes)
+
+
+# list files
+
+
+def read_list_file(path: Path) -> tuple[list[str], Labels]:
+    """The names and labels in a file with one `name label` per line. Raises BenchError."""
+    with parsing(path):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [line.rsplit(maxsplit=1) for line in lines]
+        for number, row in enumerate(rows, start=1):
+            if len(row) != 2 or not row[1].isdecimal():
+                text = " ".join(row)
+                raise damaged(path, f"line {number} is not a name and a label: {text!r}")
+        return [name for name, _ in rows], np.array([int(n) for _, n in rows], dtype=np.int64)
+
+
+def list_from_file(path: Path, base: Path) -> Listing:
+    """The pictures that a list file names, one `relative/path label` per line; relative to base.
+
+    Raises BenchError when the file is absent or has a line of another form, or when a picture is
+    missing.
     """
-    if not file.is_file():
-        raise BenchError(f"no list file {file}: correct `list` in the suite, which is relative to the data root")
-    names, y = read_list(file)
+    if not path.is_file():
+        raise BenchError(
+            f"no list file {path}: correct `list` in the suite, which is relative to the data root"
+        )
+    names, y = read_list_file(path)
     if not names:
-        raise BenchError(f"{file} lists no pictures: give it a line `relative/path label` for each")
+        raise BenchError(f"{path} lists no pictures: give it a line `relative/path label` for each")
     pictures = [Picture(base / name) for name in names]
-    if gone := [picture.path for picture in pictures if not picture.path.is_file()]:
-        raise BenchError(f"{file} lists {len(gone):,} pictures that are not there, {gone[0]} first: correct it or `path`")
+    if missing := [picture.path for picture in pictures if not picture.path.is_file()]:
+        raise BenchError(
+            f"{path} lists {len(missing):,} pictures that are not there, {missing[0]} first: "
+            "correct it or `path`"
+        )
     return Listing(base, pictures, y)
 
 
-def parted(whole: Listing) -> Both[Listing]:
-    """Train and test where nobody published a split."""
-    test = fifths(whole.y)
-    return Both(whole.where(~test), whole.where(test))
+# published sets of several domains
 
 
-def together(path: Path, found: Iterable[Listing]) -> Listing:
-    """Listings of the same classes as one."""
-    found = list(found)
-    y = np.concatenate([part.y for part in found])
-    return Listing(path, [picture for part in found for picture in part.pictures], y, found[0].classes)
+def list_domain(facts: DataSet, root: Path, domain: str) -> tuple[Listing, Found]:
+    """The pictures of one domain of a published set, and where the set was found.
+
+    Labels are places in the sorted published names of the classes. Raises UsageError when there is
+    no such domain, BenchError when it is not below root or its counts are not the published ones.
+    """
+    domain = sets.find_domain(facts, domain)
+    found = require(facts, root)
+    listing = list_found_domain(facts, root, found, domain)
+    counts = expected_counts(facts, found.folder)[domain]
+    if problem := next(compare_counts(listing, counts), None):
+        raise BenchError(
+            f"{facts.name} {domain} {problem} ({listing.base}): "
+            f"see `bench data doctor {facts.name}`"
+        )
+    return _relabel(listing, sorted(counts)), found
+
+
+def list_found_domain(facts: DataSet, root: Path, found: Found, domain: str) -> Listing:
+    """The pictures of a domain as they lie there, whatever their number and classes.
+
+    Raises BenchError when the domain's folder is missing, or there under two names.
+    """
+    if found.form.reader == "parquet":
+        return _list_rows(found.files.train, domain)
+    matches = sorted(found.folder.glob(facts.domains[domain]))
+    folders = [path for path in matches if path.is_dir()]
+    if not folders:
+        raise incomplete(facts, root, found)
+    if len(folders) > 1:
+        spellings = " and ".join(path.name for path in folders)
+        raise BenchError(f"{found.folder} holds {domain} as {spellings}: keep one of them")
+    return list_class_folders(folders[0])
+
+
+def compare_counts(listing: Listing, counts: Mapping[str, int]) -> Iterator[str]:
+    """How a listing differs from the expected counts per class; each difference is the end of a
+    sentence."""
+    numbers = np.bincount(listing.y, minlength=len(listing.classes)).tolist()
+    here = dict(zip(map(sets.fold, listing.classes), numbers, strict=True))
+    for name, n in counts.items():
+        if (found := here.get(sets.fold(name), 0)) != n:
+            yield f"has {found:,} images of class {name} where the published set has {n:,}"
+    known = {sets.fold(name) for name in counts}
+    for name in listing.classes:
+        if sets.fold(name) not in known:
+            yield f"has a class {name} that the published set has not"
+
+
+def _list_rows(files: Iterable[Path], domain: str) -> Listing:
+    """The rows of one domain in Parquet files, which must name the classes."""
+    rows = [
+        (Picture(path, row), label)
+        for path in files
+        for row, (name, label) in enumerate(read_names(path))
+        if sets.fold(name) == sets.fold(domain)
+    ]
+    classes = sorted({label for _, label in rows})
+    labels = {name: place for place, name in enumerate(classes)}
+    y = np.array([labels[label] for _, label in rows], dtype=np.int64)
+    base = next(iter(files)).parent
+    return Listing(base, [picture for picture, _ in rows], y, tuple(classes))
+
+
+def _relabel(listing: Listing, names: list[str]) -> Listing:
+    """The same pictures, labelled by the places of their classes in these names."""
+    places = {sets.fold(name): place for place, name in enumerate(names)}
+    labels = np.array([places[sets.fold(name)] for name in listing.classes], dtype=np.int64)
+    return Listing(listing.base, listing.pictures, labels[listing.y], tuple(names))

@@ -7,25 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.data.images import Images
+from bench.data.images import Images, pin, send
 from bench.errors import BenchError
-
-_MEAN_STD = {
-    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
-
-
-class Pixels:
-    """uint8 (B, 1|3, H, W) -> normalised float (B, 3, H, W) on the same device; grey is repeated."""
-
-    def __init__(self, normalise: str, device: torch.device) -> None:
-        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in _MEAN_STD[normalise])
-        self.scale, self.shift = 1 / (255 * std), -mean / std
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.shift, x.float(), self.scale)
 
 
 class Stream:
@@ -35,9 +18,19 @@ class Stream:
     `device` (default: where they are) are gathered where they are, and the batch is copied there.
     """
 
-    def __init__(self, images: Images, batch: int, *, seed: int, name: str, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        images: Images,
+        batch: int,
+        *,
+        seed: int,
+        name: str,
+        device: torch.device | None = None,
+    ) -> None:
         if batch > len(images):
-            raise BenchError(f"a batch of {batch} does not fit {name}'s {len(images)} training images; lower the batch")
+            raise BenchError(
+                f"a batch of {batch} does not fit {name}'s {len(images)} training images; lower the batch"
+            )
         self.images, self.batch, self.seed, self.name = images, batch, seed, name
         self.device = device or images.y.device
         self.steps = len(images) // batch
@@ -48,23 +41,28 @@ class Stream:
         n, i = divmod(step, self.steps)
         if n != self._pass:
             key = hashlib.sha256(f"{self.seed}/{self.name}/{n}".encode()).digest()
-            order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(int.from_bytes(key[:8]) >> 1))
+            order = torch.randperm(
+                len(self.images),
+                generator=torch.Generator().manual_seed(int.from_bytes(key[:8]) >> 1),
+            )
             device = self.images.y.device
             # from pinned memory the copy does not wait for the device
-            self._order = order.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else order
+            self._order = (
+                order.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else order
+            )
             self._pass = n
         return self._order[i * self.batch : (i + 1) * self.batch]
 
-    def gathered(self, step: int) -> Images:
+    def gather(self, step: int) -> Images:
         """The batch of this step where the images are, ready to be sent."""
         keep = self.indices(step)
-        return Images(_pinned(self.images.x[keep], self.device), _pinned(self.images.y[keep], self.device))
+        return Images(pin(self.images.x[keep], self.device), pin(self.images.y[keep], self.device))
 
     def __call__(self, step: int) -> Images:
-        return self.sent(self.gathered(step))
+        return self.send(self.gather(step))
 
-    def sent(self, batch: Images) -> Images:
-        return Images(sent(batch.x, self.device), sent(batch.y, self.device))
+    def send(self, batch: Images) -> Images:
+        return Images(send(batch.x, self.device), send(batch.y, self.device))
 
     @property
     def away(self) -> bool:
@@ -90,23 +88,13 @@ class Ahead:
             asked = self._ask(step)[1]
         batch = asked.result()
         self._next = self._ask(step + 1)
-        return self.stream.sent(batch)
+        return self.stream.send(batch)
 
     def _ask(self, step: int) -> tuple[int, Future[Images]]:
-        return step, self._thread.submit(self.stream.gathered, step)
+        return step, self._thread.submit(self.stream.gather, step)
 
     def __enter__(self) -> "Ahead":
         return self
 
     def __exit__(self, *_: Any) -> None:
         self._thread.shutdown(cancel_futures=True)
-
-
-def sent(gathered: Tensor, device: torch.device) -> Tensor:
-    """A batch on the device; the copy from the computer's memory goes on while the host prepares the next one."""
-    return _pinned(gathered, device).to(device, non_blocking=True)
-
-
-def _pinned(gathered: Tensor, device: torch.device) -> Tensor:
-    """In memory that a GPU can read by itself, where it is to be copied to one (as it is when it lies there already)."""
-    return gathered.pin_memory() if gathered.device.type == "cpu" and device.type == "cuda" else gathered

@@ -6,8 +6,24 @@ import torch
 from torch import Tensor
 
 from bench.data.augment import Augment, ResizedCrop, centre
-from bench.data.stream import Pixels
 from bench.suite.recipe import Recipe
+
+_MEAN_STD = {
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+class Pixels:
+    """uint8 (B, 1|3, H, W) -> normalised float (B, 3, H, W) on the same device; grey is repeated."""
+
+    def __init__(self, normalise: str, device: torch.device) -> None:
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in _MEAN_STD[normalise])
+        self.scale, self.shift = 1 / (255 * std), -mean / std
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, x.float(), self.scale)
 
 
 class Views:
@@ -33,7 +49,9 @@ class Views:
         if r.train_crop == "random-resized":
             return ResizedCrop(r.pixels, r.flip, seed=self.seed, name=name)
         if r.train_crop == "random" or r.flip:
-            side = r.size if r.train_crop == "none" else r.pixels  # a mirror alone, whatever the test crops
+            side = (
+                r.size if r.train_crop == "none" else r.pixels
+            )  # a mirror alone, whatever the test crops
             return Augment(side, r.flip, seed=self.seed, name=name)
         return None
 
@@ -48,4 +66,8 @@ class Views:
             case "ten":
                 ends = (slice(crop), slice(-crop, None))
                 both = (x, x.flip(3))
-                return [self.pixels(v) for w in both for v in (*(w[:, :, i, j] for i in ends for j in ends), centre(w, crop))]
+                return [
+                    self.pixels(v)
+                    for w in both
+                    for v in (*(w[:, :, i, j] for i in ends for j in ends), centre(w, crop))
+                ]

@@ -1,105 +1,43 @@
-"""What is published about each data set: its counts, how it lies on a disk, where it can be had. No torch."""
+"""The published data sets and the look-ups among them."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
 
+from bench.datasets.facts import Both, DataSet, Form, Remote
 from bench.errors import unknown
-
-T = TypeVar("T")
-
-
-class Both(NamedTuple, Generic[T]):
-    """Something of each split."""
-
-    train: T
-    test: T
-
-
-NO_COUNTS: Both[tuple[int, ...]] = Both((), ())
-
-
-@dataclass(frozen=True)
-class Form:
-    """One form in which a set is published.
-
-    reader: its format, a key of `readers.FORMATS`, or `image` for a folder per domain. folders: where below the data
-    root to look, best first. files: what makes each split, as glob patterns in the order the reader takes them.
-    """
-
-    reader: str
-    folders: tuple[str, ...]
-    files: Both[tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file to download: its place below the data root and its mirrors, in the order to try them."""
-
-    path: str
-    urls: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("/")[2]
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A published set of labelled images.
-
-    size: native height and width in pixels, None when they vary. channels: 1 grey, 3 RGB.
-    counts: images per class, () for the user's own. layout: how it should lie below the data root, as shown to a user.
-    forms: the same for the program, the preferred one first. md5s: file name -> md5.
-    hub, hub_files: the data set on the Hugging Face Hub and what to take of it.
-    embedded: the installed package that holds the images, when one does.
-    domains: for a set of several, the folder of each as a glob pattern; `per_class` then has the counts.
-    numbered: whether the pictures of each class are called 00001.jpg, 00002.jpg and so on.
-    """
-
-    name: str
-    title: str
-    channels: int
-    size: int | None = None
-    counts: Both[tuple[int, ...]] = NO_COUNTS
-    layout: str = ""
-    forms: tuple[Form, ...] = ()
-    downloads: tuple[Remote, ...] = ()
-    md5s: Mapping[str, str] = field(default_factory=dict)
-    hub: str | None = None
-    hub_files: str = "*.parquet"
-    embedded: str | None = None
-    domains: Mapping[str, str] = field(default_factory=dict)
-    numbered: bool = False
-    licence: str = ""
-    notes: str = ""
 
 
 def _parquet(*folders: str) -> Form:
-    """Parquet files as the Hugging Face Hub serves them, however deep they lie below the folders."""
+    """The Hub's Parquet files of each split, at any depth below one of the folders."""
     return Form("parquet", folders, Both(("**/train-*.parquet",), ("**/test-*.parquet",)))
 
 
 def _domains(domains: Mapping[str, str], *folders: str) -> tuple[Form, ...]:
-    """A folder for each domain, or the Hub's Parquet files of all of them."""
-    return Form("image", folders, Both(tuple(domains.values()), ())), Form("parquet", folders, Both(("**/*.parquet",), ()))
+    """One folder of pictures per domain, or the Hub's Parquet files, which hold all domains."""
+    return (
+        Form("image", folders, Both(tuple(domains.values()), ())),
+        Form("parquet", folders, Both(("**/*.parquet",), ())),
+    )
 
 
 def _idx(suffix: str) -> Form:
+    """MNIST's own files: images, then labels; suffix: what follows their name, '.gz' or nothing."""
     folders = ("MNIST/raw", "MNIST", "mnist/raw", "mnist", ".")
     train, test = (
-        tuple(f"{split}-{what}?idx{dims}-ubyte{suffix}" for what, dims in (("images", 3), ("labels", 1)))
+        (f"{split}-images?idx3-ubyte{suffix}", f"{split}-labels?idx1-ubyte{suffix}")
         for split in ("train", "t10k")
     )
     return Form("idx", folders, Both(train, test))
 
 
 def _remotes(folder: str, mirrors: tuple[str, ...], names: Iterable[str]) -> tuple[Remote, ...]:
-    return tuple(Remote(f"{folder}/{name}", tuple(mirror + name for mirror in mirrors)) for name in names)
+    """Files that each mirror serves under its address followed by the file's name."""
+    return tuple(
+        Remote(f"{folder}/{name}", tuple(mirror + name for mirror in mirrors)) for name in names
+    )
 
 
 _MNIST_MD5 = {
@@ -114,7 +52,10 @@ _MNIST_UNPACKED_MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-_USPS_MD5 = {"usps.bz2": "ec16c51db3855ca6c91edd34d0e9b197", "usps.t.bz2": "8ea070ee2aca1ac39742fdd1ef5ed118"}
+_USPS_MD5 = {
+    "usps.bz2": "ec16c51db3855ca6c91edd34d0e9b197",
+    "usps.t.bz2": "8ea070ee2aca1ac39742fdd1ef5ed118",
+}
 _SVHN_MD5 = {
     "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
     "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
@@ -162,11 +103,14 @@ USPS/zip.test.gz     (or usps.t.bz2)""",
         Form("libsvm", ("USPS", "usps", "."), Both(("usps.bz2",), ("usps.t.bz2",))),
         _parquet("usps"),
     ),
-    downloads=_remotes("USPS", ("https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",), _USPS_MD5),
+    downloads=_remotes(
+        "USPS", ("https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",), _USPS_MD5
+    ),
     md5s=_USPS_MD5,
     hub="flwrlabs/usps",
     licence="not stated",
-    notes="grey levels are 127.5 (v + 1), rounded, of the published values v; the Hub's copy may round otherwise",
+    notes="grey levels are 127.5 (v + 1), rounded, of the published values v; "
+    "the Hub's copy may round otherwise",
 )
 
 SVHN = DataSet(
@@ -211,13 +155,17 @@ mnist_m/mnist_m_test_labels.txt""",
         Form(
             "listed",
             ("mnist_m", "mnist-m", "MNIST-M", "."),
-            Both(("mnist_m_train_labels.txt", "mnist_m_train"), ("mnist_m_test_labels.txt", "mnist_m_test")),
+            Both(
+                ("mnist_m_train_labels.txt", "mnist_m_train"),
+                ("mnist_m_test_labels.txt", "mnist_m_test"),
+            ),
         ),
         _parquet("mnist-m/data", "mnist-m/generated", "mnist-m"),
     ),
     hub="Mike0307/MNIST-M",
     licence="not stated",
-    notes="the first 59,001 and 9,001 images of MNIST, padded from 28 to 32 pixels: crop = 28 takes the digit out",
+    notes="the first 59,001 and 9,001 images of MNIST, padded from 28 to 32 pixels: "
+    "crop = 28 takes the digit out",
 )
 
 MNIST_SAMPLE = DataSet(
@@ -263,7 +211,12 @@ or pacs/data/*.parquet""",
     licence="not stated",
 )
 
-_OFFICEHOME_DOMAINS = {"Art": "Art", "Clipart": "Clipart", "Product": "Product", "Real World": "Real*World"}
+_OFFICEHOME_DOMAINS = {
+    "Art": "Art",
+    "Clipart": "Clipart",
+    "Product": "Product",
+    "Real World": "Real*World",
+}
 OFFICEHOME = DataSet(
     name="officehome",
     title="Office-Home: 65 classes of everyday objects in four domains",
@@ -271,12 +224,19 @@ OFFICEHOME = DataSet(
     layout="""\
 OfficeHome/<domain>/<class>/00001.jpg (Art, Clipart, Product, Real World; Alarm_Clock ... Webcam)
 or officehome/data/*.parquet""",
-    forms=_domains(_OFFICEHOME_DOMAINS, "OfficeHome", "OfficeHomeDataset_10072016", "office-home", "office_home", "officehome"),
+    forms=_domains(
+        _OFFICEHOME_DOMAINS,
+        "OfficeHome",
+        "OfficeHomeDataset_10072016",
+        "office-home",
+        "office_home",
+        "officehome",
+    ),
     domains=_OFFICEHOME_DOMAINS,
     numbered=True,
     hub="flwrlabs/office-home",
     licence="non-commercial research use only",
-    notes="Real World may also be spelt RealWorld or Real_World",
+    notes="Real World may also be spelled RealWorld or Real_World",
 )
 
 FOLDER = DataSet(
@@ -284,41 +244,49 @@ FOLDER = DataSet(
     title="your own images, one sub-folder per class",
     channels=3,
     layout="""\
-<path>/<class>/*.jpg                  (png, jpg, jpeg, bmp, webp, ppm; classes in the order of their names)
+<path>/<class>/*.jpg                  (png, jpg, jpeg, bmp, webp, ppm; classes sorted by name)
 or <path>/train/<class>/*.jpg and <path>/test/<class>/*.jpg""",
     notes="without train/ and test/, every fifth image of a class is test",
 )
 
-ALL = {s.name: s for s in (MNIST, USPS, SVHN, MNIST_M, MNIST_SAMPLE, UCI_DIGITS, PACS, OFFICEHOME, FOLDER)}
+ALL = {
+    s.name: s
+    for s in (MNIST, USPS, SVHN, MNIST_M, MNIST_SAMPLE, UCI_DIGITS, PACS, OFFICEHOME, FOLDER)
+}
 
 
-def names() -> list[str]:
-    """The sets that somebody published; `folder` is whatever a user has."""
-    return [s.name for s in ALL.values() if s is not FOLDER]
+def set_names() -> list[str]:
+    """The names of the published sets: all but `folder`, which stands for the user's own images."""
+    return [facts.name for facts in ALL.values() if facts is not FOLDER]
 
 
-def find(name: str) -> DataSet:
-    """The facts about a set. Raises UsageError naming the nearest known set."""
+def find_set(name: str) -> DataSet:
+    """The facts about a set. Raises UsageError, which suggests the nearest known name."""
     if name not in ALL:
         raise unknown("data set", name, ALL)
     return ALL[name]
 
 
-def folded(name: str) -> str:
-    """'Real World', 'RealWorld' and 'Real_World' are one name."""
+def find_domain(facts: DataSet, name: str) -> str:
+    """A domain of a set as it was published, however its name is spelled.
+
+    Raises UsageError, which suggests the nearest known name.
+    """
+    spellings = {fold(known): known for known in facts.domains}
+    if fold(name) not in spellings:
+        raise unknown(f"domain of {facts.name}", name, facts.domains)
+    return spellings[fold(name)]
+
+
+def fold(name: str) -> str:
+    """A name without spaces, punctuation and capitals: 'Real World', 'RealWorld' and 'Real_World'
+    all give 'realworld'."""
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def domain(facts: DataSet, name: str) -> str:
-    """The published spelling of a domain of a set. Raises UsageError naming the nearest."""
-    spelt = {folded(known): known for known in facts.domains}
-    if folded(name) not in spelt:
-        raise unknown(f"domain of {facts.name}", name, facts.domains)
-    return spelt[folded(name)]
-
-
 @cache
-def per_class(name: str) -> Mapping[str, Mapping[str, int]]:
-    """The published number of images of each domain and class of a set with several domains."""
-    counts: Mapping[str, Mapping[str, int]] = json.loads(Path(__file__).with_name(f"{name}.json").read_text(encoding="utf-8"))
+def class_counts(name: str) -> Mapping[str, Mapping[str, int]]:
+    """Domain -> class -> the published number of images, for a set of several domains."""
+    file = Path(__file__).with_name(f"{name}.json")
+    counts: Mapping[str, Mapping[str, int]] = json.loads(file.read_text(encoding="utf-8"))
     return counts

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from bench import nets
-from bench.data import Domain, load
-from bench.data.images import agree
+from bench.data.images import Domain, require_same_classes
+from bench.data.load import load_domain
 from bench.errors import BenchError, UsageError
 from bench.nets.backbones import State
 from bench.runs.cell import Cell
@@ -55,7 +55,7 @@ class Lab:
         A smoke run makes do with random images where a domain cannot be read.
         """
         source, target = self._domain(cell, *cell.source), self._domain(cell, *cell.target)
-        agree(source, target)
+        require_same_classes(source, target)
         return source, target
 
     def _domain(self, cell: Cell, name: str, spec: DomainSpec) -> Domain:
@@ -72,7 +72,7 @@ class Lab:
         return self._domains[asked]
 
     def _load(self, asked: Request, *, synthetic: bool = False) -> Domain:
-        return load(
+        return load_domain(
             asked.name,
             asked.spec,
             root=self.data,

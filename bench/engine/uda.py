@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from bench import nets
-from bench.data import Domain, Images
-from bench.data.place import place
-from bench.data.stream import Ahead, Stream, sent
+from bench.data.images import Domain, Images, place_images, send
+from bench.data.stream import Ahead, Stream
 from bench.data.views import Views
 from bench.engine.clock import MIB
 from bench.engine.lab import Lab
@@ -64,9 +63,9 @@ class UDA(Task):
         self._sides = {name: self._side(name, d) for name, d in self.domains.items()}
 
     def _side(self, name: str, domain: Domain) -> Side:
-        train, _ = place(domain.train, self.device)
+        train, _ = place_images(domain.train, self.device)
         same = domain.test is domain.train
-        test = train if same else place(domain.test, self.device)[0]
+        test = train if same else place_images(domain.test, self.device)[0]
         r, seed = self.cell.recipe, self.cell.seed
         stream = Stream(train, r.batch, seed=seed, name=name, device=self.device)
         ahead = self._threads.enter_context(Ahead(stream)) if stream.away else stream
@@ -114,7 +113,7 @@ def _facts(domain: Domain) -> lines.Domain:
     )
     return lines.Domain(
         origin=domain.origin,
-        generated=getattr(domain, "generated", False),
+        generated=domain.generated,
         train=train,
         test=test,
         classes=domain.classes,
@@ -142,7 +141,7 @@ def evaluate(
     """
 
     def predict(x: Tensor) -> Tensor:
-        logits = [method.predict(net, v) for v in views.test(sent(x, device))]
+        logits = [method.predict(net, v) for v in views.test(send(x, device))]
         scores = logits[0] if len(logits) == 1 else torch.stack(logits).softmax(2).mean(0)
         return scores.argmax(1)
 

@@ -176,7 +176,7 @@ def _check(suite: Suite, folder: Path) -> None:
     if suite.name == space.TRIALS:
         raise UsageError(f"results/{suite.name} is for the trials of `bench tune`: give the suite another name")
     for name, spec in suite.domains.items():
-        sets.find(spec.set)
+        sets.find_set(spec.set)
         if not re.fullmatch(r"\w[\w.+-]*", name):
             raise UsageError(f"domain {name!r} cannot name a folder of records; use letters, digits and . + - _")
     for task in suite.tasks:

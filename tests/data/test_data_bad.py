@@ -59,33 +59,51 @@ def no_class(data: Path) -> None:
 HARM: dict[str, tuple[Callable[[Path], None], str]] = {
     "a picture cut short": (cut_short, "error: B: data/B/class1/7.png cannot be read (OSError: "),
     "no picture": (no_picture, "error: A: data/A/class0/0.png cannot be read ("),
-    "other class folders": (other_class, "error: A and B have different class folders (only one has class2, klass2): name them"),
-    "an empty class": (empty_class, "error: B has no image of 1 of the suite's 3 classes (class 2)"),
+    "other class folders": (
+        other_class,
+        "error: A and B have different class folders (only one has class2, klass2): name them",
+    ),
+    "an empty class": (
+        empty_class,
+        "error: B has no image of 1 of the suite's 3 classes (class 2)",
+    ),
     "no class": (no_class, "error: B has no image of 1 of the suite's 3 classes"),
 }
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_bad_pictures_and_folders_are_named_and_leave_no_record(harm: str, folder: Path, bench: Children) -> None:
+def test_bad_pictures_and_folders_are_named_and_leave_no_record(
+    harm: str, folder: Path, bench: Children
+) -> None:
     do, says = HARM[harm]
     do(folder / "data")
     assert refused(bench.run(*RUN)).startswith(says)
     assert not list(folder.rglob("*.jsonl"))
 
 
-def test_a_damaged_picture_can_be_left_out_and_the_record_counts_it(folder: Path, bench: Children) -> None:
+def test_a_damaged_picture_can_be_left_out_and_the_record_counts_it(
+    folder: Path, bench: Children
+) -> None:
     cut_short(folder / "data")
     ended = bench.run(*RUN, "--skip-unreadable")
     assert (ended.code, ended.err) == (0, "")
     (record,) = records.read_all(folder / "results")
     assert record.status == "ok"
-    assert {k: v["origin"] for k, v in record.run["data"].items()} == {"A": "folder A", "B": "folder B, 1 unreadable left out"}
-    assert [record.run["data"][k]["train"]["images"] + record.run["data"][k]["test"]["images"] for k in "AB"] == [45, 44]
+    assert {k: v["origin"] for k, v in record.run["data"].items()} == {
+        "A": "folder A",
+        "B": "folder B, 1 unreadable left out",
+    }
+    assert [
+        record.run["data"][k]["train"]["images"] + record.run["data"][k]["test"]["images"]
+        for k in "AB"
+    ] == [45, 44]
 
 
 def test_pictures_of_every_kind_are_trained_on(folder: Path, bench: Children) -> None:
     grey = np.linspace(0, 255, 30 * 40).astype(np.uint8).reshape(30, 40)
-    rgb = Image.merge("RGB", [Image.fromarray(g) for g in (grey, grey[::-1].copy(), grey[:, ::-1].copy())])
+    rgb = Image.merge(
+        "RGB", [Image.fromarray(g) for g in (grey, grey[::-1].copy(), grey[:, ::-1].copy())]
+    )
     exif = Image.Exif()
     exif[0x0112] = 6
     for k in range(CLASSES):
@@ -98,16 +116,23 @@ def test_pictures_of_every_kind_are_trained_on(folder: Path, bench: Children) ->
     ended = bench.run(*RUN)
     assert (ended.code, ended.err) == (0, ""), ended.text
     (record,) = records.read_all(folder / "results")
-    assert record.run["data"]["A"]["train"]["images"] + record.run["data"]["A"]["test"]["images"] == 45 + 5 * CLASSES
+    assert (
+        record.run["data"]["A"]["train"]["images"] + record.run["data"]["A"]["test"]["images"]
+        == 45 + 5 * CLASSES
+    )
 
 
 @pytest.mark.parametrize("harm", ["cut short", "of another set"])
-def test_a_cache_that_is_not_whole_or_not_this_sets_is_made_anew(harm: str, folder: Path, bench: Children) -> None:
+def test_a_cache_that_is_not_whole_or_not_this_sets_is_made_anew(
+    harm: str, folder: Path, bench: Children
+) -> None:
     assert bench.run(*RUN).code == 0
     harmed = list((bench.home / "cache").rglob("*.u8" if harm == "cut short" else "*.json"))
     assert len(harmed) >= 4  # train and test of A and of B
     for path in harmed:
-        path.write_bytes(path.read_bytes()[:-1000] if harm == "cut short" else b'{"key": "of another set"}')
+        path.write_bytes(
+            path.read_bytes()[:-1000] if harm == "cut short" else b'{"key": "of another set"}'
+        )
     again = bench.run(*RUN, "--redo")
     assert (again.code, again.err) == (0, "")
     first, second = records.read_all(folder / "results")
@@ -120,26 +145,39 @@ def test_a_batch_larger_than_a_domain_is_recorded_as_failed(folder: Path, bench:
 
 
 @pytest.mark.parametrize("name", ["pacs", "officehome"])
-def test_a_hub_that_cannot_be_reached_is_one_sentence_within_seconds(name: str, folder: Path, bench: Children) -> None:
+def test_a_hub_that_cannot_be_reached_is_one_sentence_within_seconds(
+    name: str, folder: Path, bench: Children
+) -> None:
     begun = time.monotonic()
-    ended = bench.run("data", "get", name, "--data", "none", env={"HF_ENDPOINT": "http://127.0.0.1:9"})
+    ended = bench.run(
+        "data", "get", name, "--data", "none", env={"HF_ENDPOINT": "http://127.0.0.1:9"}
+    )
     assert time.monotonic() - begun < 15
     assert ended.code == 1 and "Traceback" not in ended.text and ended.out.strip() == ""
-    assert ended.err.startswith(f"bench: {name} could not be downloaded (Hugging Face data set flwrlabs/")
+    assert ended.err.startswith(
+        f"bench: {name} could not be downloaded (Hugging Face data set flwrlabs/"
+    )
     assert f"run `bench data get {name}` again when there is a network" in ended.err
 
 
-def test_weights_that_cannot_be_downloaded_are_one_sentence_and_no_record(folder: Path, bench: Children) -> None:
+def test_weights_that_cannot_be_downloaded_are_one_sentence_and_no_record(
+    folder: Path, bench: Children
+) -> None:
     write_suite(folder, backbone="vgg16", weights="imagenet", size=32)
     nowhere = {"https_proxy": "http://127.0.0.1:9", "TORCH_HOME": str(folder)}
     ended = bench.run(*RUN, env=nowhere)
     assert ended.code == 1 and "Traceback" not in ended.text
-    assert "only A-B seed 0: error: the weights VGG16_Weights.IMAGENET1K_V1 could not be downloaded (<urlopen error" in ended.out
+    assert (
+        "only A-B seed 0: error: the weights VGG16_Weights.IMAGENET1K_V1 could not be downloaded (<urlopen error"
+        in ended.out
+    )
     assert "give a local .pth or .safetensors file with --weights" in ended.out
     assert not list(folder.rglob("*.jsonl"))
 
 
-def test_a_cell_too_large_for_the_memory_says_its_sizes_and_the_next_is_run(folder: Path, bench: Children) -> None:
+def test_a_cell_too_large_for_the_memory_says_its_sizes_and_the_next_is_run(
+    folder: Path, bench: Children
+) -> None:
     """More than any address space holds, so no machine is brought to its knees."""
     large = {"method": "dann", "recipe": {"discriminator": {"hidden": [10**12]}}}
     write_suite(folder, rows={"large": large, "small": {"method": "dann"}})
@@ -151,4 +189,9 @@ def test_a_cell_too_large_for_the_memory_says_its_sizes_and_the_next_is_run(fold
     ) in ended.out
     assert "1 out of memory, 1 ok; 1 of 2 cells pending" in ended.out
     large_one, small = records.read_all(folder / "results")
-    assert small.status == "ok" and large_one.status == "failed" and large_one.end and "trace" not in large_one.end
+    assert (
+        small.status == "ok"
+        and large_one.status == "failed"
+        and large_one.end
+        and "trace" not in large_one.end
+    )

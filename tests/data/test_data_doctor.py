@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.doctor import doctor, where
-from bench.data.findings import SHOWN
+from bench.data.doctor import SHOWN, examine
+from bench.datasets.locate import find_folder
 from bench.errors import UsageError
 
 
@@ -19,15 +19,15 @@ def _tiny_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def told(name: str, root: Path, level: str) -> list[str]:
-    return [finding.text for finding in doctor(name, root) if finding.level == level]
+    return [finding.text for finding in examine(name, root) if finding.level == level]
 
 
 def test_a_good_copy_is_found_good(tmp_path: Path) -> None:
     tiny.write_usps(tmp_path)
     tiny.write_mnist_m(tmp_path)
     for name, place in (("usps", "USPS"), ("mnist-m", "mnist_m")):
-        assert where(name, tmp_path) == tmp_path / place
-        assert {finding.level for finding in doctor(name, tmp_path)} == {"ok"}
+        assert find_folder(name, tmp_path) == tmp_path / place
+        assert {finding.level for finding in examine(name, tmp_path)} == {"ok"}
         assert told(name, tmp_path, "ok")[-2:] == [
             "train: 12 images, as many of each class as published",
             "test: 10 images, as many of each class as published",
@@ -35,7 +35,7 @@ def test_a_good_copy_is_found_good(tmp_path: Path) -> None:
 
 
 def test_nothing_there_is_an_error_with_the_way_out(tmp_path: Path) -> None:
-    assert where("svhn", tmp_path / "nowhere") is None
+    assert find_folder("svhn", tmp_path / "nowhere") is None
     [text] = told("svhn", tmp_path / "nowhere", "error")
     assert "bench data get svhn" in text and "SVHN/train_32x32.mat" in text
 
@@ -43,15 +43,19 @@ def test_nothing_there_is_an_error_with_the_way_out(tmp_path: Path) -> None:
 def test_files_that_are_not_the_published_ones_are_a_warning(tmp_path: Path) -> None:
     tiny.write_mnist(tmp_path)
     warnings = told("mnist", tmp_path, "warn")
-    assert len(warnings) == 4 and all("is not the published file: its md5 is" in text for text in warnings)
+    assert len(warnings) == 4 and all(
+        "is not the published file: its md5 is" in text for text in warnings
+    )
     assert told("mnist", tmp_path, "error") == []
 
 
 def test_a_missing_file_is_named_and_the_other_split_still_checked(tmp_path: Path) -> None:
     tiny.write_mnist(tmp_path)
     (tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte").unlink()
-    assert where("mnist", tmp_path) is None
-    assert told("mnist", tmp_path, "error") == [f"{tmp_path}/MNIST/raw/t10k-labels?idx1-ubyte is missing"]
+    assert find_folder("mnist", tmp_path) is None
+    assert told("mnist", tmp_path, "error") == [
+        f"{tmp_path}/MNIST/raw/t10k-labels?idx1-ubyte is missing"
+    ]
     assert "train: 12 images, as many of each class as published" in told("mnist", tmp_path, "ok")
 
 
@@ -75,7 +79,9 @@ def test_missing_surplus_and_unreadable_pictures_are_named_one_by_one(tmp_path: 
     errors = told("mnist-m", tmp_path, "error")
     assert errors[:2] == [f"train: {pictures}/{i:08}.png is missing" for i in (2, 5)]
     assert len(errors) == 3 and f"{pictures}/00000007.png cannot be read" in errors[2]
-    assert told("mnist-m", tmp_path, "warn") == [f"train: {pictures}/notes.txt is not in mnist_m_train_labels.txt"]
+    assert told("mnist-m", tmp_path, "warn") == [
+        f"train: {pictures}/notes.txt is not in mnist_m_train_labels.txt"
+    ]
 
 
 def test_long_lists_are_cut_and_counted(tmp_path: Path) -> None:
@@ -91,7 +97,11 @@ def test_the_doctor_never_raises_over_bad_bytes(tmp_path: Path, bad: bytes) -> N
     tiny.write_mnist(tmp_path)
     tiny.write_usps(tmp_path)
     tiny.write_mnist_m(tmp_path)
-    for path in [*tmp_path.glob("MNIST/raw/*"), *tmp_path.glob("USPS/*"), *tmp_path.glob("mnist_m/*.txt")]:
+    for path in [
+        *tmp_path.glob("MNIST/raw/*"),
+        *tmp_path.glob("USPS/*"),
+        *tmp_path.glob("mnist_m/*.txt"),
+    ]:
         path.write_bytes(bad)
     for name in ("mnist", "usps", "mnist-m"):
         assert len(told(name, tmp_path, "error")) == 2
@@ -118,7 +128,9 @@ def test_a_folder_of_ones_own_is_examined_too(tmp_path: Path) -> None:
     assert told("folder", art, "ok") == [f"{art}: 4 images in 3 classes"]
     assert told("folder", art, "warn")[0].startswith(f"{art}/bee/notes.txt is passed over")
     empty, broken = told("folder", art, "error")
-    assert empty == f"{art}/empty has no images" and broken.startswith(f"{art}/bee/2.png cannot be read")
+    assert empty == f"{art}/empty has no images" and broken.startswith(
+        f"{art}/bee/2.png cannot be read"
+    )
     assert told("folder", tmp_path / "nowhere", "error") == [f"no folder {tmp_path}/nowhere"]
 
 
@@ -126,15 +138,19 @@ def test_train_and_test_folders_are_compared(tmp_path: Path) -> None:
     for name in ("train/ant", "train/bee", "test/ant"):
         (tmp_path / name).mkdir(parents=True)
         Image.new("RGB", (9, 9)).save(tmp_path / name / "1.png")
-    assert told("folder", tmp_path, "error") == [f"{tmp_path} has class bee in only one of train/ and test/"]
+    assert told("folder", tmp_path, "error") == [
+        f"{tmp_path} has class bee in only one of train/ and test/"
+    ]
 
 
 def test_embedded_sets_are_always_there(tmp_path: Path) -> None:
-    assert told("uci-digits", tmp_path, "ok") == ["1,442 train and 355 test images, part of sklearn"]
-    package = where("uci-digits", tmp_path)
+    assert told("uci-digits", tmp_path, "ok") == [
+        "1,442 train and 355 test images, part of sklearn"
+    ]
+    package = find_folder("uci-digits", tmp_path)
     assert package is not None and package.name == "sklearn"
 
 
 def test_an_unknown_set_is_not_examined(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'usps'"):
-        doctor("upsp", tmp_path)
+        examine("upsp", tmp_path)

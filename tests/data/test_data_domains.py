@@ -14,12 +14,20 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bench.cli.app import app
-from bench.data import Domain, agree, doctor, generate, get, load
+from bench.data import doctor, get
+from bench.data.generate import generate
+from bench.data.images import Domain, require_same_classes
+from bench.data.load import load_domain
 from bench.datasets import sets
+from bench.datasets.locate import find_folder
 from bench.errors import BenchError, UsageError
 from bench.suite.suites import DomainSpec
 
-CLASSES = ["Alarm_Clock", "TV", "Table"]  # sorted as Python and the papers' code sort: capitals first
+CLASSES = [
+    "Alarm_Clock",
+    "TV",
+    "Table",
+]  # sorted as Python and the papers' code sort: capitals first
 COUNTS = {
     "Art": {"Alarm_Clock": 2, "TV": 1, "Table": 3}, "Clipart": {"Alarm_Clock": 1, "TV": 1, "Table": 1},
     "Product": {"Alarm_Clock": 1, "TV": 2, "Table": 1}, "Real World": {"Alarm_Clock": 1, "TV": 3, "Table": 2},
@@ -34,7 +42,7 @@ def _small_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """For one test, an Office-Home of 19 images was published."""
-    monkeypatch.setattr(sets, "per_class", lambda name: COUNTS)
+    monkeypatch.setattr(sets, "class_counts", lambda name: COUNTS)
 
 
 def colour(domain: str, name: str, i: int) -> tuple[int, int, int]:
@@ -47,29 +55,42 @@ def write_officehome(root: Path, *, fourth: str = "Real World", folder: str = "O
             place = root / folder / (fourth if domain == "Real World" else domain) / name
             place.mkdir(parents=True)
             for i in range(1, n + 1):
-                Image.new("RGB", (20 + i, 30), colour(domain, name, i)).save(place / f"{i:05}.jpg", quality=100)
+                Image.new("RGB", (20 + i, 30), colour(domain, name, i)).save(
+                    place / f"{i:05}.jpg", quality=100
+                )
     return root / folder
 
 
-def read(root: Path, domain: str | None = "Real World", *, classes: int = 3, **spec: object) -> Domain:
+def read(
+    root: Path, domain: str | None = "Real World", *, classes: int = 3, **spec: object
+) -> Domain:
     how = DomainSpec.model_validate({"set": "officehome", "domain": domain} | spec)
-    return load("R", how, root=root, size=8, resize="bilinear", classes=classes)
+    return load_domain("R", how, root=root, size=8, resize="bilinear", classes=classes)
 
 
 def told(root: Path, level: str) -> list[str]:
-    return [finding.text for finding in doctor.doctor("officehome", root) if finding.level == level]
+    return [
+        finding.text for finding in doctor.examine("officehome", root) if finding.level == level
+    ]
 
 
 def test_published_counts_are_those_of_the_papers() -> None:
-    pacs, home = sets.per_class("pacs"), sets.per_class("officehome")
+    pacs, home = sets.class_counts("pacs"), sets.class_counts("officehome")
     assert {d: sum(of.values()) for d, of in pacs.items()} == {
         "photo": 1670, "art_painting": 2048, "cartoon": 2344, "sketch": 3929,
     }  # fmt: skip
-    assert {d: sum(of.values()) for d, of in home.items()} == {"Art": 2427, "Clipart": 4365, "Product": 4439, "Real World": 4357}
+    assert {d: sum(of.values()) for d, of in home.items()} == {
+        "Art": 2427,
+        "Clipart": 4365,
+        "Product": 4439,
+        "Real World": 4357,
+    }
     assert [len(of) for of in (*pacs.values(), *home.values())] == [7] * 4 + [65] * 4
     assert all([*of] == sorted(of) for of in (*pacs.values(), *home.values()))
     assert (pacs["sketch"]["horse"], home["Art"]["Bottle"]) == (816, 99)
-    assert all([*sets.find(name).domains] == [*sets.per_class(name)] for name in ("pacs", "officehome"))
+    assert all(
+        [*sets.find_set(name).domains] == [*sets.class_counts(name)] for name in ("pacs", "officehome")
+    )
 
 
 @pytest.mark.usefixtures("small")
@@ -81,17 +102,25 @@ def test_the_fourth_domain_is_found_in_each_of_its_spellings(tmp_path: Path, fou
         assert domain.train is domain.test and domain.classes == tuple(CLASSES)
         assert domain.train.y.tolist() == [0, 1, 1, 1, 2, 2]
         assert domain.origin == "image files in OfficeHome"
-    expected = torch.tensor([colour("Real World", name, i) for name, n in COUNTS["Real World"].items() for i in range(1, n + 1)])
+    expected = torch.tensor(
+        [
+            colour("Real World", name, i)
+            for name, n in COUNTS["Real World"].items()
+            for i in range(1, n + 1)
+        ]
+    )
     assert (domain.train.x.float().mean((2, 3)) - expected).abs().max() < 3
-    assert doctor.where("officehome", tmp_path) == folder
-    assert {finding.level for finding in doctor.doctor("officehome", tmp_path)} == {"ok"}
+    assert find_folder("officehome", tmp_path) == folder
+    assert {finding.level for finding in doctor.examine("officehome", tmp_path)} == {"ok"}
 
 
 @pytest.mark.usefixtures("small")
 def test_two_spellings_at_once_are_refused(tmp_path: Path) -> None:
     folder = write_officehome(tmp_path)
     (folder / "Real_World").mkdir()
-    with pytest.raises(BenchError, match="holds Real World as Real World and Real_World: keep one of them"):
+    with pytest.raises(
+        BenchError, match="holds Real World as Real World and Real_World: keep one of them"
+    ):
         read(tmp_path)
     assert any("keep one of them" in text for text in told(tmp_path, "error"))
 
@@ -99,11 +128,17 @@ def test_two_spellings_at_once_are_refused(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_domain_that_does_not_exist_or_is_not_said_is_a_usage_error(tmp_path: Path) -> None:
     write_officehome(tmp_path)
-    with pytest.raises(UsageError, match=r"unknown domain of officehome 'Clipars'; did you mean 'Clipart'\?"):
+    with pytest.raises(
+        UsageError, match=r"unknown domain of officehome 'Clipars'; did you mean 'Clipart'\?"
+    ):
         read(tmp_path, "Clipars")
-    with pytest.raises(UsageError, match="officehome has several domains: say with `domain` which one 'R' is"):
+    with pytest.raises(
+        UsageError, match="officehome has several domains: say with `domain` which one 'R' is"
+    ):
         read(tmp_path, None)
-    with pytest.raises(UsageError, match="the set usps takes no `domain`: remove it from domain 'R'"):
+    with pytest.raises(
+        UsageError, match="the set usps takes no `domain`: remove it from domain 'R'"
+    ):
         read(tmp_path, set="usps")
     with pytest.raises(UsageError, match="the set usps takes no `list`"):
         read(tmp_path, None, set="usps", list="a.txt")
@@ -122,7 +157,7 @@ def test_a_domain_alone_is_enough_to_read_it_but_not_to_be_whole(tmp_path: Path)
     assert len(read(tmp_path).train) == 6
     with pytest.raises(BenchError, match=r"officehome is incomplete .*OfficeHome has no Art"):
         read(tmp_path, "Art")
-    assert doctor.where("officehome", tmp_path) is None
+    assert find_folder("officehome", tmp_path) is None
     [text] = told(tmp_path, "error")
     assert text.startswith("Art: officehome is incomplete")
 
@@ -154,7 +189,9 @@ def test_what_is_not_as_published_is_refused(tmp_path: Path, change: str, says: 
                 television.mkdir()
         case "new class":
             television.with_name("Zebra").mkdir()
-    with pytest.raises(BenchError, match=f"officehome Real World {says} .*see `bench data doctor officehome`"):
+    with pytest.raises(
+        BenchError, match=f"officehome Real World {says} .*see `bench data doctor officehome`"
+    ):
         read(tmp_path)
     assert f"Real World: {says}" in told(tmp_path, "error")
 
@@ -168,7 +205,10 @@ def test_the_doctor_names_missing_extra_and_unreadable_files(tmp_path: Path) -> 
     (art / "Thumbs.db").write_bytes(b"")
     count, *missing, broken = told(tmp_path, "error")
     assert count == "Art: has 2 images of class Table where the published set has 3"
-    assert missing == [f"Art: {art}/Alarm_Clock/00001.jpg is missing", f"Art: {art}/Table/00002.jpg is missing"]
+    assert missing == [
+        f"Art: {art}/Alarm_Clock/00001.jpg is missing",
+        f"Art: {art}/Table/00002.jpg is missing",
+    ]
     assert broken.startswith(f"Art: {art}/TV/00001.jpg cannot be read (")
     passed, copy = told(tmp_path, "warn")
     assert passed.startswith(f"Art: {art}/Thumbs.db is passed over")
@@ -182,7 +222,9 @@ def test_the_doctor_names_missing_extra_and_unreadable_files(tmp_path: Path) -> 
 # Parquet
 
 
-def write_parquet(root: Path, folder: Path, names: list[str] | None, *, spelt: str = "Real World") -> Path:
+def write_parquet(
+    root: Path, folder: Path, names: list[str] | None, *, spelt: str = "Real World"
+) -> Path:
     """The pictures of an Office-Home folder as the Hub serves them, in two files; names: the numbering of the classes."""
     rows = [
         {"image": {"bytes": path.read_bytes(), "path": path.name}, "domain": spelt if "Real" in str(path) else path.parts[-3],
@@ -190,28 +232,39 @@ def write_parquet(root: Path, folder: Path, names: list[str] | None, *, spelt: s
         for path in sorted(folder.rglob("*.jpg"))
     ]  # fmt: skip
     np.random.default_rng(0).shuffle(rows)
-    about = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}} if names else {}
+    about = (
+        {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}} if names else {}
+    )
     (root / "officehome/data").mkdir(parents=True)
     for number, part in enumerate((rows[:11], rows[11:])):
-        table = pyarrow.Table.from_pylist(part).replace_schema_metadata({"huggingface": json.dumps(about)})
-        pq.write_table(table, root / f"officehome/data/train-0000{number}-of-00002.parquet", row_group_size=4)
+        table = pyarrow.Table.from_pylist(part).replace_schema_metadata(
+            {"huggingface": json.dumps(about)}
+        )
+        pq.write_table(
+            table, root / f"officehome/data/train-0000{number}-of-00002.parquet", row_group_size=4
+        )
     return root / "officehome"
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("names", [CLASSES, ["Table", "Alarm_Clock", "TV"]])
-def test_parquet_gives_the_images_of_the_folder_under_the_same_labels(tmp_path: Path, names: list[str]) -> None:
+def test_parquet_gives_the_images_of_the_folder_under_the_same_labels(
+    tmp_path: Path, names: list[str]
+) -> None:
     folder = write_officehome(tmp_path / "folders")
     place = write_parquet(tmp_path, folder, names, spelt="RealWorld")
     for asked in COUNTS:
         ours, theirs = read(tmp_path, asked), read(tmp_path / "folders", asked)
         assert ours.origin == "parquet files in officehome" and ours.classes == theirs.classes
         pairs = [
-            Counter((x.numpy().tobytes(), y) for x, y in zip(d.train.x, d.train.y.tolist(), strict=True)) for d in (ours, theirs)
+            Counter(
+                (x.numpy().tobytes(), y) for x, y in zip(d.train.x, d.train.y.tolist(), strict=True)
+            )
+            for d in (ours, theirs)
         ]
         assert pairs[0] == pairs[1]
-    assert doctor.where("officehome", tmp_path) == place
-    assert {finding.level for finding in doctor.doctor("officehome", tmp_path)} == {"ok"}
+    assert find_folder("officehome", tmp_path) == place
+    assert {finding.level for finding in doctor.examine("officehome", tmp_path)} == {"ok"}
 
 
 @pytest.mark.usefixtures("small")
@@ -224,7 +277,10 @@ def test_parquet_that_does_not_name_its_classes_is_not_guessed_at(tmp_path: Path
 
 @pytest.mark.usefixtures("small")
 def test_damage_in_parquet_is_named(tmp_path: Path) -> None:
-    path = write_parquet(tmp_path, write_officehome(tmp_path / "folders"), CLASSES) / "data/train-00000-of-00002.parquet"
+    path = (
+        write_parquet(tmp_path, write_officehome(tmp_path / "folders"), CLASSES)
+        / "data/train-00000-of-00002.parquet"
+    )
     table = pq.read_table(path)
     rows = table.to_pylist()
     rows[3]["image"]["bytes"] = b"no picture"
@@ -248,9 +304,21 @@ def test_a_list_file_says_which_pictures_and_what_they_show(tmp_path: Path) -> N
     lines = ["Real World/TV/00003.jpg 1", "Art/Table/00001.jpg 0", f"{folder}/Art/TV/00001.jpg 1"]
     (tmp_path / "some.txt").write_text("\n".join(lines) + "\n")
     domain = read(tmp_path, list="some.txt", classes=2)
-    assert domain.train is domain.test and domain.train.y.tolist() == [1, 0, 1] and domain.classes == ()
+    assert (
+        domain.train is domain.test
+        and domain.train.y.tolist() == [1, 0, 1]
+        and domain.classes == ()
+    )
     assert domain.origin == "list some.txt, image files in OfficeHome"
-    own = read(tmp_path, None, set="folder", path=folder.name, list="some.txt", transductive=True, classes=2)
+    own = read(
+        tmp_path,
+        None,
+        set="folder",
+        path=folder.name,
+        list="some.txt",
+        transductive=True,
+        classes=2,
+    )
     assert torch.equal(own.train.x, domain.train.x) and own.origin == "list some.txt"
 
 
@@ -258,7 +326,10 @@ def test_a_list_file_says_which_pictures_and_what_they_show(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("Art/TV/00009.jpg 0", r"some.txt lists 1 pictures that are not there, .*Art/TV/00009.jpg first: correct it or `path`"),
+        (
+            "Art/TV/00009.jpg 0",
+            r"some.txt lists 1 pictures that are not there, .*Art/TV/00009.jpg first: correct it or `path`",
+        ),
         ("Art/TV/00001.jpg", "line 2 is not a name and a label"),
         ("Art/TV/00001.jpg 7", "R has 8 classes, the suite 2"),
     ],
@@ -282,10 +353,14 @@ def test_domains_with_other_class_folders_do_not_agree(tmp_path: Path) -> None:
     for name in ("A/ant", "A/bee", "B/ant", "B/cat"):
         (tmp_path / name).mkdir(parents=True)
         Image.new("RGB", (9, 9)).save(tmp_path / name / "1.png")
-    a, b = (read(tmp_path, None, set="folder", path=path, transductive=True, classes=2) for path in "AB")
-    agree(a, a)
-    with pytest.raises(BenchError, match=r"different class folders \(only one has bee, cat\): name them alike"):
-        agree(a, b)
+    a, b = (
+        read(tmp_path, None, set="folder", path=path, transductive=True, classes=2) for path in "AB"
+    )
+    require_same_classes(a, a)
+    with pytest.raises(
+        BenchError, match=r"different class folders \(only one has bee, cat\): name them alike"
+    ):
+        require_same_classes(a, b)
 
 
 # made-up sets
@@ -298,9 +373,15 @@ def side(path: Path) -> tuple[int, int]:
 
 def test_a_made_up_set_has_the_published_shape_and_says_what_it_is(tmp_path: Path) -> None:
     folder = generate("officehome", tmp_path, scale=0.02, seed=3)
-    assert folder == tmp_path / "OfficeHome" and doctor.where("officehome", tmp_path) == folder
-    counts = {d: Counter(p.parent.name for p in (folder / d).rglob("*.jpg")) for d in sets.per_class("officehome")}
-    assert counts == {d: {c: max(1, round(n * 0.02)) for c, n in of.items()} for d, of in sets.per_class("officehome").items()}
+    assert folder == tmp_path / "OfficeHome" and find_folder("officehome", tmp_path) == folder
+    counts = {
+        d: Counter(p.parent.name for p in (folder / d).rglob("*.jpg"))
+        for d in sets.class_counts("officehome")
+    }
+    assert counts == {
+        d: {c: max(1, round(n * 0.02)) for c, n in of.items()}
+        for d, of in sets.class_counts("officehome").items()
+    }
     assert len({side(path) for path in (folder / "Art").rglob("*.jpg")}) > 50
     assert told(tmp_path, "error") == []
     assert told(tmp_path, "warn") == [
@@ -318,10 +399,15 @@ def test_made_up_pacs_is_the_same_for_the_same_seed_and_can_be_learnt(tmp_path: 
         folder = generate("pacs", tmp_path / place, scale=0.01, seed=seed)
         assert {side(path) for path in folder.rglob("*.*g")} == {(227, 227)}
         how = {"root": tmp_path / place, "size": 32, "resize": "bilinear", "classes": 7}
-        return {d: load(d, DomainSpec(set="pacs", domain=d), **how) for d in ("photo", "sketch")}
+        return {
+            d: load_domain(d, DomainSpec(set="pacs", domain=d), **how) for d in ("photo", "sketch")
+        }
 
     one, again, other = made("a", 0), made("b", 0), made("c", 1)
-    prints = [{name: domain.train.fingerprint() for name, domain in domains.items()} for domains in (one, again, other)]
+    prints = [
+        {name: domain.train.fingerprint() for name, domain in domains.items()}
+        for domains in (one, again, other)
+    ]
     assert prints[0] == prints[1] and not set(prints[0].values()) & set(prints[2].values())
     photo, sketch = one["photo"].train, one["sketch"].train
     means = torch.stack([photo.x[photo.y == k].float().mean(0).flatten() for k in range(7)])
@@ -352,8 +438,13 @@ def test_the_command_makes_what_the_doctor_then_accepts(tmp_path: Path) -> None:
     made = CliRunner().invoke(app, ["data", "generate", "pacs", data, "--scale", "0.001"])
     assert (made.exit_code, made.output) == (0, f"{data}/PACS: synthetic images, never a result\n")
     seen = CliRunner().invoke(app, ["data", "doctor", "pacs", "--data", data])
-    assert seen.exit_code == 0 and "sketch: 7 images, as many of each class as expected" in seen.output
-    assert CliRunner().invoke(app, ["data", "where", "pacs", "--data", data]).output == f"{data}/PACS\n"
+    assert (
+        seen.exit_code == 0 and "sketch: 7 images, as many of each class as expected" in seen.output
+    )
+    assert (
+        CliRunner().invoke(app, ["data", "where", "pacs", "--data", data]).output
+        == f"{data}/PACS\n"
+    )
 
 
 def test_made_up_images_are_never_taken_for_a_download(tmp_path: Path) -> None:
@@ -367,5 +458,7 @@ def test_a_set_that_is_whole_is_not_downloaded_again(tmp_path: Path) -> None:
     folder = write_officehome(tmp_path)
     assert get.get("officehome", tmp_path, mirror="http://127.0.0.1:9") == folder
     (folder / "Art/TV/00001.jpg").unlink()
-    with pytest.raises(BenchError, match=r"officehome could not be downloaded .*flwrlabs/office-home"):
+    with pytest.raises(
+        BenchError, match=r"officehome could not be downloaded .*flwrlabs/office-home"
+    ):
         get.get("officehome", tmp_path, mirror="http://127.0.0.1:9")

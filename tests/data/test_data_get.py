@@ -15,9 +15,10 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from bench.data import download, get, load
+from bench.data import download, get
+from bench.data.load import load_domain
 from bench.datasets import sets
-from bench.datasets.sets import Both
+from bench.datasets.facts import Both
 from bench.errors import BenchError, UsageError
 from bench.suite.suites import DomainSpec
 
@@ -58,7 +59,9 @@ def shop() -> Iterator[Shop]:
             self.send_header("Content-Length", str(len(whole) - start))
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
-            self.send_header("ETag", hashlib.md5(whole).hexdigest())  # this and the next for the Hub's client
+            self.send_header(
+                "ETag", hashlib.md5(whole).hexdigest()
+            )  # this and the next for the Hub's client
             self.send_header("X-Repo-Commit", "c" * 40)
             self.end_headers()
             if self.command == "GET":
@@ -98,7 +101,9 @@ def mnist(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Both[n
 def test_a_file_arrives_whole_and_its_progress_is_told(shop: Shop, tmp_path: Path) -> None:
     shop.files["/file"] = DATA
     told: list[tuple[str, int, int | None]] = []
-    download.download([f"{shop.url}/file"], tmp_path / "deep/file", MD5, lambda *what: told.append(what))
+    download.download(
+        [f"{shop.url}/file"], tmp_path / "deep/file", MD5, lambda *what: told.append(what)
+    )
     assert (tmp_path / "deep/file").read_bytes() == DATA
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["file"]
     assert told[-1] == ("file", len(DATA), len(DATA))
@@ -130,10 +135,14 @@ def test_a_file_that_was_whole_already_needs_only_its_checksum(shop: Shop, tmp_p
 
 
 @pytest.mark.parametrize("begun", [b"", b"something else", DATA + b"and more"])
-def test_a_file_with_another_checksum_is_refused_and_removed(shop: Shop, tmp_path: Path, begun: bytes) -> None:
+def test_a_file_with_another_checksum_is_refused_and_removed(
+    shop: Shop, tmp_path: Path, begun: bytes
+) -> None:
     shop.files["/file"] = DATA if begun else DATA[::-1]
     (tmp_path / "file.part").write_bytes(begun)
-    with pytest.raises(BenchError, match=f"does not have the published checksum {MD5}, and was removed"):
+    with pytest.raises(
+        BenchError, match=f"does not have the published checksum {MD5}, and was removed"
+    ):
         download.download([f"{shop.url}/file"], tmp_path / "file", MD5)
     assert list(tmp_path.iterdir()) == []
 
@@ -157,19 +166,23 @@ def test_a_server_that_stops_sending_is_left_and_what_it_sent_is_kept(
 
 def test_what_takes_too_long_is_given_up() -> None:
     with pytest.raises(TimeoutError, match=r"no answer within 0.1 s"):
-        download.within(0.1, lambda: time.sleep(1))
+        download.call_within(0.1, lambda: time.sleep(1))
     with pytest.raises(ZeroDivisionError):
-        download.within(1, lambda: 1 / 0)
-    assert download.within(1, lambda: 7) == 7
+        download.call_within(1, lambda: 1 / 0)
+    assert download.call_within(1, lambda: 7) == 7
 
 
 # a set
 
 
-def test_a_set_is_downloaded_once_and_can_be_read(shop: Shop, tmp_path: Path, mnist: Both[np.ndarray]) -> None:
+def test_a_set_is_downloaded_once_and_can_be_read(
+    shop: Shop, tmp_path: Path, mnist: Both[np.ndarray]
+) -> None:
     root = tmp_path / "data"
     assert get.get("mnist", root, mirror=shop.url) == root / "MNIST/raw"
-    domain = load("mnist", DomainSpec(set="mnist"), root=root, size=28, resize="nearest", classes=10)
+    domain = load_domain(
+        "mnist", DomainSpec(set="mnist"), root=root, size=28, resize="nearest", classes=10
+    )
     assert np.array_equal(domain.train.x[:, 0], mnist.train)
     shop.asked.clear()
     assert get.get("mnist", root, mirror=shop.url) == root / "MNIST/raw"
@@ -201,22 +214,33 @@ def test_the_hub_is_asked_when_the_publishers_have_nothing(
     import pyarrow
     import pyarrow.parquet as pq
 
-    names = {"train": "mnist/train-00000-of-00001.parquet", "test": "mnist/test-00000-of-00001.parquet"}
+    names = {
+        "train": "mnist/train-00000-of-00001.parquet",
+        "test": "mnist/test-00000-of-00001.parquet",
+    }
     page = {
         "_id": "1",
         "id": "ylecun/mnist",
         "sha": "c" * 40,
         "siblings": [{"rfilename": n} for n in ("README.md", *names.values())],
     }
-    shop.files = {f"/api/datasets/ylecun/mnist{end}": json.dumps(page).encode() for end in ("", "/revision/main")}
+    shop.files = {
+        f"/api/datasets/ylecun/mnist{end}": json.dumps(page).encode()
+        for end in ("", "/revision/main")
+    }
     for name, x, y in zip(names.values(), mnist, (tiny.TRAIN, tiny.TEST), strict=True):
         pq.write_table(
-            pyarrow.table({"image": [{"bytes": tiny.png(i), "path": None} for i in x], "label": y}), tmp_path / "table"
+            pyarrow.table({"image": [{"bytes": tiny.png(i), "path": None} for i in x], "label": y}),
+            tmp_path / "table",
         )
-        shop.files[f"/datasets/ylecun/mnist/resolve/{'c' * 40}/{name}"] = (tmp_path / "table").read_bytes()
+        shop.files[f"/datasets/ylecun/mnist/resolve/{'c' * 40}/{name}"] = (
+            tmp_path / "table"
+        ).read_bytes()
     root = tmp_path / "data"
     assert get.get("mnist", root, mirror=shop.url) == root / "mnist"
-    domain = load("mnist", DomainSpec(set="mnist"), root=root, size=28, resize="nearest", classes=10)
+    domain = load_domain(
+        "mnist", DomainSpec(set="mnist"), root=root, size=28, resize="nearest", classes=10
+    )
     assert np.array_equal(domain.test.x[:, 0], mnist.test)
 
 
@@ -226,11 +250,13 @@ def test_without_a_network_one_sentence_comes_soon(tmp_path: Path, name: str) ->
     with pytest.raises(BenchError, match="could not be downloaded") as e:
         get.get(name, tmp_path, mirror="http://127.0.0.1:9")
     assert time.monotonic() - begun < 15
-    assert sets.find(name).layout.splitlines()[0] in str(e.value)
+    assert sets.find_set(name).layout.splitlines()[0] in str(e.value)
     assert f"put the published layout here:\n{tmp_path}\n" in str(e.value)
 
 
-def test_a_server_that_never_answers_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_never_answers_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import socket
 
     for module in (download, get):
@@ -259,14 +285,21 @@ def test_embedded_sets_are_there_already(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_do_not_download_the_same_set_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_do_not_download_the_same_set_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(get, "PATIENCE", 0.1)
-    with FileLock(tmp_path / ".usps.lock"), pytest.raises(BenchError, match="another process is at work on usps"):
+    with (
+        FileLock(tmp_path / ".usps.lock"),
+        pytest.raises(BenchError, match="another process is at work on usps"),
+    ):
         get.get("usps", tmp_path, mirror="http://127.0.0.1:9")
 
 
 @pytest.mark.usefixtures("mnist")
-def test_mnist_m_can_be_made_from_photographs(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnist_m_can_be_made_from_photographs(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root, photos = tmp_path / "data", tmp_path / "photos"
     photos.mkdir()
     Image.new("RGB", (40, 40), (200, 0, 0)).save(photos / "red.png")
@@ -275,7 +308,9 @@ def test_mnist_m_can_be_made_from_photographs(shop: Shop, tmp_path: Path, monkey
     get.get("mnist", root, mirror=shop.url)
     assert get.get("mnist-m", root, photos=photos) == root / "mnist-m/generated"
     tiny.shrink(monkeypatch, "mnist-m")
-    domain = load("mnist-m", DomainSpec(set="mnist-m"), root=root, size=32, resize="nearest", classes=10)
+    domain = load_domain(
+        "mnist-m", DomainSpec(set="mnist-m"), root=root, size=32, resize="nearest", classes=10
+    )
     assert domain.origin == "parquet files in mnist-m/generated"
     assert (domain.train.x[:, 0, 0, 0] == 200).all()
 

@@ -12,22 +12,39 @@ from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as tv
 
-from bench.data import Images
 from bench.data.augment import Augment, ResizedCrop, centre, cut, resized
-from bench.data.place import place
-from bench.data.stream import Pixels, Stream, sent
+from bench.data.images import Images, place_images, send
+from bench.data.stream import Stream
+from bench.data.views import Pixels
 from bench.errors import BenchError
 
 
 def batch(n: int = 6, channels: int = 3, height: int = 12, width: int = 15) -> torch.Tensor:
-    return torch.randint(0, 256, (n, channels, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(n))
+    return torch.randint(
+        0,
+        256,
+        (n, channels, height, width),
+        dtype=torch.uint8,
+        generator=torch.Generator().manual_seed(n),
+    )
 
 
-@given(st.integers(1, 5), st.sampled_from([1, 3]), st.integers(1, 9), st.integers(9, 14), st.integers(9, 14), st.booleans())
-def test_a_cut_is_torchvisions_crop_and_flip_bit_for_bit(n: int, channels: int, crop: int, h: int, w: int, flip: bool) -> None:
+@given(
+    st.integers(1, 5),
+    st.sampled_from([1, 3]),
+    st.integers(1, 9),
+    st.integers(9, 14),
+    st.integers(9, 14),
+    st.booleans(),
+)
+def test_a_cut_is_torchvisions_crop_and_flip_bit_for_bit(
+    n: int, channels: int, crop: int, h: int, w: int, flip: bool
+) -> None:
     x, augment = batch(n, channels, h, w), Augment(crop, flip, seed=n, name="source")
     ours = augment(x, 7)
-    for image, out, top, left, mirrored in zip(x, ours, *augment.draw(n, h, w, 7).tolist(), strict=True):
+    for image, out, top, left, mirrored in zip(
+        x, ours, *augment.draw(n, h, w, 7).tolist(), strict=True
+    ):
         theirs = tv.crop(image, top, left, crop, crop)
         assert torch.equal(out, tv.horizontal_flip(theirs) if mirrored else theirs)
     assert ours.shape == (n, channels, crop, crop) and ours.dtype == torch.uint8
@@ -36,14 +53,22 @@ def test_a_cut_is_torchvisions_crop_and_flip_bit_for_bit(n: int, channels: int, 
 def test_after_normalisation_they_are_still_torchvisions() -> None:
     x, augment = batch(4, 3, 256, 256), Augment(224, True, seed=0, name="target")
     ours = Pixels("imagenet", torch.device("cpu"))(augment(x, 3))
-    for image, out, top, left, mirrored in zip(x, ours, *augment.draw(4, 256, 256, 3).tolist(), strict=True):
+    for image, out, top, left, mirrored in zip(
+        x, ours, *augment.draw(4, 256, 256, 3).tolist(), strict=True
+    ):
         theirs = tv.crop(image, top, left, 224, 224)
         theirs = tv.horizontal_flip(theirs) if mirrored else theirs
-        theirs = tv.normalize(tv.to_dtype(theirs, torch.float32, scale=True), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        theirs = tv.normalize(
+            tv.to_dtype(theirs, torch.float32, scale=True),
+            [0.485, 0.456, 0.406],
+            [0.229, 0.224, 0.225],
+        )
         torch.testing.assert_close(out, theirs, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("height", "width", "crop"), [(256, 256, 224), (9, 14, 4), (9, 14, 5), (7, 8, 4), (5, 5, 5)])
+@pytest.mark.parametrize(
+    ("height", "width", "crop"), [(256, 256, 224), (9, 14, 4), (9, 14, 5), (7, 8, 4), (5, 5, 5)]
+)
 def test_the_centre_is_torchvisions(height: int, width: int, crop: int) -> None:
     x = batch(2, 3, height, width)
     assert torch.equal(centre(x, crop), tv.center_crop(x, [crop, crop]))
@@ -53,8 +78,14 @@ def test_a_step_has_its_own_crops_whatever_was_asked_before() -> None:
     x = batch()
     augment = Augment(6, True, seed=0, name="source")
     straight = [augment(x, k) for k in range(5)]
-    assert all(torch.equal(Augment(6, True, seed=0, name="source")(x, k), straight[k]) for k in (4, 0, 2))
-    others = [augment(x, 1), Augment(6, True, seed=1, name="source")(x, 0), Augment(6, True, seed=0, name="target")(x, 0)]
+    assert all(
+        torch.equal(Augment(6, True, seed=0, name="source")(x, k), straight[k]) for k in (4, 0, 2)
+    )
+    others = [
+        augment(x, 1),
+        Augment(6, True, seed=1, name="source")(x, 0),
+        Augment(6, True, seed=0, name="target")(x, 0),
+    ]
     assert not any(torch.equal(straight[0], other) for other in others)
 
 
@@ -79,7 +110,10 @@ def test_every_place_is_as_likely_and_half_are_mirrored() -> None:
 
 
 def test_a_crop_larger_than_the_images_is_one_sentence() -> None:
-    for attempt in (lambda: Augment(13, True, seed=0, name="source")(batch(), 0), lambda: centre(batch(), 13)):
+    for attempt in (
+        lambda: Augment(13, True, seed=0, name="source")(batch(), 0),
+        lambda: centre(batch(), 13),
+    ):
         with pytest.raises(BenchError, match="a crop of 13 does not fit images of 15x12 pixels"):
             attempt()
 
@@ -112,7 +146,9 @@ def boxes(draw: st.DrawFn) -> tuple[int, int, int, list[list[int]]]:
     crop = draw(st.integers(-(-max(height, width) // 4), 50))
 
     def stretch(size: int) -> st.SearchStrategy[tuple[int, int]]:
-        return st.integers(1, size).flatmap(lambda n: st.tuples(st.integers(0, size - n), st.just(n)))
+        return st.integers(1, size).flatmap(
+            lambda n: st.tuples(st.integers(0, size - n), st.just(n))
+        )
 
     def box(rows: tuple[int, int], columns: tuple[int, int], mirrored: int) -> list[int]:
         return [rows[0], columns[0], rows[1], columns[1], mirrored]
@@ -122,11 +158,17 @@ def boxes(draw: st.DrawFn) -> tuple[int, int, int, list[list[int]]]:
 
 
 @given(boxes(), st.sampled_from([1, 3]))
-def test_a_resized_box_is_torchvisions_bit_for_bit(made: tuple[int, int, int, list[list[int]]], channels: int) -> None:
+def test_a_resized_box_is_torchvisions_bit_for_bit(
+    made: tuple[int, int, int, list[list[int]]], channels: int
+) -> None:
     height, width, crop, asked = made
     x = batch(len(asked), channels, height, width)
     ours = resized(x, crop, *torch.tensor(asked).T)
-    assert ours.shape == (len(asked), channels, crop, crop) and ours.dtype == torch.uint8 and ours.is_contiguous()
+    assert (
+        ours.shape == (len(asked), channels, crop, crop)
+        and ours.dtype == torch.uint8
+        and ours.is_contiguous()
+    )
     for image, out, (*box, mirrored) in zip(x, ours, asked, strict=True):
         assert same(out, theirs(image, box, crop, mirrored))
 
@@ -142,7 +184,9 @@ def tf32() -> Iterator[None]:
 @pytest.mark.usefixtures("tf32")
 def test_resized_crops_at_full_size_are_torchvisions_whatever_the_precision() -> None:
     x, augment = batch(6, 3, 256, 256), ResizedCrop(224, True, seed=0, name="source")
-    for image, out, (*box, mirrored) in zip(x, augment(x, 5), augment.draw(6, 256, 256, 5).T.tolist(), strict=True):
+    for image, out, (*box, mirrored) in zip(
+        x, augment(x, 5), augment.draw(6, 256, 256, 5).T.tolist(), strict=True
+    ):
         assert same(out, theirs(image, box, 224, mirrored))
     assert torch.backends.cuda.matmul.allow_tf32
 
@@ -150,10 +194,19 @@ def test_resized_crops_at_full_size_are_torchvisions_whatever_the_precision() ->
 def test_resized_crops_are_pillows_to_a_grey_level() -> None:
     """Of something as smooth as a photograph; boxes that Pillow, from 13.0 on, resizes in the same order."""
     smooth = tv.resize(batch(8, 3, 32, 32), [256, 256])
-    asked = torch.tensor([[0, 0, 224, 256, 0], [9, 3, 200, 150, 0], [100, 90, 80, 100, 0], [32, 0, 224, 224, 0]] * 2)
-    for image, out, (top, left, h, w, _) in zip(smooth, resized(smooth, 224, *asked.T), asked.tolist(), strict=True):
-        picture = Image.fromarray(image.permute(1, 2, 0).numpy()).crop((left, top, left + w, top + h))
-        off = np.asarray(picture.resize((224, 224), Image.Resampling.BILINEAR)).astype(int) - out.permute(1, 2, 0).numpy()
+    asked = torch.tensor(
+        [[0, 0, 224, 256, 0], [9, 3, 200, 150, 0], [100, 90, 80, 100, 0], [32, 0, 224, 224, 0]] * 2
+    )
+    for image, out, (top, left, h, w, _) in zip(
+        smooth, resized(smooth, 224, *asked.T), asked.tolist(), strict=True
+    ):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy()).crop(
+            (left, top, left + w, top + h)
+        )
+        off = (
+            np.asarray(picture.resize((224, 224), Image.Resampling.BILINEAR)).astype(int)
+            - out.permute(1, 2, 0).numpy()
+        )
         assert abs(off).max() <= 1 and (off != 0).mean() < 0.05
 
 
@@ -164,7 +217,9 @@ def test_boxes_are_spread_as_torchvisions(height: int, width: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         image = torch.empty(3, height, width)
-        drawn = [RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(5000)]
+        drawn = [
+            RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(5000)
+        ]
     others, at = torch.tensor(drawn).double(), torch.linspace(0.02, 0.98, 13).double()
     for what, within in (
         (lambda b: b[:, 2] * b[:, 3] / (height * width), 0.02),
@@ -172,26 +227,40 @@ def test_boxes_are_spread_as_torchvisions(height: int, width: int) -> None:
         (lambda b: b[:, 0] / height, 0.03),
         (lambda b: b[:, 1] / width, 0.03),
     ):
-        torch.testing.assert_close(what(ours).quantile(at), what(others).quantile(at), rtol=0, atol=within)
+        torch.testing.assert_close(
+            what(ours).quantile(at), what(others).quantile(at), rtol=0, atol=within
+        )
 
 
 def test_boxes_lie_within_their_images_and_the_last_resort_is_the_middle() -> None:
     for height, width in ((256, 256), (9, 9), (1, 1), (3, 40)):
-        top, left, h, w, mirrored = ResizedCrop(8, True, seed=0, name="target").draw(2000, height, width, 1)
+        top, left, h, w, mirrored = ResizedCrop(8, True, seed=0, name="target").draw(
+            2000, height, width, 1
+        )
         assert top.min() >= 0 and left.min() >= 0 and h.min() > 0 and w.min() > 0
         assert (top + h).max() <= height and (left + w).max() <= width
         assert 800 < mirrored.sum() < 1200
     for height, width, box in ((10, 1000, [0, 493, 10, 13]), (1000, 10, [493, 0, 13, 10])):
-        assert ResizedCrop(8, False, seed=0, name="target").draw(1, height, width, 1)[:, 0].tolist() == [*box, 0]
+        assert ResizedCrop(8, False, seed=0, name="target").draw(1, height, width, 1)[
+            :, 0
+        ].tolist() == [*box, 0]
 
 
 def test_a_step_has_its_own_boxes_whatever_was_asked_before() -> None:
     before = torch.get_rng_state()
     x, augment = batch(), ResizedCrop(6, True, seed=0, name="source")
     straight = [augment(x, k) for k in range(5)]
-    assert all(torch.equal(ResizedCrop(6, True, seed=0, name="source")(x, k), straight[k]) for k in (4, 0, 2))
-    others = (ResizedCrop(6, True, seed=1, name="source"), ResizedCrop(6, True, seed=0, name="target"))
-    assert not any(torch.equal(straight[0], other) for other in (straight[1], *(o(x, 0) for o in others)))
+    assert all(
+        torch.equal(ResizedCrop(6, True, seed=0, name="source")(x, k), straight[k])
+        for k in (4, 0, 2)
+    )
+    others = (
+        ResizedCrop(6, True, seed=1, name="source"),
+        ResizedCrop(6, True, seed=0, name="target"),
+    )
+    assert not any(
+        torch.equal(straight[0], other) for other in (straight[1], *(o(x, 0) for o in others))
+    )
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -210,18 +279,22 @@ def images() -> Images:
 
 def test_on_the_cpu_images_stay_where_they_are() -> None:
     here = images()
-    there, note = place(here, torch.device("cpu"))
+    there, note = place_images(here, torch.device("cpu"))
     assert there is here and note == "0 MiB of images stay in the computer's memory"
 
 
-def test_images_too_large_for_the_device_stay_and_are_served_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_too_large_for_the_device_stay_and_are_served_in_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (12_000, 24_000))
     here = images()  # 10,800 bytes
-    there, note = place(here, torch.device("cuda", 0), budget_fraction=0.5)
+    there, note = place_images(here, torch.device("cuda", 0), budget_fraction=0.5)
     assert there is here and "more than 50% of the 0 MiB free on cuda:0" in note
     moved = []
     monkeypatch.setattr(Images, "to", lambda self, device: moved.append(device) or self)
-    assert "resident on cuda:0" in place(here, torch.device("cuda", 0), budget_fraction=0.95)[1]
+    assert (
+        "resident on cuda:0" in place_images(here, torch.device("cuda", 0), budget_fraction=0.95)[1]
+    )
     assert moved == [torch.device("cuda", 0)]
 
 
@@ -232,9 +305,11 @@ def test_images_that_do_not_fit_after_all_stay_too(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (30 << 20, 40 << 20))
     monkeypatch.setattr(Images, "to", full)
     here = images()
-    there, note = place(here, torch.device("cuda", 0))
+    there, note = place_images(here, torch.device("cuda", 0))
     assert there is here
-    assert note.startswith("0 MiB of images did not fit on cuda:0, though 30 MiB were free: batches are gathered in")
+    assert note.startswith(
+        "0 MiB of images did not fit on cuda:0, though 30 MiB were free: batches are gathered in"
+    )
 
 
 def test_a_stream_serves_its_device_in_the_same_order() -> None:
@@ -248,7 +323,7 @@ def test_a_stream_serves_its_device_in_the_same_order() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_what_the_cpu_gives() -> None:
     gpu = torch.device("cuda")
-    resident, _ = place(images(), gpu)
+    resident, _ = place_images(images(), gpu)
     augment = Augment(6, True, seed=0, name="source")
     expected = [augment(Stream(images(), 4, seed=0, name="source")(k).x, k) for k in range(8)]
     for stream in (
@@ -260,14 +335,20 @@ def test_a_gpu_gives_what_the_cpu_gives() -> None:
             out = [augment(stream(k).x, k) for k in range(8)]
         finally:
             torch.cuda.set_sync_debug_mode("default")
-        assert all(o.is_cuda and torch.equal(o.cpu(), e) for o, e in zip(out, expected, strict=True))
+        assert all(
+            o.is_cuda and torch.equal(o.cpu(), e) for o, e in zip(out, expected, strict=True)
+        )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.usefixtures("tf32")
 def test_a_gpu_resizes_bit_for_bit_as_the_cpu() -> None:
-    gpu, x, augment = torch.device("cuda"), batch(16, 3, 256, 256), ResizedCrop(224, True, seed=0, name="source")
-    there = sent(x, gpu)
+    gpu, x, augment = (
+        torch.device("cuda"),
+        batch(16, 3, 256, 256),
+        ResizedCrop(224, True, seed=0, name="source"),
+    )
+    there = send(x, gpu)
     augment(there, 0)  # whatever cuBLAS does once
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -14,7 +14,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode, Resize
 
-from bench.data import Domain, Images, load, mapped, square
+from bench.data import cache, decode
+from bench.data.images import Domain, Images
+from bench.data.load import load_domain
 from bench.errors import BenchError
 from bench.suite.suites import DomainSpec
 
@@ -40,9 +42,15 @@ def art(tmp_path: Path) -> Path:
     return tmp_path / "art"
 
 
-def read(art: Path, *, size: int = SIZE, resize: str = "bilinear", skip: bool = False, **spec: object) -> Domain:
-    how = DomainSpec.model_validate({"set": "folder", "path": art.name, "transductive": True} | spec)
-    return load("Art", how, root=art.parent, size=size, resize=resize, classes=2, skip_unreadable=skip)
+def read(
+    art: Path, *, size: int = SIZE, resize: str = "bilinear", skip: bool = False, **spec: object
+) -> Domain:
+    how = DomainSpec.model_validate(
+        {"set": "folder", "path": art.name, "transductive": True} | spec
+    )
+    return load_domain(
+        "Art", how, root=art.parent, size=size, resize=resize, classes=2, skip_unreadable=skip
+    )
 
 
 def torchvisions(picture: Image.Image, resize: str = "bilinear") -> torch.Tensor:
@@ -64,7 +72,10 @@ def test_pixels_are_those_of_torchvisions_resize(art: Path, resize: str) -> None
 def test_the_crop_comes_before_the_resize(art: Path) -> None:
     first = Image.open(art / "ant/0.png")  # 50 x 20
     assert torch.equal(read(art, crop=16).train.x[0], torchvisions(first.crop((17, 2, 33, 18))))
-    with pytest.raises(BenchError, match=r"ant/0.png cannot be read .*50x20 pixels, smaller than crop = 40"):
+    with pytest.raises(
+        BenchError,
+        match=r"ant/0.png cannot be read .*crop = 40 is larger than the image, 50x20 pixels",
+    ):
         read(art, crop=40)
 
 
@@ -72,8 +83,12 @@ def odd(mode: str) -> tuple[Image.Image, Image.Image]:
     """A picture of that mode, and what it is in RGB."""
     grey = np.linspace(0, 255, 30 * 40).astype(np.uint8).reshape(30, 40)
     if mode == "I;16":
-        return Image.fromarray(grey.astype(np.uint16) * 256 + 77), Image.fromarray(grey).convert("RGB")
-    rgb = Image.merge("RGB", [Image.fromarray(g) for g in (grey, grey[::-1].copy(), grey[:, ::-1].copy())])
+        return Image.fromarray(grey.astype(np.uint16) * 256 + 77), Image.fromarray(grey).convert(
+            "RGB"
+        )
+    rgb = Image.merge(
+        "RGB", [Image.fromarray(g) for g in (grey, grey[::-1].copy(), grey[:, ::-1].copy())]
+    )
     if mode == "P, transparent":
         picture = rgb.quantize(16)
         picture.info["transparency"] = bytes(range(0, 256, 16))
@@ -98,7 +113,9 @@ def test_a_picture_is_turned_as_its_camera_says(art: Path) -> None:
     exif[0x0112] = 6  # to be turned a quarter clockwise
     lying = Image.open(art / "bee/0.png")
     lying.save(art / "ant/00.png", exif=exif)
-    assert torch.equal(read(art).train.x[1], torchvisions(lying.transpose(Image.Transpose.ROTATE_270)))
+    assert torch.equal(
+        read(art).train.x[1], torchvisions(lying.transpose(Image.Transpose.ROTATE_270))
+    )
 
 
 # damage
@@ -109,7 +126,9 @@ def test_a_damaged_picture_is_named_and_refused_each_time(art: Path) -> None:
     (art / "bee/1.png").write_bytes(whole[: len(whole) // 2])
     (art / "ant/2.png").write_bytes(b"no picture")
     for _ in range(2):
-        with pytest.raises(BenchError, match=r"ant/2.png cannot be read .*nor can 1 more: .*--skip-unreadable") as e:
+        with pytest.raises(
+            BenchError, match=r"ant/2.png cannot be read .*nor can 1 more: .*--skip-unreadable"
+        ) as e:
             read(art)
         assert "\n" not in str(e.value)
 
@@ -120,15 +139,25 @@ def test_damaged_pictures_can_be_skipped_and_are_counted(art: Path) -> None:
     (art / "bee/1.png").write_bytes((art / "bee/1.png").read_bytes()[:300])
     domain = read(art, skip=True)
     left = torch.tensor([1, 2, 3, 5, 6])
-    assert domain.origin == "folder art, 2 unreadable left out" and domain.train.y.tolist() == [0, 0, 1, 1, 1]
+    assert domain.origin == "folder art, 2 unreadable left out" and domain.train.y.tolist() == [
+        0,
+        0,
+        1,
+        1,
+        1,
+    ]
     assert torch.equal(domain.train.x, clean.train.x[left])
-    assert domain.train.fingerprint() == Images(clean.train.x[left], clean.train.y[left]).fingerprint()
+    assert (
+        domain.train.fingerprint() == Images(clean.train.x[left], clean.train.y[left]).fingerprint()
+    )
 
 
 def test_a_class_or_a_domain_of_nothing_but_damage_is_refused(art: Path) -> None:
     for file in art.glob("ant/*"):
         file.write_bytes(b"no picture")
-    with pytest.raises(BenchError, match="Art has no image of 1 of the suite's 2 classes \\(class 0\\)"):
+    with pytest.raises(
+        BenchError, match="Art has no image of 1 of the suite's 2 classes \\(class 0\\)"
+    ):
         read(art, skip=True)
     for file in art.glob("bee/*"):
         file.write_bytes(b"no picture")
@@ -143,9 +172,11 @@ def never(*_: object) -> None:
     pytest.fail("decoded again")
 
 
-def test_pictures_are_decoded_once_wherever_they_lie(art: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_decoded_once_wherever_they_lie(
+    art: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = read(art)
-    monkeypatch.setattr(square, "upright", never)
+    monkeypatch.setattr(decode, "open_upright", never)
     assert torch.equal(read(art).train.x, first.train.x)
     assert torch.equal(read(art.rename(art.with_name("moved"))).train.x, first.train.x)
 
@@ -153,7 +184,10 @@ def test_pictures_are_decoded_once_wherever_they_lie(art: Path, monkeypatch: pyt
 def test_the_kept_fingerprint_is_that_of_the_same_images_in_memory(art: Path) -> None:
     images = read(art).train
     assert images.known == images.fingerprint() == Images(images.x.clone(), images.y).fingerprint()
-    assert images.first(3).fingerprint() == Images(images.x[[0, 3, 6]], images.y[[0, 3, 6]]).fingerprint()
+    assert (
+        images.thin(3).fingerprint()
+        == Images(images.x[[0, 3, 6]], images.y[[0, 3, 6]]).fingerprint()
+    )
 
 
 def test_writing_to_the_images_leaves_the_file_alone(art: Path, kept: Path) -> None:
@@ -176,8 +210,10 @@ def test_whatever_changes_the_pixels_or_labels_makes_a_new_file(
         case "label":
             (art / "ant").rename(art / "cat")
         case "Pillow":
-            monkeypatch.setattr(mapped.PIL, "__version__", "0")
-    how = {"size": {"size": 12}, "resize": {"resize": "nearest"}, "crop": {"crop": 8}}.get(change, {})
+            monkeypatch.setattr(decode.PIL, "__version__", "0")
+    how = {"size": {"size": 12}, "resize": {"resize": "nearest"}, "crop": {"crop": 8}}.get(
+        change, {}
+    )
     read(art, **how)  # type: ignore[arg-type]
     assert len([*kept.glob("*.u8")]) == 2
 
@@ -189,9 +225,15 @@ def test_a_cache_that_is_not_whole_is_made_anew(art: Path, kept: Path) -> None:
     about = json.loads(text)
 
     def damage() -> list[tuple[Path, bytes | None]]:
-        cuts: list[tuple[Path, bytes | None]] = [(pixels, raw[:n]) for n in (0, 1, len(raw) // 2, len(raw) - 1)]
+        cuts: list[tuple[Path, bytes | None]] = [
+            (pixels, raw[:n]) for n in (0, 1, len(raw) // 2, len(raw) - 1)
+        ]
         cuts += [(sidecar, text[:n].encode()) for n in (0, 1, len(text) // 2, len(text) - 1)]
-        cuts += [(sidecar, json.dumps(about | {"key": "of other data"}).encode()), (sidecar, b"[]"), (sidecar, b"\xff")]
+        cuts += [
+            (sidecar, json.dumps(about | {"key": "of other data"}).encode()),
+            (sidecar, b"[]"),
+            (sidecar, b"\xff"),
+        ]
         return [*cuts, (pixels, raw + b"\0"), (pixels, None), (sidecar, None)]
 
     for path, content in damage():
@@ -214,7 +256,7 @@ def test_a_build_that_is_interrupted_leaves_nothing_to_be_used(
         real(*paths)
 
     with monkeypatch.context() as patch:
-        patch.setattr(mapped.os, "replace", replace)
+        patch.setattr(cache.os, "replace", replace)
         with pytest.raises(KeyboardInterrupt):
             read(art)
     assert not [*kept.glob("*.json")]
@@ -222,18 +264,22 @@ def test_a_build_that_is_interrupted_leaves_nothing_to_be_used(
     assert sorted(path.suffix for path in kept.iterdir()) == [".json", ".lock", ".u8"]
 
 
-def test_a_build_that_is_killed_leaves_nothing_to_be_used_and_no_lock(art: Path, kept: Path) -> None:
+def test_a_build_that_is_killed_leaves_nothing_to_be_used_and_no_lock(
+    art: Path, kept: Path
+) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
-from bench.data import cache, mapped, square
-from bench.data.listing import tree
+from bench.data import cache, decode
+from bench.data.listing import list_class_folders
+from bench.data.resize import Square
 cache.user_cache_path = lambda *_, **__: Path({str(kept.parent)!r})
-def die_half_way(pictures, how, put, title):
-    square.fill(pictures[:4], how, put, title)
+decode_all = decode._decode_all
+def die_half_way(pictures, *rest):
+    decode_all(pictures[:4], *rest)
     os.kill(os.getpid(), signal.SIGKILL)
-mapped.fill = die_half_way
-mapped.mapped(tree(Path({str(art)!r})), square.Square({SIZE}, "bilinear"), title="art")
+decode._decode_all = die_half_way
+decode.decode_listing(list_class_folders(Path({str(art)!r})), Square({SIZE}, "bilinear"))
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert sorted(path.suffix for path in kept.iterdir()) == [".lock", ".part"]
@@ -242,8 +288,8 @@ mapped.mapped(tree(Path({str(art)!r})), square.Square({SIZE}, "bilinear"), title
 
 
 def test_one_of_many_builds_and_the_others_wait(art: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, built = mapped.fill, []
-    monkeypatch.setattr(mapped, "fill", lambda *args: built.append(1) or real(*args))
+    real, built = decode._decode_all, []
+    monkeypatch.setattr(decode, "_decode_all", lambda *args: built.append(1) or real(*args))
     with ThreadPoolExecutor(6) as pool:
         marks = {domain.train.fingerprint() for domain in pool.map(read, [art] * 6)}
     assert len(marks) == len(built) == 1
@@ -259,15 +305,20 @@ def test_a_cache_that_cannot_be_written_costs_a_few_pictures_only_time(
     with pytest.warns(UserWarning, match="cannot be kept"):
         made = read(art, skip=True).train
     assert torch.equal(made.x, kept.x) and made.fingerprint() == kept.fingerprint()
-    monkeypatch.setattr(mapped, "FEW", 1000)
-    with pytest.raises(BenchError, match=r"cannot keep 0.0 GB of decoded images in .*: make room, or set XDG_CACHE_HOME"):
+    monkeypatch.setattr(cache, "FEW_BYTES", 1000)
+    with pytest.raises(
+        BenchError,
+        match=r"cannot keep 0.0 GB of decoded images in .*: make room, or set XDG_CACHE_HOME",
+    ):
         read(art)
 
 
-def test_a_disk_that_fills_up_is_noticed_and_cleared(art: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapped, "FEW", 1000)
+def test_a_disk_that_fills_up_is_noticed_and_cleared(
+    art: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "FEW_BYTES", 1000)
     with monkeypatch.context() as patch:
-        patch.setattr(mapped.os, "pwrite", lambda *_: 100)  # as much as there was room for
+        patch.setattr(cache.os, "pwrite", lambda *_: 100)  # as much as there was room for
         with pytest.raises(BenchError, match="No space left on device"):
             read(art)
     assert [path.suffix for path in kept.iterdir()] == [".lock"]
@@ -283,16 +334,19 @@ def test_a_build_takes_little_memory(tmp_path: Path) -> None:
     code = f"""
 import resource
 from pathlib import Path
-from bench.data.listing import tree
-from bench.data.mapped import mapped
-from bench.data.square import Square
+from bench.data.decode import decode_listing
+from bench.data.listing import list_class_folders
+from bench.data.resize import Square
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-mapped(tree(Path({str(tmp_path)!r}, "art")), Square(32, "bilinear"), title="warm")
+listing = list_class_folders(Path({str(tmp_path)!r}, "art"))
+decode_listing(listing, Square(32, "bilinear"))
 before = peak()
-kept = mapped(tree(Path({str(tmp_path)!r}, "art")), Square(256, "bilinear"), title="art")
+kept = decode_listing(listing, Square(256, "bilinear"))
 print(kept.pixels.stat().st_size >> 20, peak() - before)
 """
     env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
-    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
     made, grown = map(int, ended.stdout.split())
     assert made == 112 and grown < 60, ended.stdout  # MiB

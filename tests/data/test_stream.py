@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms.v2.functional import normalize, to_dtype
 
-from bench.data import Images
-from bench.data.stream import Ahead, Pixels, Stream
+from bench.data.images import Images
+from bench.data.stream import Ahead, Stream
+from bench.data.views import Pixels
 from bench.errors import BenchError
 
 
@@ -25,7 +26,9 @@ def stream(n: int = 20, batch: int = 6, seed: int = 0, name: str = "source") -> 
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=20), st.integers(0, 5))
-def test_steps_asked_in_any_order_give_the_batches_of_a_straight_run(asked: list[int], seed: int) -> None:
+def test_steps_asked_in_any_order_give_the_batches_of_a_straight_run(
+    asked: list[int], seed: int
+) -> None:
     straight = stream(seed=seed)
     batches = [straight(k).y.tolist() for k in range(41)]
     wandering = stream(seed=seed)
@@ -33,7 +36,9 @@ def test_steps_asked_in_any_order_give_the_batches_of_a_straight_run(asked: list
 
 
 @given(st.integers(2, 50), st.integers(1, 50), st.integers(0, 3), st.integers(0, 4))
-def test_every_pass_is_a_permutation_with_the_incomplete_batch_dropped(n: int, batch: int, seed: int, k: int) -> None:
+def test_every_pass_is_a_permutation_with_the_incomplete_batch_dropped(
+    n: int, batch: int, seed: int, k: int
+) -> None:
     batch = min(n, batch)
     s = stream(n, batch, seed)
     assert s.steps == n // batch
@@ -73,7 +78,9 @@ def test_labels_stay_with_their_images() -> None:
 
 
 def test_a_batch_larger_than_the_domain_is_one_sentence() -> None:
-    with pytest.raises(BenchError, match="a batch of 21 does not fit source's 20 training images; lower the batch"):
+    with pytest.raises(
+        BenchError, match="a batch of 21 does not fit source's 20 training images; lower the batch"
+    ):
         stream(20, 21)
 
 
@@ -106,10 +113,10 @@ class Watched(Stream):
         self.threads: set[str] = set()
         self.news = threading.Condition()
 
-    def gathered(self, step: int) -> Images:
+    def gather(self, step: int) -> Images:
         if step == 3:
             raise OSError("the disk is gone")
-        batch = super().gathered(step)
+        batch = super().gather(step)
         with self.news:
             self.steps_done.append(step)
             self.threads.add(threading.current_thread().name)
@@ -125,7 +132,10 @@ def test_the_next_batch_is_gathered_while_this_one_is_used() -> None:
         with watched.news:
             assert watched.news.wait_for(lambda: 1 in watched.steps_done, timeout=30)
     assert watched.steps_done == [0, 1]
-    assert all(name.startswith("gathers source") for name in watched.threads) and len(watched.threads) == 1
+    assert (
+        all(name.startswith("gathers source") for name in watched.threads)
+        and len(watched.threads) == 1
+    )
 
 
 @pytest.mark.usefixtures("no_thread_stays")
@@ -148,8 +158,15 @@ def test_the_thread_ends_however_the_training_does(end: type[BaseException]) -> 
 
 def test_only_images_that_are_copied_to_a_gpu_are_gathered_ahead() -> None:
     here = images(20)
-    there = {name: Stream(here, 6, seed=0, name="source", device=torch.device(name)) for name in ("cpu", "cuda", "meta")}
-    assert {name: s.away for name, s in there.items()} == {"cpu": False, "cuda": True, "meta": False}
+    there = {
+        name: Stream(here, 6, seed=0, name="source", device=torch.device(name))
+        for name in ("cpu", "cuda", "meta")
+    }
+    assert {name: s.away for name, s in there.items()} == {
+        "cpu": False,
+        "cuda": True,
+        "meta": False,
+    }
     resident = Images(here.x.to("meta"), here.y.to("meta"))
     assert not Stream(resident, 6, seed=0, name="source", device=torch.device("cuda")).away
 
@@ -167,7 +184,9 @@ def test_pixels_are_those_of_torchvision(normalise: str, channels: int) -> None:
     x = torch.arange(2 * channels * 128, dtype=torch.int64).to(torch.uint8).view(2, channels, 8, 16)
     ours = Pixels(normalise, torch.device("cpu"))(x)
     mean, std = MEAN_STD[normalise]
-    theirs = normalize(to_dtype(x.expand(2, 3, 8, 16).contiguous(), torch.float32, scale=True), mean, std)
+    theirs = normalize(
+        to_dtype(x.expand(2, 3, 8, 16).contiguous(), torch.float32, scale=True), mean, std
+    )
     assert ours.shape == (2, 3, 8, 16) and ours.dtype == torch.float32
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 

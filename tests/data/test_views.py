@@ -16,12 +16,21 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def recipe(**knobs: Any) -> Recipe:
-    whole = {"backbone": "ganin-mnist", "size": 20, "iterations": 1, "batch": 2, "lr": 0.1, "normalise": "imagenet"}
+    whole = {
+        "backbone": "ganin-mnist",
+        "size": 20,
+        "iterations": 1,
+        "batch": 2,
+        "lr": 0.1,
+        "normalise": "imagenet",
+    }
     return Recipe.model_validate(whole | knobs)
 
 
 def images(n: int = 6) -> Tensor:
-    return torch.randint(0, 256, (n, 3, 20, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return torch.randint(
+        0, 256, (n, 3, 20, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def shown(x: Tensor) -> Tensor:
@@ -37,7 +46,10 @@ def test_without_crops_the_network_sees_the_image() -> None:
 
 @pytest.mark.parametrize("crop", [13, 16, 20])
 def test_the_centre_is_torchvisions(crop: int) -> None:
-    views, x = Views(recipe(crop=crop, test_crop="centre", train_crop="centre"), CPU, seed=0), images()
+    views, x = (
+        Views(recipe(crop=crop, test_crop="centre", train_crop="centre"), CPU, seed=0),
+        images(),
+    )
     (test,) = views.test(x)
     torch.testing.assert_close(test, shown(tv.center_crop(x, [crop, crop])))
     torch.testing.assert_close(views.train("target")(x, 9), test)
@@ -50,10 +62,15 @@ def test_the_ten_views_are_torchvisions() -> None:
 
 
 def test_random_crops_are_those_of_the_step_and_of_the_domain() -> None:
-    views, x = Views(recipe(crop=16, train_crop="random", flip=True, test_crop="centre"), CPU, seed=5), images()
+    views, x = (
+        Views(recipe(crop=16, train_crop="random", flip=True, test_crop="centre"), CPU, seed=5),
+        images(),
+    )
     source, target = views.train("source"), views.train("target")
     torch.testing.assert_close(source(x, 7), shown(Augment(16, True, seed=5, name="source")(x, 7)))
-    assert not torch.equal(source(x, 7), source(x, 8)) and not torch.equal(source(x, 7), target(x, 7))
+    assert not torch.equal(source(x, 7), source(x, 8)) and not torch.equal(
+        source(x, 7), target(x, 7)
+    )
 
 
 def test_a_mirror_alone_leaves_whole_images() -> None:
@@ -66,18 +83,32 @@ def test_a_mirror_alone_leaves_whole_images() -> None:
 
 def test_a_mirror_alone_leaves_whole_images_when_the_test_crops() -> None:
     views, x = Views(recipe(flip=True, crop=16, test_crop="centre"), CPU, seed=0), images()
-    assert views.train("source")(x, 0).shape == (6, 3, 20, 20) and views.test(x)[0].shape == (6, 3, 16, 16)
+    assert views.train("source")(x, 0).shape == (6, 3, 20, 20) and views.test(x)[0].shape == (
+        6,
+        3,
+        16,
+        16,
+    )
 
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_random_resized_crops_are_torchvisions_of_the_step_and_of_the_domain(flip: bool) -> None:
-    views, x = Views(recipe(crop=16, train_crop="random-resized", flip=flip, test_crop="ten"), CPU, seed=5), images()
+    views, x = (
+        Views(
+            recipe(crop=16, train_crop="random-resized", flip=flip, test_crop="ten"), CPU, seed=5
+        ),
+        images(),
+    )
     source, target = views.train("source"), views.train("target")
     drawn = ResizedCrop(16, flip, seed=5, name="source").draw(6, 20, 20, 7)
     for image, ours, (*box, mirrored) in zip(x, source(x, 7), drawn.T.tolist(), strict=True):
         theirs = tv.resized_crop(image, *box, size=[16, 16], antialias=True)
         theirs = tv.horizontal_flip(theirs) if mirrored else theirs
-        torch.testing.assert_close(ours, shown(theirs), rtol=0, atol=0.02)  # a grey level where there is no kernel for uint8
+        torch.testing.assert_close(
+            ours, shown(theirs), rtol=0, atol=0.02
+        )  # a grey level where there is no kernel for uint8
     assert bool(drawn[4].any()) == flip
-    assert not torch.equal(source(x, 7), source(x, 8)) and not torch.equal(source(x, 7), target(x, 7))
+    assert not torch.equal(source(x, 7), source(x, 8)) and not torch.equal(
+        source(x, 7), target(x, 7)
+    )
     assert len(views.test(x)) == 10

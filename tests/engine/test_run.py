@@ -14,8 +14,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from bench.cli import screen
-from bench.data import Images
-from bench.data.place import place
+from bench.data.images import Images, place_images
 from bench.data.stream import Stream
 from bench.data.views import Views
 from bench.engine import uda
@@ -160,7 +159,9 @@ def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(data: Path,
 def test_images_that_the_gpu_has_no_room_for_are_recorded_as_such(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU as far as the placing goes; the training is on the CPU."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2 << 20, 8 << 20))
-    monkeypatch.setattr(uda, "place", lambda images, _: place(images, torch.device("cuda", 0), budget_fraction=0.001))
+    monkeypatch.setattr(
+        uda, "place_images", lambda images, _: place_images(images, torch.device("cuda", 0), budget_fraction=0.001)
+    )
     r = trained(data.parent)
     elsewhere = "are more than 0% of the 2 MiB free on cuda:0: batches are gathered in the computer's memory and copied"
     assert r.status == "ok" and r.end and r.end["placed"] == [f"0 MiB of images {elsewhere}"]
@@ -170,14 +171,14 @@ def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(data: Path, monkey
     asked: dict[str, Any] = {"iterations": 30, "rows": {"only": {"method": "dann"}}}
     plain, before = trained(data.parent, **asked), threading.enumerate()
     names = set()
-    gathered = Stream.gathered
+    gathered = Stream.gather
 
     def watched(self: Stream, step: int) -> Images:
         names.add(threading.current_thread().name)
         return gathered(self, step)
 
     monkeypatch.setattr(Stream, "away", True)
-    monkeypatch.setattr(Stream, "gathered", watched)
+    monkeypatch.setattr(Stream, "gather", watched)
     ahead = trained(data.parent, **asked)
     assert [w["loss"] for w in ahead.train] == [w["loss"] for w in plain.train] and ahead.evals == plain.evals
     assert {name.partition("_")[0] for name in names} == {"gathers source", "gathers target"}

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench import nets
-from bench.data import Images
-from bench.data.stream import Pixels, Stream
+from bench.data.images import Images
+from bench.data.stream import Stream
+from bench.data.views import Pixels
 from bench.engine.clock import Clock
 from bench.engine.loop import train
 from bench.engine.training import WINDOW

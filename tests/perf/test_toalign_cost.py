@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from bench import nets
-from bench.data import Images
+from bench.data.images import Images
 from bench.data.stream import Stream
 from bench.data.views import Views
 from bench.engine.clock import Clock

@@ -14,7 +14,7 @@ from children import Children, Ended, fresh, until
 from helpers import ROOT, write_pictures, write_suite
 
 from bench import paths
-from bench.data.generator import generate
+from bench.data.generate import generate
 from bench.errors import BenchError, UsageError
 from bench.runs import plan, records
 from bench.runs.records import Record
