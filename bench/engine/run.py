@@ -158,7 +158,7 @@ def _train(
     torch.manual_seed(cell.seed)
     net = nets.build(r, cell.classes, weights).to(lab.device)
     method = get(cell.method)(net, **cell.hyper).to(lab.device)
-    optimiser = nets.optimiser(net, method, r)
+    optimiser = nets.optimizer(net, method, r)
 
     # a domain that is trained and tested on is one object, and is kept once
     different = {id(i): i for d in (source, target) for i in (d.train, d.test)}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from bench.runs import plan
 from bench.runs.plan import Cell
 from bench.runs.records import Record, plain
-from bench.suite.recipe import Knobs
+from bench.suite.recipe import default_knobs, modernized
 from bench.suite.schema import flat
 from bench.suite.suites import Suite
 
@@ -75,7 +75,7 @@ def _changes(record: Record, now: Cell) -> str:
     """'lr 0.003, now 0.01': where a record's identity departs from the cell that took its place."""
     # a knob younger than the record had its default then
     hyper = "hyper_all" if "hyper_all" in record.run else "hyper"
-    then = flat(Knobs().model_dump(mode="json")) | _flat(record.run, hyper)
+    then = flat(default_knobs()) | _flat(record.run, hyper)
     today = _flat(now.identity() | {"hyper_all": now.hyper_all, "recipe": now.recipe.model_dump(mode="json")}, hyper)
     changed = [
         f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}" for k in sorted(then | today) if then.get(k) != today.get(k)
@@ -85,5 +85,6 @@ def _changes(record: Record, now: Cell) -> str:
 
 def _flat(identity: Mapping[str, Any], hyper: str) -> dict[str, Any]:
     """What can differ at one place of the grid, named by its path. Infinities are named, as in records."""
-    kept = {k: identity[k] for k in ("method", "classes", "source", "target")} | {"hyper": identity[hyper]} | identity["recipe"]
+    kept = {k: identity[k] for k in ("method", "classes", "source", "target")}
+    kept |= {"hyper": identity[hyper]} | modernized(identity["recipe"])
     return flat(plain(kept))

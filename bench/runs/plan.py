@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from bench.errors import UsageError, unknown
 from bench.runs.records import Record, plain
 from bench.suite import catalog
-from bench.suite.recipe import Recipe
+from bench.suite.recipe import NEW_NAMES, NEW_WORDS, Recipe
 from bench.suite.suites import DomainSpec, Suite
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Cell:
             "task": self.task, "seed": self.seed, "budget": self.budget, "classes": self.classes,
             "source": self.source[1].model_dump(mode="json", exclude_defaults=True),
             "target": self.target[1].model_dump(mode="json", exclude_defaults=True),
-            "recipe": self.recipe.model_dump(mode="json", exclude_defaults=True),
+            "recipe": _old_spelling(self.recipe.model_dump(mode="json", exclude_defaults=True)),
         }  # fmt: skip
 
     @cached_property
@@ -76,6 +76,13 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.row} {self.task} seed {self.seed}"
+
+
+def _old_spelling(recipe: dict[str, Any]) -> dict[str, Any]:
+    """TO BE REMOVED with schema 1: its keys hash the spellings of the time."""
+    names = {new: old for old, new in NEW_NAMES.items()}
+    words = {k: {new: old for old, new in pairs.items()} for k, pairs in NEW_WORDS.items()}
+    return {names.get(k, k): words[k].get(v, v) if k in words else v for k, v in recipe.items()}
 
 
 def cells(
