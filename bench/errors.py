@@ -1,4 +1,4 @@
-"""What a user can be told: one clear sentence that says what is wrong and what to do."""
+"""Errors that are shown to a user as one sentence: what is wrong and what to do."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -11,13 +11,13 @@ class BenchError(Exception):
 
 
 class UsageError(BenchError):
-    """The command was asked for something that does not exist (exit code 2)."""
+    """The user asked for something that does not exist or cannot be done (exit code 2)."""
 
     exit_code = 2
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a name that is not in `known`, with the nearest name when one is near."""
+    """The error for a name that is not in `known`; it offers the nearest name if one is similar."""
     known = sorted(known)
     folded = {k.lower(): k for k in known}
     near = [folded[k] for k in get_close_matches(name.lower(), folded, n=1, cutoff=0.5)]

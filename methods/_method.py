@@ -1,9 +1,9 @@
-"""The contract between a method and the loop that runs it."""
+"""The contract between a method and the loop that trains it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -11,34 +11,41 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Batch:
-    """x: float (B, channels, H, W), normalised. y: int64 (B,); of the target it is None unless `supervised_target`."""
+    """Images of one domain with their labels."""
 
-    x: Tensor
-    y: Tensor
+    x: Tensor  # float (B, channels, H, W), normalized
+    y: Tensor  # int64 (B,); None in a target batch, unless the method has `supervised_target`
 
 
 class Progress(float):
-    """p = it/T of a training, in [0, 1), that also knows the iteration `it`, for methods that take turns."""
+    """p = it/T in [0, 1): how much of a training is done.
 
-    it: int
+    A float that also knows the iteration, for methods that do different things by turns.
+    """
+
+    it: int  # steps done so far
 
     def __new__(cls, it: int, T: int) -> "Progress":
+        """it: steps done so far; T: all steps of the training."""
         p = super().__new__(cls, it / T)
         p.it = it
         return p
 
 
 class Network(nn.Module):
-    """Backbone F: images -> features (B, dim), and classifier C: features -> logits (B, classes).
-
-    `discriminator(n)` makes a fresh D: (B, n) -> one logit (B,), of the shape that the protocol prescribes;
-    `discriminator(n, k)` one of k outputs (B, k).
-    """
+    """What every method trains: the backbone F and the classifier C."""
 
     def __init__(
         self, F: nn.Module, C: nn.Module, *, dim: int, classes: int,
         discriminator: Callable[..., nn.Module], joint: bool = False,
     ) -> None:  # fmt: skip
+        """
+        F: images (B, channels, H, W) -> features (B, dim).
+        C: features -> logits (B, classes).
+        discriminator: makes a fresh D, as the recipe shapes it. `discriminator(n)`: (B, n) -> one
+        logit (B,); `discriminator(n, k)`: (B, n) -> k outputs (B, k).
+        joint: whether both domains pass F in one forward.
+        """
         super().__init__()
         self.F, self.C = F, C
         self.dim, self.classes = dim, classes
@@ -46,7 +53,10 @@ class Network(nn.Module):
         self.joint = joint
 
     def features(self, x_s: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
-        """f_s, f_t: by one forward of both batches or by two. Batch norm tells the two apart, so the protocol says which."""
+        """The features f_s, f_t of both batches, by one forward of F or by two.
+
+        Batch norm tells the two apart, so the recipe decides.
+        """
         if not self.joint:
             return self.F(x_s), self.F(x_t)
         f_s, f_t = self.F(torch.cat([x_s, x_t])).split([len(x_s), len(x_t)])
@@ -54,23 +64,42 @@ class Network(nn.Module):
 
 
 class Method(nn.Module, ABC):
-    """An interface: a method derives from this and nothing derives from the method.
+    """An interface: a method derives from this, and nothing derives from the method.
 
-    What it adds to the network (a discriminator, more heads) are its own submodules, made in `__init__(self, net, *, ...)`;
-    its hyper-parameters are the keywords there, with the paper's defaults.
+    What a method adds to the network (a discriminator, more heads) are its own submodules, made in
+    `__init__(self, net, *, ...)`. Its hyper-parameters are the keywords there, with the paper's
+    defaults; one that allows only some values is typed `Literal[...]`. To hold a value constant use
+    `detach()`, to reverse a gradient `_parts.reverse`.
     """
 
     supervised_target: ClassVar[bool] = False
-    """Whether target labels reach `step`. True only for upper bounds, and the table says so."""
+    """Whether `step` is given target labels. True only for upper bounds; the table says so."""
+
+    def __new__(cls, *args: object, **hyper: object) -> Self:
+        """Refuse a value that the `Literal` of its hyper-parameter does not list.
+
+        It is checked here because `__new__` is given what `__init__` is given, so that no method
+        has to do it. Raises ValueError.
+        """
+        types = get_type_hints(cls.__init__) if hyper else {}
+        for name, value in hyper.items():
+            if get_origin(types.get(name)) is Literal and value not in get_args(types[name]):
+                allowed = ", ".join(map(repr, get_args(types[name])))
+                raise ValueError(f"{name} of {cls.__name__} is one of {allowed}, not {value!r}")
+        return super().__new__(cls)
 
     @abstractmethod
-    def step(self, net: Network, s: Batch, t: Batch, p: Progress) -> Iterator[Tensor | tuple[Tensor, nn.Module]]:
-        """Each yield is one optimiser step: `yield loss` steps everything, `yield loss, module` that module alone.
+    def step(
+        self, net: Network, s: Batch, t: Batch, p: Progress
+    ) -> Iterator[Tensor | tuple[Tensor, nn.Module]]:
+        """The losses of one iteration, each followed by a step of the optimizer.
 
-        p: progress of the training, 0 at the first iteration, near 1 at the last. Most methods need no more than its value.
+        s, t: a batch of the source and one of the target.
+        p: progress of the training, 0 at the first iteration and near 1 at the last.
+        `yield loss` steps all parameters, `yield loss, module` those of that module alone.
         """
 
     def predict(self, net: Network, x: Tensor) -> Tensor:
-        """Class logits (B, classes) at test time."""
+        """Class logits (B, classes) of images x at test time."""
         logits: Tensor = net.C(net.F(x))
         return logits

@@ -43,7 +43,9 @@ def frozen(module: nn.Module, x: Tensor) -> Tensor:
     return y
 
 
-def domain_loss(u_s: Tensor, u_t: Tensor, w_s: Tensor | None = None, w_t: Tensor | None = None, eps: float = 0.0) -> Tensor:
+def domain_loss(
+    u_s: Tensor, u_t: Tensor, w_s: Tensor | None = None, w_t: Tensor | None = None, eps: float = 0.0
+) -> Tensor:
     """L_d = ½ Σ_s w·(−log(σ(u)+ε)) + ½ Σ_t w·(−log(1−σ(u)+ε)); source is 1, target 0.
 
     u: logits of D, (B,). w: weights that sum to 1 over each domain, 1/B when not given. ε as in GVB and microsoft/UDA (1e-8).
@@ -53,7 +55,9 @@ def domain_loss(u_s: Tensor, u_t: Tensor, w_s: Tensor | None = None, w_t: Tensor
 
 
 def _neg_log_sigmoid(u: Tensor, eps: float) -> Tensor:
-    u = u.to(torch.promote_types(u.dtype, torch.float32))  # in bfloat16 σ(7) is 1, and its gradient nothing
+    u = u.to(
+        torch.promote_types(u.dtype, torch.float32)
+    )  # in bfloat16 σ(7) is 1, and its gradient nothing
     # 1 − σ(u) is written σ(−u): the difference cancels in float32 once σ nears 1
     return -(u.sigmoid() + eps).log() if eps else -logsigmoid(u)
 

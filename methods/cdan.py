@@ -1,5 +1,6 @@
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,11 +23,9 @@ class CDAN(Method):
 
     def __init__(
         self, net: Network, *, weight: float = 1.0, lam: float = 1.0, gamma: float = 10.0, lead: float = 0.0,
-        entropy: str = "none", random_dim: int = 0,
+        entropy: Literal["none", "domain", "batch"] = "none", random_dim: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
-        if entropy not in ("none", "domain", "batch"):
-            raise ValueError(f"entropy must be 'none', 'domain' or 'batch', not {entropy!r}")
         self.D = net.discriminator(random_dim or net.dim * net.classes)
         self.register_buffer("R_f", torch.randn(net.dim, random_dim))
         self.register_buffer("R_p", torch.randn(net.classes, random_dim))
@@ -53,5 +52,9 @@ class CDAN(Method):
         lam_D, lam_H = (self.lam * ramp(q, self.gamma) for q in (p + self.lead, p))
         f_s, f_t = net.features(s.x, t.x)
         y_s, y_t = net.C(f_s), net.C(f_t)
-        d_s, d_t = sides(self.D, reverse(self.joint(f_s, y_s), lam_D), reverse(self.joint(f_t, y_t), lam_D))
-        yield cross_entropy(y_s, s.y) + self.weight * domain_loss(d_s, d_t, *self.weights(y_s, y_t, lam_H))
+        d_s, d_t = sides(
+            self.D, reverse(self.joint(f_s, y_s), lam_D), reverse(self.joint(f_t, y_t), lam_D)
+        )
+        yield cross_entropy(y_s, s.y) + self.weight * domain_loss(
+            d_s, d_t, *self.weights(y_s, y_t, lam_H)
+        )

@@ -28,5 +28,9 @@ class DANN(Method):
         f_s, f_t = net.features(s.x, t.x)
         y_s = net.C(f_s)
         d_s, d_t = sides(self.D, reverse(f_s, lam), reverse(f_t, lam))
-        w_s, w_t = (entropy_weights(y_s, lam), entropy_weights(net.C(f_t), lam)) if self.entropy else (None, None)
+        w_s, w_t = (
+            (entropy_weights(y_s, lam), entropy_weights(net.C(f_t), lam))
+            if self.entropy
+            else (None, None)
+        )
         yield cross_entropy(y_s, s.y) + self.weight * domain_loss(d_s, d_t, w_s, w_t, self.eps)

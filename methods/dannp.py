@@ -27,5 +27,7 @@ class DANNP(Method):
         f_s, f_t = net.features(s.x, t.x)
         y_s, y_t = net.C(f_s), net.C(f_t)
         d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam), reverse(y_t.softmax(1), lam))
-        w_s, w_t = (entropy_weights(y_s, lam), entropy_weights(y_t, lam)) if self.entropy else (None, None)
+        w_s, w_t = (
+            (entropy_weights(y_s, lam), entropy_weights(y_t, lam)) if self.entropy else (None, None)
+        )
         yield cross_entropy(y_s, s.y) + self.weight * domain_loss(d_s, d_t, w_s, w_t, self.eps)

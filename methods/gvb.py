@@ -41,6 +41,8 @@ class GVB(Method):
 
         d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam_D), reverse(y_t.softmax(1), lam_D))
         u_s, u_t = ((d[:, 0] - d[:, 1]) if self.mu_d == 1 else d[:, 0] for d in (d_s, d_t))
-        L_d = domain_loss(u_s, u_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps)
+        L_d = domain_loss(
+            u_s, u_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps
+        )
         L_g, L_z = torch.cat([g_s, g_t]).abs().mean(), torch.cat([d_s, d_t])[:, 1].abs().mean()
         yield cross_entropy(y_s, s.y) + self.weight * L_d + self.mu_g * L_g + self.mu_d * L_z

@@ -40,6 +40,8 @@ class HDA(Method):
         y_s, y_t = net.C(f_s) - z_s, net.C(f_t) - z_t
 
         d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam_D), reverse(y_t.softmax(1), lam_D))
-        L_d = domain_loss(d_s, d_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps)
+        L_d = domain_loss(
+            d_s, d_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps
+        )
         L_z = torch.cat([z_s, z_t]).abs().mean()
         yield cross_entropy(y_s, s.y) + self.weight * L_d + self.mu * L_z

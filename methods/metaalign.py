@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +22,10 @@ class MetaAlign(Method):
     """
 
     def __init__(
-        self, net: Network, *, weight: float = 1.0, bridges: bool = False, turn: str = "both", inner: float = 0.1,
-        gamma_inner: float = 10.0, lam: float = 1.0, gamma: float = 10.0, lead: float = 0.0, eps: float = 1e-8,
+        self, net: Network, *, weight: float = 1.0, bridges: bool = False,
+        turn: Literal["cls", "aln", "both"] = "both", inner: float = 0.1, gamma_inner: float = 10.0, lam: float = 1.0, gamma: float = 10.0, lead: float = 0.0, eps: float = 1e-8,
     ) -> None:  # fmt: skip
         super().__init__()
-        if turn not in ("cls", "aln", "both"):
-            raise ValueError(f"turn must be 'cls', 'aln' or 'both', not {turn!r}")
         self.D = net.discriminator(net.classes, 2 if bridges else 1)
         self.g = nn.Linear(net.dim, net.classes) if bridges else None
         self.weight, self.turn, self.inner, self.gamma_inner = weight, turn, inner, gamma_inner
@@ -37,7 +36,10 @@ class MetaAlign(Method):
 
     def logits(self, net: Network, x: Tensor, at: Weights) -> tuple[Tensor, Tensor]:
         """ŷ and g of images at the weights given, (B, classes) each; at those of the modules where `at` is empty."""
-        run = {k: (lambda v, m=m, k=k: functional_call(m, at.get(k, {}), (v,))) for k, m in self.parts(net).items()}
+        run = {
+            k: (lambda v, m=m, k=k: functional_call(m, at.get(k, {}), (v,)))
+            for k, m in self.parts(net).items()
+        }
         f = run["F"](x)
         y = run["C"](f)
         g = run["g"](f) if self.g else torch.zeros_like(y)
@@ -49,7 +51,9 @@ class MetaAlign(Method):
     def both(self, net: Network, s: Batch, t: Batch, at: Weights) -> tuple[tuple[Tensor, ...], ...]:
         """(ŷ_s, ŷ_t), (g_s, g_t), by one forward or by two, as the network says."""
         if net.joint:
-            return tuple(v.split([len(s.x), len(t.x)]) for v in self.logits(net, torch.cat([s.x, t.x]), at))
+            return tuple(
+                v.split([len(s.x), len(t.x)]) for v in self.logits(net, torch.cat([s.x, t.x]), at)
+            )
         return tuple(zip(self.logits(net, s.x, at), self.logits(net, t.x, at), strict=True))
 
     def cls(self, net: Network, s: Batch, t: Batch, at: Weights) -> tuple[Tensor, Tensor]:
@@ -57,13 +61,17 @@ class MetaAlign(Method):
         y, g = (v for v, _ in self.both(net, s, t, at)) if net.joint else self.logits(net, s.x, at)
         return cross_entropy(y, s.y), g.abs().mean()
 
-    def aln(self, net: Network, s: Batch, t: Batch, p: Progress, at: Weights) -> tuple[Tensor, Tensor]:
+    def aln(
+        self, net: Network, s: Batch, t: Batch, p: Progress, at: Weights
+    ) -> tuple[Tensor, Tensor]:
         """w·L_d + mean|z|, and mean|g|."""
         lam_D, lam_H = (self.lam * ramp(q, self.gamma) for q in (p + self.lead, p))
         (y_s, y_t), (g_s, g_t) = self.both(net, s, t, at)
         d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam_D), reverse(y_t.softmax(1), lam_D))
         u_s, u_t = (d[:, 0] - d[:, 1] if self.g else d for d in (d_s, d_t))
-        L_d = domain_loss(u_s, u_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps)
+        L_d = domain_loss(
+            u_s, u_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps
+        )
         L_z = torch.cat([d_s, d_t])[:, 1].abs().mean() if self.g else 0.0
         return self.weight * L_d + L_z, torch.cat([g_s, g_t]).abs().mean()
 
@@ -76,7 +84,9 @@ class MetaAlign(Method):
         moved: Weights = {}
         for k, part in named.items():
             m = 1 if k == "F" else 10
-            moved[k] = {n: q if (v := next(grads)) is None else q - eta * m * v for n, q in part.items()}
+            moved[k] = {
+                n: q if (v := next(grads)) is None else q - eta * m * v for n, q in part.items()
+            }
         return moved
 
     def step(self, net: Network, s: Batch, t: Batch, p: Progress) -> Iterator[Tensor]:

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -19,16 +20,17 @@ class NoGRL(Method):
     """
 
     def __init__(
-        self, net: Network, *, gamma: float = 10.0, reading: str = "separate",
-        per_domain: bool = False, source_label: int = 1,
+        self, net: Network, *, gamma: float = 10.0,
+        reading: Literal["separate", "literal"] = "separate",
+        per_domain: bool = False, source_label: Literal[0, 1] = 1,
     ) -> None:  # fmt: skip
         super().__init__()
-        if reading not in ("separate", "literal"):
-            raise ValueError(f"reading must be 'separate' or 'literal', not {reading!r}")
         self.D = net.discriminator(net.dim)
         self.gamma, self.literal = gamma, reading == "literal"
         self.scale = 2.0 if per_domain else 1.0
-        self.sign = 1 if source_label == 1 else -1  # BCE(u, 1−d) = BCE(−u, d): flipping a label flips the logit
+        self.sign = (
+            1 if source_label == 1 else -1
+        )  # BCE(u, 1−d) = BCE(−u, d): flipping a label flips the logit
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
         alpha = 1 / (1 + math.exp(-self.gamma * p))

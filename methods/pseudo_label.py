@@ -13,7 +13,15 @@ class PseudoLabel(Method):
     come from the present network at every step; τ, not in Lee, keeps the confident ones, as the DANN practical suggests.
     """
 
-    def __init__(self, net: Network, *, tau: float = 0.95, weight: float = 1.0, start: float = 0.3, stop: float = 0.6) -> None:
+    def __init__(
+        self,
+        net: Network,
+        *,
+        tau: float = 0.95,
+        weight: float = 1.0,
+        start: float = 0.3,
+        stop: float = 0.6,
+    ) -> None:
         super().__init__()
         self.tau, self.weight, self.start, self.stop = tau, weight, start, stop
 

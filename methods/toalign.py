@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,12 +20,12 @@ class ToAlign(Method):
     """
 
     def __init__(
-        self, net: Network, *, weight: float = 1.0, omega: str = "grad-cam", scale: float = 0.0, heads: int = 0, mu: float = 1.0,
+        self, net: Network, *, weight: float = 1.0,
+        omega: Literal["grad-cam", "grad-cam++", "uniform"] = "grad-cam",
+        scale: float = 0.0, heads: int = 0, mu: float = 1.0,
         lam: float = 1.0, gamma: float = 10.0, entropy: bool = True, twice: bool = False, eps: float = 1e-8,
     ) -> None:  # fmt: skip
         super().__init__()
-        if omega not in ("grad-cam", "grad-cam++", "uniform"):
-            raise ValueError(f"omega must be 'grad-cam', 'grad-cam++' or 'uniform', not {omega!r}")
         self.D = net.discriminator(net.classes)
         self.H = heuristics(net.dim, net.classes, heads)
         self.weight, self.omega, self.scale, self.mu = weight, omega, scale, mu
@@ -60,7 +61,9 @@ class ToAlign(Method):
         """f⁺ of source features f with labels k, (B, dim)."""
         f_k = self.task_weights(net, f, k) * f
         # the floor: where nothing in f speaks for k, f⁺ is 0
-        s = self.scale or f.norm(dim=1, keepdim=True) / f_k.norm(dim=1, keepdim=True).clamp_min(1e-30)
+        s = self.scale or f.norm(dim=1, keepdim=True) / f_k.norm(dim=1, keepdim=True).clamp_min(
+            1e-30
+        )
         return s * f_k
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
@@ -70,6 +73,12 @@ class ToAlign(Method):
         y_p, _ = self.logits(net, self.positive(net, net.F(s.x) if self.twice else f_s, s.y))
 
         d_s, d_t = sides(self.D, reverse(y_p.softmax(1), lam), reverse(y_t.softmax(1), lam))
-        w_s, w_t = (entropy_weights(y_p, lam), entropy_weights(y_t, lam)) if self.entropy else (None, None)
+        w_s, w_t = (
+            (entropy_weights(y_p, lam), entropy_weights(y_t, lam)) if self.entropy else (None, None)
+        )
         L_d = domain_loss(d_s, d_t, w_s, w_t, self.eps)
-        yield cross_entropy(y_s, s.y) + self.weight * L_d + self.mu * torch.cat([z_s, z_t]).abs().mean()
+        yield (
+            cross_entropy(y_s, s.y)
+            + self.weight * L_d
+            + self.mu * torch.cat([z_s, z_t]).abs().mean()
+        )

@@ -31,14 +31,14 @@ class Views:
 
     def __init__(self, recipe: Recipe, device: torch.device, *, seed: int) -> None:
         self.recipe, self.seed = recipe, seed
-        self.pixels = Pixels(recipe.normalise, device)
+        self.pixels = Pixels(recipe.normalize, device)
 
     def train(self, name: str) -> Callable[[Tensor, int], Tensor]:
         """(uint8 batch, step) -> float batch, for the stream of that name."""
         r, drawn = self.recipe, self._drawn(name)
 
         def view(x: Tensor, step: int) -> Tensor:
-            x = centre(x, r.pixels) if r.train_crop == "centre" else x
+            x = centre(x, r.pixels) if r.train_crop == "center" else x
             return self.pixels(drawn(x, step) if drawn else x)
 
         return view
@@ -61,7 +61,7 @@ class Views:
         match self.recipe.test_crop:
             case "none":
                 return [self.pixels(x)]
-            case "centre":
+            case "center":
                 return [self.pixels(centre(x, crop))]
             case "ten":
                 ends = (slice(crop), slice(-crop, None))

@@ -62,7 +62,7 @@ def _probe(method: str, hyper: tuple[tuple[str, Any], ...], recipe: Any, subject
     from bench import nets
     from bench.runs.lines import Probe
 
-    found = losses(methods, nets.optimiser, method, dict(hyper), recipe)
+    found = losses(methods, nets.optimizer, method, dict(hyper), recipe)
     return Probe(subject=subject, losses=tuple(found)) if all(map(math.isfinite, found)) else None
 
 
@@ -78,7 +78,7 @@ def probe(cell: "Cell") -> "Probe | None":
 
 
 OF_THE_OPTIMIZER = (
-    "optimiser", "lr", "lr_mult", "momentum", "nesterov", "weight_decay", "decay", "schedule",
+    "optimizer", "lr", "lr_mult", "momentum", "nesterov", "weight_decay", "decay", "schedule",
     "schedule_gamma", "schedule_power", "schedule_steps", "schedule_at", "forward",
 )  # fmt: skip
 
@@ -141,8 +141,8 @@ def main() -> None:
     Whatever `methods` and `bench` are found on the path make the answer.
     """
     import methods
-    from bench import nets
-
+    nets = import_module("bench.nets")
+    make_optimizer = getattr(nets, "optimizer", None) or nets.optimiser
     try:
         Recipe = import_module("bench.recipe").Recipe
     except ImportError:
@@ -152,7 +152,7 @@ def main() -> None:
         hyper = {k: float(v) if v in ("inf", "-inf") else v for k, v in asked["hyper"].items()}
         try:
             recipe = Recipe.model_validate(asked["recipe"])
-            answer = losses(methods, nets.optimiser, asked["method"], hyper, recipe)
+            answer = losses(methods, make_optimizer, asked["method"], hyper, recipe)
         except Exception as e:  # whatever an older program says to what it does not know
             answer = None
             print(f"{type(e).__name__}: {e}", file=sys.stderr)

@@ -89,7 +89,7 @@ def _train(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, No
     r = cell.recipe
     torch.manual_seed(cell.seed)
     net, method = task.build()
-    training = Training(net, method, nets.optimiser(net, method, r))
+    training = Training(net, method, nets.optimizer(net, method, r))
     task.open()
     stops, clock, costs = Stops.of(r), Clock(lab.device), Costs()
     autocast = set_precision(r, lab.device)

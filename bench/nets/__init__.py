@@ -3,7 +3,7 @@
 from bench.nets.backbones import BACKBONES as BACKBONES
 from bench.nets.backbones import Backbone as Backbone
 from bench.nets.build import build as build
-from bench.nets.groups import optimiser as optimiser
+from bench.nets.groups import optimizer as optimizer
 from bench.nets.groups import parameter_groups as parameter_groups
 from bench.nets.heads import head as head
 from bench.nets.weights import load_weights as load_weights

@@ -62,7 +62,7 @@ def mobilenet_v2() -> nn.Module:
 
 
 def efficientnet_lite0() -> nn.Module:
-    """timm's tf_efficientnet_lite0, pooled: 1280 features. Its weights were trained with `normalise = "half"`."""
+    """timm's tf_efficientnet_lite0, pooled: 1280 features. Its weights were trained with `normalize = "half"`."""
     import timm
 
     return timm.create_model("tf_efficientnet_lite0", num_classes=0)
@@ -83,7 +83,9 @@ def from_torchvision(name: str) -> State:
 def from_timms_releases(name: str) -> State:
     """'tf_efficientnet_lite0-0aa007d2' -> its tensors, downloaded once. Not by timm: its client retries for a minute offline."""
     url = f"https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/{name}.pth"
-    state: State = torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True, map_location="cpu")
+    state: State = torch.hub.load_state_dict_from_url(
+        url, progress=False, check_hash=True, map_location="cpu"
+    )
     return state
 
 
@@ -109,7 +111,9 @@ BACKBONES = {
     "resnet50": Backbone(resnet50, published="ResNet50_Weights.IMAGENET1K_V1"),
     "resnet50_v1": Backbone(resnet50_v1, published="ResNet-50 v1 of He et al.", download=None),
     "mobilenet_v2": Backbone(mobilenet_v2, FEATURES, "MobileNet_V2_Weights.IMAGENET1K_V1"),
-    "efficientnet_lite0": Backbone(efficientnet_lite0, published="tf_efficientnet_lite0-0aa007d2", download=from_timms_releases),
+    "efficientnet_lite0": Backbone(
+        efficientnet_lite0, published="tf_efficientnet_lite0-0aa007d2", download=from_timms_releases
+    ),
 }
 
 

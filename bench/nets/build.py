@@ -7,7 +7,13 @@ from torch import nn
 
 from bench.nets import backbones
 from bench.nets.backbones import State
-from bench.nets.heads import alexnet_classifier, alexnet_discriminator, bottleneck, discriminator, head
+from bench.nets.heads import (
+    alexnet_classifier,
+    alexnet_discriminator,
+    bottleneck,
+    discriminator,
+    head,
+)
 from bench.nets.weights import fill, holds_head
 from bench.suite.recipe import Recipe
 from methods import Network
@@ -33,8 +39,12 @@ def build(recipe: Recipe, classes: int, weights: State | None = None) -> Network
         return Network(F, C, dim=dim, classes=classes, discriminator=D, joint=joint)
     C = alexnet_classifier(dim, classes)
     if weights is not None and holds_head(weights):
-        fill(C[:-1], weights, ("classifier.", ""), recipe.backbone)  # the last layer has their classes
-    return Network(F, C, dim=dim, classes=classes, discriminator=partial(alexnet_discriminator, C), joint=joint)
+        fill(
+            C[:-1], weights, ("classifier.", ""), recipe.backbone
+        )  # the last layer has their classes
+    return Network(
+        F, C, dim=dim, classes=classes, discriminator=partial(alexnet_discriminator, C), joint=joint
+    )
 
 
 def _width(F: nn.Module, pixels: int) -> int:

@@ -1,4 +1,4 @@
-"""Who is trained how fast: the optimiser's parameter groups."""
+"""Who is trained how fast: the optimizer's parameter groups."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from methods import Method, Network
 
 
 def parameter_groups(net: Network, method: Method, recipe: Recipe) -> list[dict[str, Any]]:
-    """Optimiser groups of F, C and D (all that the method adds), one for each multiplier `lr_mult` and weight decay.
+    """Optimizer groups of F, C and D (all that the method adds), one for each multiplier `lr_mult` and weight decay.
 
     A bottleneck, though part of F, is trained as C is: in every protocol it is as new. With `decay = "kernels"` biases and
     norms are spared (Keras's kernel regulariser).
@@ -28,9 +28,9 @@ def parameter_groups(net: Network, method: Method, recipe: Recipe) -> list[dict[
     ]
 
 
-def optimiser(net: Network, method: Method, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over those groups."""
+def optimizer(net: Network, method: Method, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over those groups."""
     groups = parameter_groups(net, method, recipe)
-    if recipe.optimiser == "adam":
+    if recipe.optimizer == "adam":
         return torch.optim.Adam(groups)
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)

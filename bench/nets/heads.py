@@ -42,11 +42,15 @@ def head(n_in: int, n_out: int, shape: Head) -> nn.Sequential:
 
 def bottleneck(n_in: int, shape: Bottleneck) -> nn.Sequential:
     """One layer: (B, n_in) -> (B, width)."""
-    layer = _layer(n_in, shape.width, batch_norm=shape.batch_norm, relu=shape.relu, dropout=shape.dropout)
+    layer = _layer(
+        n_in, shape.width, batch_norm=shape.batch_norm, relu=shape.relu, dropout=shape.dropout
+    )
     return _begun(nn.Sequential(*layer), shape.init)
 
 
-def _layer(n_in: int, width: int, *, batch_norm: bool, relu: bool, dropout: float) -> list[nn.Module]:
+def _layer(
+    n_in: int, width: int, *, batch_norm: bool, relu: bool, dropout: float
+) -> list[nn.Module]:
     layer: list[nn.Module] = [nn.Linear(n_in, width)]
     layer += [nn.BatchNorm1d(width)] if batch_norm else []
     layer += [nn.ReLU()] if relu else []
@@ -82,7 +86,9 @@ def alexnet_discriminator(C: nn.Sequential, n_in: int, n_out: int = 1) -> nn.Mod
     Raises UsageError when the method's D reads something else than the features: there is nothing to copy then.
     """
     if n_out > 1 or n_in != cast(nn.Linear, C[1]).in_features:
-        raise UsageError(f'head = "alexnet" makes D of the features alone, this method\'s D reads {n_in} numbers; remove it')
+        raise UsageError(
+            f'head = "alexnet" makes D of the features alone, this method\'s D reads {n_in} numbers; remove it'
+        )
     last = cast(nn.Linear, C[-1])
     outputs = nn.Linear(last.in_features, 2).to(last.weight)
     return nn.Sequential(*deepcopy(C[:-1]), outputs, Difference())

@@ -26,9 +26,14 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[State | None, dict[
             )
         return None, {"asked": "none"}
     if backbone.published is None:
-        raise UsageError(f'nobody published weights of {recipe.backbone}; write weights = "none" in its recipe')
+        raise UsageError(
+            f'nobody published weights of {recipe.backbone}; write weights = "none" in its recipe'
+        )
     if file is None:
-        return _download(backbone, backbone.published), {"asked": backbone.published, "file": backbone.published}
+        return _download(backbone, backbone.published), {
+            "asked": backbone.published,
+            "file": backbone.published,
+        }
     state = _read(file)
     digest = sha256(file.read_bytes()).hexdigest()
     kinds = tuple(sorted({str(v.dtype).removeprefix("torch.") for v in state.values()}))
@@ -51,7 +56,9 @@ def _download(backbone: Backbone, name: str) -> State:
         return backbone.download(name)
     except Exception as e:  # every publisher's client has errors of its own
         said = " ".join(str(e).split())[:200]
-        raise BenchError(f"the weights {name} could not be downloaded ({said or type(e).__name__}); {local}") from e
+        raise BenchError(
+            f"the weights {name} could not be downloaded ({said or type(e).__name__}); {local}"
+        ) from e
 
 
 def _read(file: Path) -> State:
@@ -64,10 +71,14 @@ def _read(file: Path) -> State:
     except FileNotFoundError as e:
         raise BenchError(f"no weights file {file}; check the path given with --weights") from e
     except Exception as e:  # both readers raise many types on a damaged file; torch's words advise to run what it holds
-        raise BenchError(f"{file} cannot be read as .pth or .safetensors weights ({type(e).__name__}); download it again") from e
+        raise BenchError(
+            f"{file} cannot be read as .pth or .safetensors weights ({type(e).__name__}); download it again"
+        ) from e
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise BenchError(f"{file} holds no state dict (name -> tensor); give the file of the recipe's architecture")
+        raise BenchError(
+            f"{file} holds no state dict (name -> tensor); give the file of the recipe's architecture"
+        )
     return state
 
 

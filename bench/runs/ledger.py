@@ -8,7 +8,7 @@ from typing import Any, Literal
 from bench.runs.cell import Cell
 from bench.runs.lines import Probe, Run, plain
 from bench.runs.records import Record
-from bench.suite.recipe import Recipe
+from bench.suite.recipe import default_knobs
 from bench.suite.schema import flat
 
 Why = Literal["damaged", "generated", "other code", "other recipe", "replaced", "unfinished"]
@@ -138,8 +138,7 @@ def _changes(run: Run, now: Cell) -> str:
     recipe = now.recipe.model_dump(mode="json")
     today = _flat(now.method, now.hyper_all, now.classes, source, target, recipe)
     # a knob younger than the record had its default then
-    defaults = flat(plain({k: f.default for k, f in Recipe.model_fields.items() if not f.is_required()}))
-    then = {k: v for k, v in defaults.items() if k in today} | then
+    then = flat(default_knobs()) | then
     return "; ".join(
         f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}"
         for k in sorted(then | today)

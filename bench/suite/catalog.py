@@ -1,80 +1,172 @@
-"""What methods exist and what they take, read from their source: no import, so no torch."""
+"""Which methods there are and what they take, read from their source text: no import, so no torch.
+
+Methods are the files of the package `methods` and those of ./methods in the working folder.
+"""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bench import paths
 from bench.errors import UsageError, unknown
+
+SHIPPED = paths.PACKAGE.parent / "methods"  # the folder of the program's own methods
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A method as its file declares it. hyper: name -> default of every keyword of `__init__` after `net`."""
+    """A method as its file declares it."""
 
-    name: str
+    name: str  # the file's name without .py
     path: Path
     class_name: str
-    doc: str
+    doc: str  # the docstring of the class
     hyper: Mapping[str, Any]
-    supervised_target: bool
+    """Every keyword of `__init__` after `net`, with its default; `...` where it has none."""
+    choices: Mapping[str, tuple[Any, ...]]
+    """The values that a hyper-parameter may have, for each that is typed `Literal[...]`."""
+    supervised_target: bool  # whether it is trained with target labels
 
 
-@cache
 def methods() -> dict[str, Entry]:
-    """Every file of the `methods` package whose name has no leading underscore, by name."""
-    spec = find_spec("methods")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    files = sorted(p for f in folders for p in Path(f).glob("[a-z]*.py"))
-    return {p.stem: _read(p) for p in files}
+    """Every method by its name. Raises UsageError for a file that is no method."""
+    return {name: _read(path, path.stat().st_mtime_ns) for name, path in files().items()}
 
 
-def _read(path: Path) -> Entry:
-    try:
-        return _entry(path, ast.parse(path.read_text(encoding="utf-8"), str(path)))
-    except (SyntaxError, ValueError) as e:  # ValueError: a default that is no literal, or bytes that are no text
-        raise UsageError(f"{path} cannot be read as a method ({e}); defaults of hyper-parameters are plain values") from e
-
-
-def _entry(path: Path, tree: ast.Module) -> Entry:
-    classes = [n for n in tree.body if isinstance(n, ast.ClassDef) and any(_name(b) == "Method" for b in n.bases)]
-    if len(classes) != 1:
-        raise UsageError(f"{path}: a method file holds exactly one class that derives from Method, this one {len(classes)}")
-    body = classes[0].body
-    init = next((n for n in body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    args = init.args if init else None
-    hyper = {
-        a.arg: ast.literal_eval(d) if d is not None else ...
-        for a, d in (zip(args.kwonlyargs, args.kw_defaults, strict=True) if args else ())
-    }
-    supervised = any(
-        isinstance(n, ast.Assign | ast.AnnAssign) and "supervised_target" in ast.unparse(n) and "True" in ast.unparse(n)
-        for n in body
-    )
-    doc = ast.get_docstring(classes[0]) or ""
-    return Entry(path.stem, path, classes[0].name, doc, hyper, supervised)
-
-
-def _name(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+def find(name: str) -> Entry:
+    """The method of that name. Raises UsageError with the nearest name."""
+    known = files()
+    if name not in known:
+        raise unknown("method", name, known)
+    return _read(known[name], known[name].stat().st_mtime_ns)
 
 
 def check(method: str, hyper: Mapping[str, Any]) -> Entry:
-    """The entry of a method that takes these hyper-parameters. Raises UsageError with the nearest names."""
-    known = methods()
-    if method not in known:
-        raise unknown("method", method, known)
-    entry = known[method]
+    """The method, if it takes these hyper-parameters. Raises UsageError with the nearest names."""
+    entry = find(method)
     for key, value in hyper.items():
         if key not in entry.hyper:
             raise unknown(f"hyper-parameter of {method}", key, entry.hyper)
-        kind = type(entry.hyper[key])
-        if kind in (bool, int, float, str) and type(value) is not kind and (kind, type(value)) != (float, int):
-            raise UsageError(f"{key} of {method} is a {kind.__name__} such as {entry.hyper[key]!r}, not {value!r}")
+        _check_value(entry, key, value)
     missing = [k for k, default in entry.hyper.items() if default is ... and k not in hyper]
     if missing:
         raise UsageError(f"{method} needs the hyper-parameter {missing[0]!r}")
     return entry
+
+
+def _check_value(entry: Entry, key: str, value: Any) -> None:
+    default, choices = entry.hyper[key], entry.choices.get(key, ())
+    if choices and isinstance(value, str) and value not in choices:
+        raise unknown(f"{key} of {entry.name}", value, map(str, choices))
+    kind, given = type(default), type(value)
+    whole_for_fraction = (kind, given) == (float, int)
+    if kind in (bool, int, float, str) and given is not kind and not whole_for_fraction:
+        raise UsageError(
+            f"{key} of {entry.name} is a {kind.__name__} such as {default!r}, not {value!r}"
+        )
+    if choices and value not in choices:
+        listed = ", ".join(map(repr, choices))
+        raise UsageError(f"{key} of {entry.name} is one of {listed}, not {value!r}")
+
+
+def files() -> dict[str, Path]:
+    """The file of every method by its name, the program's first. Raises UsageError.
+
+    A method of one's own may not have the name of one of the program, because a table could not
+    say which of the two was run.
+    """
+    own = Path("methods")
+    found = {p.stem: p for p in _shipped()}
+    if not own.is_dir() or own.samefile(SHIPPED):
+        return found
+    for path in _method_files(own):
+        if path.stem not in found:
+            found[path.stem] = path.resolve()
+        elif not _same(path, found[path.stem]):
+            raise UsageError(
+                f"{path}: the program has a method named {path.stem!r} itself; rename your file"
+            )
+    package = own / "__init__.py"
+    if package.is_file() and not _same(package, SHIPPED / "__init__.py"):
+        raise UsageError(
+            f"{package} makes Python take your folder for the program's package `methods`; "
+            "remove that file"
+        )
+    return found
+
+
+@cache
+def _shipped() -> tuple[Path, ...]:
+    return tuple(_method_files(SHIPPED))
+
+
+def _method_files(folder: Path) -> Iterator[Path]:
+    """The files of a folder whose names begin with a letter: `_parts.py` is no method."""
+    return (p for p in sorted(folder.glob("*.py")) if p.stem[0].isalpha())
+
+
+def _same(a: Path, b: Path) -> bool:
+    """Whether two files have the same content, as those of two copies of the program have."""
+    return a.samefile(b) or a.read_bytes() == b.read_bytes()
+
+
+@cache
+def _read(path: Path, modified: int) -> Entry:
+    """The method of a file; read again only when the file was modified since."""
+    try:
+        return _parse(path, ast.parse(path.read_text(encoding="utf-8"), str(path)))
+    except (SyntaxError, ValueError) as e:  # a default that is no literal, bytes that are no text
+        raise UsageError(
+            f"{path} cannot be read as a method ({e}); defaults of hyper-parameters are plain values"
+        ) from e
+
+
+def _parse(path: Path, tree: ast.Module) -> Entry:
+    classes = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and any(_name(base) == "Method" for base in node.bases)
+    ]
+    if len(classes) != 1:
+        raise UsageError(
+            f"{path}: a method's file has exactly one class that derives from Method, "
+            f"this one has {len(classes)}"
+        )
+    body = classes[0].body
+    arguments = [
+        (a.arg, a.annotation, default)
+        for node in body
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+        for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    ]
+    return Entry(
+        name=path.stem,
+        path=path,
+        class_name=classes[0].name,
+        doc=ast.get_docstring(classes[0]) or "",
+        hyper={k: ast.literal_eval(v) if v is not None else ... for k, _, v in arguments},
+        choices={k: words for k, a, _ in arguments if (words := _literal(a))},
+        supervised_target=any(map(_sets_supervised_target, body)),
+    )
+
+
+def _literal(annotation: ast.expr | None) -> tuple[Any, ...]:
+    """The values in an annotation `Literal[...]`; none in any other annotation."""
+    if not isinstance(annotation, ast.Subscript) or _name(annotation.value) != "Literal":
+        return ()
+    values = ast.literal_eval(annotation.slice)
+    return values if isinstance(values, tuple) else (values,)
+
+
+def _sets_supervised_target(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.Assign | ast.AnnAssign):
+        return False
+    text = ast.unparse(node)
+    return "supervised_target" in text and "True" in text
+
+
+def _name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

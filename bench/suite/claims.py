@@ -1,4 +1,4 @@
-"""What a paper says: figures as printed, whose they are and where they stand."""
+"""What papers say: figures as printed, whose they are and where they are printed."""
 
 import re
 from collections.abc import Mapping
@@ -10,69 +10,79 @@ from bench.suite.schema import Strict
 
 
 class Figure(Strict):
-    """A number as printed, with the error bar where one was printed (its meaning is rarely stated)."""
+    """A number as printed."""
 
-    printed: str
+    printed: str  # the text itself
     value: float
-    error: float | None
+    error: float | None  # the printed error bar, if there is one; papers rarely say what it means
 
 
 def figure(printed: str) -> Figure:
-    """Parse '75.2±1.6', '≈80' or '82'; raises ValueError on anything else."""
-    m = re.fullmatch(r"[≈~]?\s*(\d+(?:\.\d+)?)\s*(?:(?:±|\+-)\s*(\d*\.?\d+))?", printed.strip())
+    """Parse '75.2±1.6', '≈80' or '82'. Raises ValueError for anything else."""
+    number, error = r"\d+(?:\.\d+)?", r"\d*\.?\d+"
+    m = re.fullmatch(rf"[≈~]?\s*({number})\s*(?:(?:±|\+-)\s*({error}))?", printed.strip())
     if not m:
-        raise ValueError(f"{printed!r} is not a number as papers print them, such as '75.2' or '75.2±1.6'")
+        raise ValueError(
+            f"{printed!r} is not a number as papers print them, such as '75.2' or '75.2±1.6'"
+        )
     return Figure(printed=printed.strip(), value=float(m[1]), error=float(m[2]) if m[2] else None)
 
 
 class Claim(Strict):
-    """Whose figures they are and where they stand.
+    """Whose figures they are and where they are printed."""
 
-    row: the id of our row that measures the same thing, if one does. verified: read in the source itself, not copied from
-    somewhere else.
-    """
-
-    label: str
-    row: str | None = None
-    cite: str
-    where: str
-    kind: Literal["paper", "literature-copied", "library-rerun", "leaderboard", "student", "digest"] = "paper"
-    verified: bool = True
-    note: str = ""
+    label: str  # what the table prints
+    row: str | None = None  # id of our row that measures the same thing, if there is one
+    cite: str  # a key of references.bib
+    where: str  # the table, figure or section
+    kind: Literal[
+        "paper", "literature-copied", "library-rerun", "leaderboard", "student", "digest"
+    ] = "paper"
+    verified: bool = True  # read in the source itself, not copied from somewhere else
+    note: str = ""  # a footnote of the table
 
 
 class PublishedCost(Claim):
-    """What a row costs, as printed: ms per iteration and MB of memory. budgets: those of ours that repeat it."""
+    """What a row costs, as printed."""
 
     row: str
-    budgets: tuple[str, ...] = ("full",)
-    ms: float = Field(gt=0)
-    mb: float = Field(gt=0)
+    budgets: tuple[str, ...] = ("full",)  # those of our budgets that repeat the measurement
+    ms: float = Field(gt=0)  # milliseconds per iteration
+    mb: float = Field(gt=0)  # memory in MB
 
 
 class Published(Claim):
-    """Accuracies as printed. select: how the authors chose the checkpoint. on: which test set the accuracy is about."""
+    """Accuracies as printed, in %."""
 
     select: Literal["last", "best-on-target", "unstated"] = "unstated"
-    on: Literal["target", "source"] = "target"
-    values: dict[str, Figure]
+    """How the authors chose the checkpoint that they report."""
+    on: Literal["target", "source"] = "target"  # the test set
+    values: dict[str, Figure]  # by task
     average: Figure | None = None
 
     @field_validator("values", mode="before")
     @classmethod
-    def _figures(cls, v: Mapping[str, Any]) -> dict[str, Any]:
-        return {task: figure(str(x)) if not isinstance(x, Mapping | Figure) else x for task, x in v.items()}
+    def _parse_values(cls, v: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            task: x if isinstance(x, Mapping | Figure) else figure(str(x)) for task, x in v.items()
+        }
 
     @field_validator("average", mode="before")
     @classmethod
-    def _average(cls, v: Any) -> Any:
+    def _parse_average(cls, v: Any) -> Any:
         return figure(str(v)) if isinstance(v, str | int | float) else v
 
     def discrepancy(self, tasks: tuple[str, ...]) -> str | None:
-        """What to say when the row's mean does not round to the printed average; the figures stay as printed."""
+        """A sentence if the mean over these tasks does not round to the printed average, else None.
+
+        None too where a task or the average is not printed.
+        """
         if self.average is None or any(t not in self.values for t in tasks):
             return None
         mean = sum(self.values[t].value for t in tasks) / len(tasks)
         if abs(mean - self.average.value) <= 0.06:
             return None
-        return f"the {len(tasks)} printed tasks average {mean:.2f}, the printed average is {self.average.printed}"
+        printed = self.average.printed
+        return (
+            f"the {len(tasks)} printed tasks average {mean:.2f}, the printed average is {printed}"
+        )

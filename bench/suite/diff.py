@@ -4,29 +4,29 @@ from typing import Any
 
 from bench.errors import unknown
 from bench.suite import catalog, presets, suites
+from bench.suite.recipe import default_knobs
 from bench.suite.schema import flat, merged
 
 UNSTATED = "unstated"
+"""Stands for a knob that a preset leaves to the suite, or that only one of two methods has."""
 
 
 def diff(a: str, b: str) -> list[tuple[str, Any, Any]]:
-    """(knob, value in a, value in b) where they differ, in the schema's order.
+    """(knob, value in a, value in b) for each knob that differs, in the schema's order.
 
-    a, b: a preset, a suite (its recipe before tasks and rows change it) or suite:row (with the row's recipe and method).
-    'unstated': a preset leaves it to the suite, or only one of two methods has it. Raises UsageError.
+    a, b: a preset, a suite (its recipe before tasks and rows change it) or suite:row (with the
+    row's recipe and method). Raises UsageError.
     """
-    left, right = knobs(a), knobs(b)
+    left, right = list_knobs(a), list_knobs(b)
     every = dict.fromkeys([*left, *right])
-    sides = ((k, left.get(k, UNSTATED), right.get(k, UNSTATED)) for k in every)
-    return [(k, x, y) for k, x, y in sides if x != y]
+    pairs = ((k, left.get(k, UNSTATED), right.get(k, UNSTATED)) for k in every)
+    return [(k, x, y) for k, x, y in pairs if x != y]
 
 
-def knobs(name: str) -> dict[str, Any]:
-    """Every knob of a preset, suite or suite:row by its dotted name."""
+def list_knobs(name: str) -> dict[str, Any]:
+    """Every knob of a preset, suite or suite:row by its dotted name. Raises UsageError."""
     if name in presets.names():
-        preset = presets.find(name)
-        stated, defaults = flat(preset.stated), flat(preset.recipe.model_dump(mode="json"))
-        return {k: v if k in stated else UNSTATED for k, v in defaults.items()}
+        return dict.fromkeys(flat(default_knobs()), UNSTATED) | flat(presets.find(name).recipe)
     suite, _, row = name.partition(":")
     if not suite.endswith(".toml") and suite not in suites.names():
         raise unknown("preset or suite", suite, presets.names() + suites.names())

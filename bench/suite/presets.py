@@ -1,35 +1,32 @@
-"""Protocols of published code by name: recipes with holes, one TOML file each under tables/presets/."""
+"""Presets: what published code does, by name, one TOML file each under tables/presets/.
+
+A preset states some knobs of a recipe; the suite that follows it states the rest.
+"""
 
 from pathlib import Path
+from typing import Any
 
 from bench import paths
 from bench.errors import unknown
 from bench.suite import schema
-from bench.suite.recipe import Knobs
+from bench.suite.recipe import Recipe, check_stated
 from bench.suite.schema import Strict
 
 
 class Preset(Strict):
-    """What one code base or paper does, whatever the method.
+    """The protocol of one code base or paper, whatever the method."""
 
-    source: where it was read, repository@commit and files. differences: what a suite that follows it does otherwise.
-    """
-
-    name: str
+    name: str  # the file's name without .toml
     title: str
-    source: str
-    differences: tuple[str, ...] = ()
-    recipe: Knobs
-
-    @property
-    def stated(self) -> dict[str, object]:
-        """The knobs that the file states, as a suite's [recipe] would."""
-        return self.recipe.model_dump(exclude_unset=True)
+    source: str  # where it was read: repository@commit and files, or the paper
+    differences: tuple[str, ...] = ()  # what every suite that follows it does differently
+    recipe: dict[str, Any]  # the knobs that the file states, validated
 
 
 def names() -> list[str]:
-    """The presets that can be named, own ones in ./tables/presets among them."""
-    return sorted({p.stem for folder in paths.tables() for p in (folder / "presets").glob("*.toml")})
+    """The presets that can be named: those in ./tables/presets and those of the program."""
+    files = (p for folder in paths.tables() for p in (folder / "presets").glob("*.toml"))
+    return sorted({p.stem for p in files})
 
 
 def find(name: str) -> Preset:
@@ -41,6 +38,8 @@ def find(name: str) -> Preset:
 
 
 def load(path: Path) -> Preset:
-    """Read and check one preset file. Raises UsageError naming the file, the place in it and the nearest right name."""
+    """Read and check one preset file. Raises UsageError with the file, the place, the right key."""
     with schema.reading(path, Preset):
-        return Preset.model_validate(schema.read(path) | {"name": path.stem})
+        preset = Preset.model_validate(schema.read(path) | {"name": path.stem})
+    with schema.reading(path, Recipe, ("recipe",)):
+        return preset.model_copy(update={"recipe": check_stated(preset.recipe)})

@@ -1,4 +1,4 @@
-"""What every schema has in common: strictness, and errors that say where and what instead."""
+"""What all schemas share: strictness, and errors that name the place in a file and the right key."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -12,67 +12,86 @@ from bench.errors import UsageError, unknown
 
 
 class Strict(BaseModel):
+    """A model that cannot be altered and refuses unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a TOML file."""
+    """The content of a TOML file. Raises what `reading` turns into a UsageError."""
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 @contextmanager
-def reading(path: Path, model: type[BaseModel]) -> Iterator[None]:
-    """Whatever is wrong with a file that states a `model`, as a UsageError: the file, the place in it, the nearest right name."""
+def reading(path: Path, model: type[BaseModel], at: tuple[str, ...] = ()) -> Iterator[None]:
+    """Turn whatever is wrong with a file into a UsageError that names the file and the place in it.
+
+    model, at: the schema that is validated inside the block, and the place in the file of what it
+    describes.
+    """
     try:
         yield
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"{path}: not valid TOML: {e}") from e
     except ValidationError as e:
-        raise UsageError("\n".join(f"{path}: {said}" for said in explain(e, model))) from e
+        sentences = explain(e, model, at)
+        raise UsageError("\n".join(f"{path}: {sentence}" for sentence in sentences)) from e
     except UsageError as e:
         raise UsageError(f"{path}: {e}") from e
 
 
 def explain(e: ValidationError, model: type[BaseModel], at: tuple[str, ...] = ()) -> list[str]:
-    """Every error as a sentence, with the nearest known key for a key that is not known.
+    """Every error as a sentence; an unknown key with the nearest known one.
 
-    at: where in the `model` stands what was validated.
+    at: the place in the file of what `model` describes.
     """
-    # a misspelt key also leaves the right one missing: the cause first
-    found = sorted(e.errors(), key=lambda err: err["type"] != "extra_forbidden")
-    return [_sentence(err["type"], err["msg"], (*at, *err["loc"]), model) for err in found]
+    # a misspelt key also leaves the right one missing: name the cause first
+    errors = sorted(e.errors(), key=lambda error: error["type"] != "extra_forbidden")
+    return [_explain_one(x["type"], x["msg"], at, x["loc"], model) for x in errors]
 
 
-def _sentence(kind: str, said: str, loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
+def _explain_one(
+    kind: str,
+    message: str,
+    at: tuple[str, ...],
+    place: tuple[int | str, ...],
+    model: type[BaseModel],
+) -> str:
     if kind == "extra_forbidden":
-        said = str(unknown("key", str(loc[-1]), _keys(model, loc[:-1])))
-    return f"at {'.'.join(map(str, loc))}: {said.removeprefix('Value error, ')}"
+        message = str(unknown("key", str(place[-1]), _allowed_keys(model, place[:-1])))
+    where = ".".join(map(str, (*at, *place)))
+    return f"at {where}: {message.removeprefix('Value error, ')}"
 
 
-def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that the schema allows at a place of the file."""
-    for part in loc:
+def _allowed_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys that the schema allows at a place: indices and keys of a dict lead to no model."""
+    for part in place:
         if part in model.model_fields:
-            model = _within(model.model_fields[str(part)].annotation) or model
+            model = _find_model(model.model_fields[str(part)].annotation) or model
     return list(model.model_fields)
 
 
-def _within(annotation: Any) -> type[BaseModel] | None:
+def _find_model(annotation: Any) -> type[BaseModel] | None:
     """The schema in an annotation such as `tuple[Row, ...]` or `dict[str, DomainSpec]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((m for a in get_args(annotation) if (m := _within(a))), None)
+    return next((m for a in get_args(annotation) if (m := _find_model(a))), None)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`below` with what `above` says instead, knob by knob: tables within a table are merged, all else is replaced."""
-    both = {k: v for k, v in above.items() if isinstance(v, Mapping) and isinstance(below.get(k), Mapping)}
-    return {**below, **above, **{k: merged(below[k], v) for k, v in both.items()}}
+    """`below`, changed by `above`: two tables of one name are merged, all else is replaced."""
+    tables = [
+        k for k, v in above.items() if isinstance(v, Mapping) and isinstance(below.get(k), Mapping)
+    ]
+    return {**below, **above, **{k: merged(below[k], above[k]) for k in tables}}
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """{"lr_mult": {"F": 0.1}} -> {"lr_mult.F": 0.1}"""
     out: dict[str, Any] = {}
     for key, value in values.items():
-        out |= {f"{key}.{k}": v for k, v in flat(value).items()} if isinstance(value, Mapping) else {key: value}
+        if isinstance(value, Mapping):
+            out |= {f"{key}.{k}": v for k, v in flat(value).items()}
+        else:
+            out[key] = value
     return out

@@ -55,7 +55,7 @@ def peak_mib(name: str, **hyper: Any) -> float:
     with FakeTensorMode(), Live() as live:
         net = nets.build(RECIPE, classes=65)
         method = get(name)(net, **hyper)
-        optimiser = nets.optimiser(net, method, RECIPE)
+        optimiser = nets.optimizer(net, method, RECIPE)
         for it in range(2):
             live.peak = live.now
             s, t = (Batch(torch.rand(n, 3, 224, 224), y) for y in (torch.zeros(n, dtype=torch.long), None))

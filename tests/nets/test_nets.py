@@ -394,7 +394,7 @@ def test_frozen_parameters_are_not_optimised() -> None:
 def test_the_optimiser_is_the_recipes() -> None:
     net = nets.build(recipe(), classes=3)
     method = get("dann")(net)
-    sgd = nets.optimiser(net, method, recipe(momentum=0.8, nesterov=True))
+    sgd = nets.optimizer(net, method, recipe(momentum=0.8, nesterov=True))
     assert isinstance(sgd, torch.optim.SGD) and sgd.defaults["momentum"] == 0.8 and sgd.defaults["nesterov"]
-    adam = nets.optimiser(net, method, recipe(optimiser="adam", lr_mult=Parts(F=1, C=2, D=3)))
+    adam = nets.optimizer(net, method, recipe(optimiser="adam", lr_mult=Parts(F=1, C=2, D=3)))
     assert isinstance(adam, torch.optim.Adam) and [g["lr"] for g in adam.param_groups] == [0.5, 1.0, 1.5]

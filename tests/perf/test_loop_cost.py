@@ -56,7 +56,7 @@ def harness() -> Iterator[Any]:
         return Batch(pixels(a.x), a.y), Batch(pixels(b.x), None)
 
     return train(
-        method, net, batches, nets.optimiser(net, method, RECIPE), RECIPE.lr_at, Clock(CPU),
+        method, net, batches, nets.optimizer(net, method, RECIPE), RECIPE.lr_at, Clock(CPU),
         iterations=RECIPE.iterations, stops=set(range(STEPS, 10**5, STEPS)), autocast=nullcontext(),
     )  # fmt: skip
 

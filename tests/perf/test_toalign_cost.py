@@ -48,7 +48,7 @@ def training(row: str) -> Iterator[Window]:
         return Batch(view_s(a.x, step), a.y), Batch(view_t(b.x, step), None)
 
     return train(
-        method, net, batches, nets.optimiser(net, method, recipe), recipe.lr_at, Clock(CPU), iterations=recipe.iterations,
+        method, net, batches, nets.optimizer(net, method, recipe), recipe.lr_at, Clock(CPU), iterations=recipe.iterations,
         stops=set(range(recipe.iterations)), autocast=nullcontext(), progress=Progress,
     )  # fmt: skip
 

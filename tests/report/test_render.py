@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 import pytest
 from fakes import GOLDEN, cell, everything, record, toy
 
-from bench import paths
 from bench.report.numbers.scores import Score
 from bench.report.numbers.stats import verdict
 from bench.report.page import cites
@@ -17,10 +16,11 @@ from bench.report.page.text import accuracy, difference
 from bench.report.write.latex import document, tex
 from bench.report.write.render import cost, render
 from bench.suite import suites
+from bench.suite.references import read_references
 
 TOY = toy()
 ALL = everything(TOY)
-REFERENCES = paths.references(GOLDEN)
+REFERENCES = read_references(GOLDEN)
 FORMATS = {"md": "md", "latex": "tex", "html": "html"}
 
 

@@ -25,7 +25,7 @@ HOLES = {"backbone": "alexnet", "size": 28, "iterations": 8000, "batch": 2, "lr"
 
 
 def complete(name: str) -> Recipe:
-    return Recipe.model_validate(HOLES | presets.find(name).stated)
+    return Recipe.model_validate(HOLES | presets.find(name).recipe)
 
 
 # the shipped ones
@@ -92,7 +92,7 @@ def load(folder: Path, text: str = FOLLOWS) -> Suite:
 def test_a_suite_overrides_single_knobs_of_its_preset(tmp_path: Path) -> None:
     suite, preset = load(tmp_path), presets.find("toalign")
     changed = {"lr_mult": {"F": 0.1, "C": 10, "D": 10}, "iterations": 100}
-    assert suite.recipe == Recipe.model_validate(preset.stated | changed)
+    assert suite.recipe == Recipe.model_validate(preset.recipe | changed)
     assert suite.differences == (*preset.differences, "Ours.")
 
 
@@ -131,7 +131,7 @@ def test_an_own_preset_is_found_and_checked(tmp_path: Path, monkeypatch: pytest.
     own = tmp_path / "tables/presets/own.toml"
     own.write_text('title = "Own"\nsource = "me"\n[recipe]\nlr = 0.25\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert presets.find("own").stated == {"lr": 0.25} and "gvb" in presets.names()
+    assert presets.find("own").recipe == {"lr": 0.25} and "gvb" in presets.names()
     own.write_text(own.read_text("utf-8").replace("lr =", "rl ="), encoding="utf-8")
     with pytest.raises(UsageError, match=r"own\.toml: at recipe\.rl: unknown key 'rl'; did you mean 'lr'"):
         presets.find("own")

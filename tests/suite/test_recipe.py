@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.suite.recipe import Knobs, Recipe
+from bench.errors import UsageError
+from bench.suite.recipe import PLACEHOLDERS, Recipe, check_stated, default_knobs, modernized
 from bench.suite.schema import flat, merged
 
 
@@ -21,17 +22,20 @@ DEFAULTS = {
     "bottleneck": {"width": 0, "batch_norm": False, "relu": False, "dropout": 0.0, "init": "default"},
     "classifier": {"hidden": [], "dropout": 0.0, "batch_norm": False, "init": "default"},
     "discriminator": {"hidden": [1024, 1024], "dropout": 0.5, "batch_norm": False, "init": "default"},
-    "resize": "bilinear", "crop": None, "train_crop": "none", "test_crop": "none", "flip": False, "normalise": "unit",
+    "resize": "bilinear", "crop": None, "train_crop": "none", "test_crop": "none", "flip": False, "normalize": "unit",
     "train_limit": None, "test_limit": None, "forward": "separate", "precision": "fp32", "channels_last": False,
-    "optimiser": "sgd", "lr_mult": {"F": 1.0, "C": 1.0, "D": 1.0}, "momentum": 0.9, "nesterov": False,
+    "optimizer": "sgd", "lr_mult": {"F": 1.0, "C": 1.0, "D": 1.0}, "momentum": 0.9, "nesterov": False,
     "weight_decay": {"F": 0.0, "C": 0.0, "D": 0.0}, "decay": "all", "schedule": "constant", "schedule_gamma": 10.0,
     "schedule_power": 0.75, "schedule_steps": 1, "schedule_at": [], "eval_every": None,
 }
 # fmt: on
 
 
-def test_defaults_are_what_they_were() -> None:
-    """Records leave out what is default: a default that is edited changes what old records say. New knobs may be added here."""
+def test_a_released_default_is_never_edited() -> None:
+    """A key leaves out what equals its default: an edited default would change what old records say.
+
+    Defaults of new knobs may be added to DEFAULTS.
+    """
     said = recipe().model_dump(mode="json", exclude={"backbone", "size", "iterations", "batch", "lr"})
     assert said == DEFAULTS
 
@@ -40,8 +44,8 @@ REFUSED = {
     "a crop of no size": ({"train_crop": "random"}, "need `crop`"),
     "test crops of no size": ({"test_crop": "ten"}, "need `crop`"),
     "a size of no crop": ({"crop": 224}, "`crop` cuts nothing"),
-    "a crop larger than the image": ({"crop": 257, "train_crop": "centre"}, "257 pixels does not fit images of 256"),
-    "another crop": ({"crop": 224, "train_crop": "center"}, "'none', 'centre', 'random' or 'random-resized'"),
+    "a crop larger than the image": ({"crop": 257, "train_crop": "center"}, "257 pixels does not fit images of 256"),
+    "another crop": ({"crop": 224, "train_crop": "middle"}, "'none', 'center', 'random' or 'random-resized'"),
     "AlexNet's heads elsewhere": ({"backbone": "vgg16", "head": "alexnet"}, 'goes with backbone = "alexnet"'),
     "AlexNet's heads and own layers": ({"head": "alexnet", "classifier": {"hidden": [5]}}, "without classifier"),
     "AlexNet's heads and a bottleneck": ({"head": "alexnet", "bottleneck": {"width": 5}}, "bottleneck"),
@@ -68,11 +72,41 @@ def test_the_rate_drops_where_the_recipe_says(p: float) -> None:
     assert drops.lr_at(p) == pytest.approx(0.5 if p < 0.25 else 0.05 if p < 0.75 else 0.005)
 
 
-def test_a_recipe_with_holes_takes_the_same_knobs() -> None:
-    assert set(Knobs.model_fields) == set(Recipe.model_fields)
-    assert [k for k, v in Knobs().model_dump().items() if k in ("backbone", "size", "iterations", "batch", "lr") and v] == []
-    with pytest.raises(ValidationError):
-        Knobs(lr=-1)
+def test_only_what_is_stated_is_checked_and_nothing_is_required() -> None:
+    assert check_stated({}) == {}
+    stated = {"lr": 1, "lr_mult": {"F": 1, "C": 10, "D": 10}, "bottleneck": {"width": 5}}
+    assert check_stated(stated) == stated
+    for wrong in ({"lr": -1}, {"lr_mult": {"F": 1}}, {"schedule": "cosine"}, {"lrate": 1}, {"crop": 5}):
+        with pytest.raises(ValidationError):
+            check_stated(wrong)
+
+
+def test_any_values_of_other_knobs_go_with_the_placeholders_of_those_that_are_required() -> None:
+    assert set(PLACEHOLDERS) == {k for k, field in Recipe.model_fields.items() if field.is_required()}
+    assert check_stated({"crop": 5000, "test_crop": "ten"}) == {"crop": 5000, "test_crop": "ten"}
+    assert check_stated({"head": "alexnet"}) == {"head": "alexnet"}
+    assert default_knobs() == DEFAULTS | dict.fromkeys(PLACEHOLDERS)
+
+
+# older spellings
+
+
+OLD = {"optimiser": "adam", "normalise": "half", "train_crop": "centre", "test_crop": "centre", "crop": 5}
+NEW = {"optimizer": "adam", "normalize": "half", "train_crop": "center", "test_crop": "center", "crop": 5}
+
+
+def test_older_spellings_are_read_as_todays() -> None:
+    assert modernized(OLD) == NEW == modernized(NEW)
+    assert recipe(**OLD) == recipe(**NEW) and check_stated(OLD) == check_stated(NEW) == NEW
+    assert set(NEW) <= set(Recipe.model_fields) and not {"optimiser", "normalise"} & set(Recipe.model_fields)
+    assert modernized({"label": "centre", "hidden": (1, 2)}) == {"label": "centre", "hidden": (1, 2)}, "no knob of old"
+    assert modernized({"test_crop": ["none", "centre"]}) == {"test_crop": ["none", "center"]}, "the choices of a search"
+
+
+def test_a_knob_in_both_spellings_is_refused() -> None:
+    for attempt in (modernized, check_stated, lambda knobs: recipe(**knobs)):
+        with pytest.raises(UsageError, match="'optimiser' and 'optimizer' are two spellings of one knob"):
+            attempt({"optimiser": "sgd", "optimizer": "sgd"})
 
 
 leaves = st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)

@@ -2,6 +2,8 @@
 
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -246,3 +248,43 @@ def test_learning_rates_are_the_printed_formulas(p: float) -> None:
 def test_the_nearest_name_is_offered_when_one_is_near(name: str, known: list[str], hint: str) -> None:
     assert str(unknown("suite", name, known)) == f"unknown suite {name!r}; {hint}known: demo"
     assert str(unknown("suite", name, [])) == f"unknown suite {name!r}; known: none"
+
+
+SPELLINGS = {
+    "the recipe": ("lr = 0.01", 'lr = 0.01\nnormalise = "half"\noptimiser = "adam"'),
+    "a task": ("size = 32", 'size = 32\nnormalise = "half"'),
+    "a budget": ("{ iterations = 10 }", '{ iterations = 10, optimiser = "adam" }'),
+    "a row": ("{ lr = 0.1 }", '{ lr = 0.1, crop = 20, train_crop = "centre" }'),
+    "a preset's knob": (
+        'backbone = "ganin-mnist"', 'backbone = "ganin-mnist"\ncrop = 20\nnormalise = "half"\ntest_crop = "centre"',
+    ),
+    "a search": ("[task_recipe.B-A]", '[search]\noptimiser = ["sgd", "adam"]\n\n[task_recipe.B-A]'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", SPELLINGS)
+def test_an_older_spelling_says_the_same_as_todays(place: str, tmp_path: Path) -> None:
+    old, new = SPELLINGS[place]
+    text = GOOD.replace(old, new)
+    if "preset" in place:
+        text = text.replace('title = "Good"', 'title = "Good"\npreset = "tllib"')
+    today = text.replace("normalise", "normalize").replace("optimiser", "optimizer").replace("centre", "center")
+    assert today != text
+    assert load(tmp_path, text) == load(tmp_path, today) != load(tmp_path)
+
+
+def test_an_older_spelling_on_the_command_line_says_the_same_as_todays(tmp_path: Path) -> None:
+    suite = load(tmp_path)
+    made = [suite.recipe_for(suite.rows[0], "A-B", override={k: "adam"}) for k in ("optimiser", "optimizer")]
+    assert made[0] == made[1] and made[0].optimizer == "adam"
+
+
+def test_a_knob_in_both_spellings_is_refused_with_the_file(tmp_path: Path) -> None:
+    both = GOOD.replace("lr = 0.01", 'lr = 0.01\noptimiser = "sgd"\noptimizer = "adam"')
+    with pytest.raises(UsageError, match=r"good\.toml: 'optimiser' and 'optimizer' are two spellings"):
+        load(tmp_path, both)
+
+
+def test_paths_and_errors_need_no_pydantic() -> None:
+    code = "import sys, bench.paths, bench.errors; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,13 +8,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from tabulate import tabulate
 
-from bench import paths
 from bench.errors import unknown
 from bench.report.numbers.scores import Select
 from bench.report.page import cites, page
 from bench.report.page.layout import Grid, Page
 from bench.report.write import latex
 from bench.runs.records import Record
+from bench.suite.references import read_references
 from bench.suite.suites import Suite
 
 
@@ -27,15 +27,15 @@ def render(
 ) -> str:
     """Every table of a suite as md, latex or html, ending in a newline: measured beside published, gains, notes, references.
 
-    references: BibTeX key -> fields, by default those of `paths.references`; a key that is not there stands for itself.
+    references: BibTeX key -> fields, by default those of `read_references`; a key that is not there stands for itself.
     """
-    known = paths.references(suite.folder) if references is None else references
+    known = read_references(suite.folder) if references is None else references
     return _write(page.accuracies(suite, list(records), select, known), fmt)
 
 
 def cost(suite: Suite, records: Iterable[Record], fmt: str = "md", references: Mapping[str, cites.Fields] | None = None) -> str:
     """Time and memory of every row that finished somewhere, beside what is published about them, in one format."""
-    known = paths.references(suite.folder) if references is None else references
+    known = read_references(suite.folder) if references is None else references
     return _write(page.costs(suite, list(records), known), fmt)
 
 

@@ -1,0 +1,113 @@
+"""What a schema cannot say about a suite: that every name in it names something.
+
+Each function checks one thing and raises UsageError.
+"""
+
+import re
+from collections import Counter
+from itertools import product
+
+from bench.datasets import sets
+from bench.errors import UsageError, unknown
+from bench.suite import catalog, search
+from bench.suite.recipe import Recipe
+from bench.suite.references import read_references
+from bench.suite.suite import Suite
+
+
+def check(suite: Suite) -> None:
+    """Check a suite that fits its schema. Raises UsageError for the first mistake."""
+    check_name(suite)
+    check_domains(suite)
+    check_tasks(suite)
+    check_budgets(suite)
+    for row in suite.rows:
+        catalog.check(row.method, row.hyper)
+    search.check(suite.search, suite.recipe, [(row.method, row.hyper) for row in suite.rows])
+    check_changes(suite)
+    check_recipes(suite)
+    check_ids(suite)
+    check_claims(suite)
+
+
+def check_name(suite: Suite) -> None:
+    """Its folder of records is no other folder's."""
+    if suite.name == search.TRIALS:
+        raise UsageError(
+            f"results/{suite.name} is for the trials of `bench tune`: give the suite another name"
+        )
+
+
+def check_domains(suite: Suite) -> None:
+    """Its data sets exist, and its domains can name folders."""
+    for name, spec in suite.domains.items():
+        sets.find_set(spec.set)
+        if not re.fullmatch(r"\w[\w.+-]*", name):
+            raise UsageError(
+                f"domain {name!r} cannot name a folder of records; use letters, digits and . + - _"
+            )
+
+
+def check_tasks(suite: Suite) -> None:
+    """Its tasks are pairs of its domains, each listed once; `task_recipe` names tasks."""
+    for task in suite.tasks:
+        suite.endpoints(task)
+    (task, times), *_ = Counter(suite.tasks).most_common()
+    if times > 1:
+        raise UsageError(f"the task {task!r} is listed twice; list each once")
+    for task in suite.task_recipe:
+        if task not in suite.tasks:
+            raise unknown("task", task, suite.tasks)
+
+
+def check_budgets(suite: Suite) -> None:
+    """Its budgets have names of their own."""
+    if taken := suite.budgets.keys() & {"full", "smoke"}:
+        raise UsageError(f"the budget {min(taken)!r} exists in every suite; choose another name")
+
+
+def check_changes(suite: Suite) -> None:
+    """What rows, tasks and budgets change in the recipe are knobs of a recipe."""
+    changes = {f"row {row.id!r}": row.recipe for row in suite.rows}
+    changes |= {f"task_recipe {task!r}": change for task, change in suite.task_recipe.items()}
+    changes |= {f"budget {name!r}": budget.recipe for name, budget in suite.budgets.items()}
+    for place, change in changes.items():
+        for knob in change:
+            if knob not in Recipe.model_fields:
+                raise unknown(f"recipe key in {place}", knob, Recipe.model_fields)
+
+
+def check_recipes(suite: Suite) -> None:
+    """Every row has a valid recipe at every task in every budget."""
+    for row, task, budget in product(suite.rows, suite.tasks, ("full", *suite.budgets)):
+        try:
+            suite.recipe_for(row, task, budget)
+        except UsageError as e:
+            raise UsageError(f"row {row.id!r}, task {task!r}, budget {budget!r}: {e}") from e
+
+
+def check_ids(suite: Suite) -> None:
+    """No two rows share an id, and the baselines are rows."""
+    (name, times), *_ = Counter(row.id for row in suite.rows).most_common()
+    if times > 1:
+        raise UsageError(f"two rows have the id {name!r}; give each its own")
+    for baseline in (suite.baseline, suite.cost_baseline):
+        if baseline is not None and baseline not in suite.by_id:
+            raise unknown("baseline row", baseline, suite.by_id)
+
+
+def check_claims(suite: Suite) -> None:
+    """Published figures cite references, and are of rows, tasks and budgets of the suite."""
+    references = read_references(suite.folder)
+    for claim in (*suite.published, *suite.costs):
+        if claim.cite not in references:
+            raise unknown("citation", claim.cite, references)
+        if claim.row is not None and claim.row not in suite.by_id:
+            raise unknown("row", claim.row, suite.by_id)
+    for cost in suite.costs:
+        for name in cost.budgets:
+            suite.budget(name)
+    for claim in suite.published:
+        for task in claim.values:
+            if task not in suite.tasks:
+                raise unknown("task", task, suite.tasks)

@@ -1,0 +1,134 @@
+"""A suite: the claims of one experiment and the recipe that tests them, as one frozen model."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from bench.errors import UsageError, unknown
+from bench.suite import schema
+from bench.suite.claims import Published, PublishedCost
+from bench.suite.recipe import Changes, Recipe, modernized
+from bench.suite.schema import Strict
+from bench.suite.search import Space
+
+
+class DomainSpec(Strict):
+    """A published data set as the suite uses it."""
+
+    set: str
+    """Its name in `bench data`; or `folder`, which is one sub-folder of images per class."""
+    domain: str | None = None  # which one, of a set that has several
+    path: str | None = None  # of a `folder`: where it is, relative to the data folder
+    list: str | None = None  # a file of `relative/path label` lines, in place of sub-folders
+    crop: int | None = None  # pixels; side of a center crop before the recipe's resize
+    transductive: bool = False  # train and test on the whole domain, in place of two parts of it
+
+
+class Row(Strict):
+    """One line of the table that is ours to measure."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")  # what --methods names, and a folder
+    label: str  # what the table prints
+    method: str  # a file of `methods`
+    hyper: dict[str, Any] = Field(default_factory=dict)  # hyper-parameters that are not defaults
+    recipe: Changes = Field(default_factory=dict)  # what this row changes in the suite's recipe
+    note: str = ""  # a footnote of the table
+
+
+class Budget(Strict):
+    """A named, reduced way to run a suite."""
+
+    note: str  # why it exists
+    recipe: Changes  # what it changes in the recipe
+    measures: Literal["accuracy", "cost"] = "accuracy"
+    """cost: its runs are for time and memory alone, so that no table shows their accuracies."""
+
+
+SMOKE = Budget(
+    note="a few steps on a few images, to see that everything runs; never a result",
+    recipe={"iterations": 3, "batch": 4, "train_limit": 64, "test_limit": 64, "eval_every": None},
+)
+SMALL = {"size": 72, "crop": 64, "test_limit": 16}
+"""What SMOKE changes further for natural images: 64 pixels are the fewest that AlexNet takes."""
+
+
+class Suite(Strict):
+    """The claims of one experiment and the recipe that tests them."""
+
+    name: str  # its file's name without .toml
+    folder: Path  # the folder of its file
+    title: str
+    about: str = ""  # a paragraph below the title
+    classes: int = Field(gt=1)
+    tolerance: float = Field(1.0, gt=0)
+    """Percentage points by which a measured accuracy may differ from the printed one and match."""
+    confidence: float = Field(0.95, gt=0, lt=1)  # of the intervals
+    baseline: str | None = None  # id of the row over which gains are counted
+    seeds: int = Field(3, gt=0)  # how many trainings of a row at a task: seeds 0, 1, …
+    domains: dict[str, DomainSpec]
+    tasks: tuple[str, ...] = Field(min_length=1)  # "source-target", names of domains
+    preset: str | None = None
+    """The protocol that the recipe departs from; `recipe` and `differences` hold what it says."""
+    recipe: Recipe
+    task_recipe: dict[str, Changes] = Field(default_factory=dict)  # what a task changes in it
+    rows: tuple[Row, ...] = Field(min_length=1)
+    published: tuple[Published, ...] = ()
+    costs: tuple[PublishedCost, ...] = ()
+    cost_baseline: str | None = None  # id of the row that costs are compared with; None: baseline
+    budgets: dict[str, Budget] = Field(default_factory=dict)
+    search: Space = Field(default_factory=dict)  # what `bench tune` varies
+    differences: tuple[str, ...] = ()  # what we know to do differently from the papers
+
+    def endpoints(self, task: str) -> tuple[str, str]:
+        """'MNIST-USPS' -> ('MNIST', 'USPS'); names of domains may hold dashes. Raises UsageError."""
+        for source in self.domains:
+            target = task.removeprefix(f"{source}-")
+            if target != task and target in self.domains:
+                return source, target
+        pairs = [f"{a}-{b}" for a in self.domains for b in self.domains if a != b]
+        raise unknown("task", task, pairs)
+
+    @cached_property
+    def by_id(self) -> dict[str, Row]:
+        """The rows by their id."""
+        return {row.id: row for row in self.rows}
+
+    def budget(self, name: str) -> Budget:
+        """The budget of that name; 'full' (the suite as written) and 'smoke' always exist.
+
+        Raises UsageError.
+        """
+        smoke = Budget(note=SMOKE.note, recipe=SMOKE.recipe | (SMALL if self.recipe.crop else {}))
+        known = {"full": Budget(note="", recipe={}), "smoke": smoke} | self.budgets
+        if name not in known:
+            raise unknown("budget", name, known)
+        return known[name]
+
+    def recipe_for(
+        self,
+        row: Row,
+        task: str,
+        budget: str = "full",
+        override: Mapping[str, Any] | None = None,
+    ) -> Recipe:
+        """The suite's recipe, changed by the task, the row, the budget and `override`, in this order.
+
+        A change of some parts of a table, such as lr_mult, leaves its other parts as they are.
+        Raises UsageError when the result is no recipe.
+        """
+        knobs = self.recipe.model_dump()
+        in_task, in_budget = self.task_recipe.get(task, {}), self.budget(budget).recipe
+        for change in (in_task, row.recipe, in_budget, modernized(override or {})):
+            knobs = schema.merged(knobs, change)
+        try:
+            return Recipe.model_validate(knobs)
+        except ValidationError as e:
+            raise UsageError("; ".join(schema.explain(e, Recipe, ("recipe",)))) from e
+
+    def warnings(self) -> list[str]:
+        """A sentence for each published row whose printed average contradicts its figures."""
+        rows = [(p, p.discrepancy(self.tasks)) for p in self.published]
+        return [f"{p.label} [{p.cite}, {p.where}]: {text}" for p, text in rows if text]
