@@ -45,11 +45,17 @@ def test_an_incomplete_row_has_no_average():
 def test_selections():
     r = record(cell(TOY, "dann", "A-B", 0), target=(60, 75, 70), source=(99, 90, 98))
     for select, value in (("last", 70), ("best-on-target", 75), ("best-on-source", 60)):
-        assert group(build(TOY, [r], select=select), "dann").ours[select]["A-B"].by_seed == {0: value}
+        assert group(build(TOY, [r], select=select), "dann").ours[select]["A-B"].by_seed == {
+            0: value
+        }
 
 
 def test_a_claim_of_an_oracle_is_compared_with_our_oracle():
-    t = build(TOY, [record(cell(TOY, "dann", "A-B", seed), target=(85.5, 70.0)) for seed in range(3)], select="last")
+    t = build(
+        TOY,
+        [record(cell(TOY, "dann", "A-B", seed), target=(85.5, 70.0)) for seed in range(3)],
+        select="last",
+    )
     plain, oracle = group(t, "dann").claims
     assert (plain.select, oracle.select) == ("last", "best-on-target")
     assert plain.verdicts["A-B"].gap == pytest.approx(70 - 82)
@@ -57,9 +63,15 @@ def test_a_claim_of_an_oracle_is_compared_with_our_oracle():
 
 
 def test_what_an_oracle_adds_is_known_only_where_there_was_a_choice():
-    both = [record(cell(TOY, "plain", task, 0), target=t) for task, t in (("A-B", (70, 68)), ("B-A", (50, 46)))]
+    both = [
+        record(cell(TOY, "plain", task, 0), target=t)
+        for task, t in (("A-B", (70, 68)), ("B-A", (50, 46)))
+    ]
     assert group(build(TOY, both), "plain").oracle == pytest.approx(3)
-    assert group(build(TOY, runs("plain", "A-B", 68) + runs("plain", "B-A", 46)), "plain").oracle is None
+    assert (
+        group(build(TOY, runs("plain", "A-B", 68) + runs("plain", "B-A", 46)), "plain").oracle
+        is None
+    )
 
 
 def test_accuracy_on_the_source_meets_claims_on_the_source_only():
@@ -125,11 +137,16 @@ def test_a_method_whose_defaults_have_changed_is_another_experiment():
 
 def test_made_up_images_show_that_it_runs_and_what_it_costs_but_never_how_well():
     made = record(cell(TOY, "plain", "A-B", 0), (88.0,))
-    drawn = {name: of | {"origin": "made-up images at scale 0.01, seed 0"} for name, of in made.run["data"].items()}
+    drawn = {
+        name: of | {"origin": "made-up images at scale 0.01, seed 0"}
+        for name, of in made.run["data"].items()
+    }
     fake = replace(made, run=made.run | {"data": drawn})
     assert fake.made_up and not made.made_up
     table = build(TOY, [fake])
-    assert last(table, "plain", "A-B").by_seed == {} and [why for why, _, _ in table.ledger.aside] == ["made-up images"]
+    assert last(table, "plain", "A-B").by_seed == {} and [
+        why for why, _, _ in table.ledger.aside
+    ] == ["made-up images"]
     assert cost(TOY, [fake])
 
 
@@ -176,13 +193,19 @@ def test_smoke_stale_and_torn_records_change_no_figure(noise):
 def test_the_names_of_the_seeds_change_no_figure(names):
     def table(seeds):
         values = {"plain": (60, 71, 80), "dann": (64, 76, 85)}
-        made = [record(cell(TOY, row, "A-B", s), (v,)) for row, vs in values.items() for s, v in zip(seeds, vs, strict=True)]
+        made = [
+            record(cell(TOY, row, "A-B", s), (v,))
+            for row, vs in values.items()
+            for s, v in zip(seeds, vs, strict=True)
+        ]
         return build(TOY, made)
 
     a, b = table((0, 1, 2)), table(names)
     for x, y in zip(a.groups, b.groups, strict=True):
         assert (x.claims, x.gains) == (y.claims, y.gains)
-        assert [s.summary for s in x.ours.get("last", {}).values()] == [s.summary for s in y.ours.get("last", {}).values()]
+        assert [s.summary for s in x.ours.get("last", {}).values()] == [
+            s.summary for s in y.ours.get("last", {}).values()
+        ]
 
 
 def test_costs_are_medians_apart_for_each_machine():
@@ -198,7 +221,10 @@ def test_costs_are_medians_apart_for_each_machine():
 
 
 def test_machines_that_differ_in_threads_are_told_apart():
-    mixed = [*runs("plain", "A-B", 70), record(cell(TOY, "plain", "A-B", 1), env=CPU | {"threads": 4})]
+    mixed = [
+        *runs("plain", "A-B", 70),
+        record(cell(TOY, "plain", "A-B", 1), env=CPU | {"threads": 4}),
+    ]
     assert len(cost(TOY, mixed)) == 2
 
 
@@ -212,6 +238,9 @@ def test_ratios_are_over_the_row_that_the_suite_names_for_costs():
 
 def test_a_gpus_memory_is_the_models_without_the_data_and_a_cpus_the_whole_process():
     (fast,) = cost(TOY, runs("plain", "A-B", 70, env=GPU))["Toy GPU, torch 2.11.0"]
-    assert fast.memory == pytest.approx({"allocated_mib": 700 - 86.4, "reserved_mib": 1024 - 86.4}) and fast.data_mib == 86.4
+    assert (
+        fast.memory == pytest.approx({"allocated_mib": 700 - 86.4, "reserved_mib": 1024 - 86.4})
+        and fast.data_mib == 86.4
+    )
     (slow,) = cost(TOY, runs("plain", "A-B", 70))["Abacus 9, 1 thread, torch 2.11.0"]
     assert slow.memory == {"rss_mib": 900.0}

@@ -37,7 +37,9 @@ def test_golden(name, make):
     text = make()
     if os.environ.get("REGENERATE"):
         (GOLDEN / name).write_text(text, encoding="utf-8")
-    assert text == (GOLDEN / name).read_text(encoding="utf-8"), "changed on purpose? tests/golden/tables/README.md"
+    assert text == (GOLDEN / name).read_text(encoding="utf-8"), (
+        "changed on purpose? tests/golden/tables/README.md"
+    )
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
@@ -115,7 +117,11 @@ def test_latex_escapes_everything_that_it_could_trip_over():
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
 def test_latex_compiles(tmp_path):
-    bodies = [page("latex"), cost(TOY, ALL, "latex"), *(render(suites.find(name), [], "latex") for name in suites.names())]
+    bodies = [
+        page("latex"),
+        cost(TOY, ALL, "latex"),
+        *(render(suites.find(name), [], "latex") for name in suites.names()),
+    ]
     (tmp_path / "page.tex").write_text(document("\n\\clearpage\n".join(bodies)), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
@@ -146,9 +152,17 @@ def test_html_is_one_well_formed_file_that_fetches_nothing():
     text = page("html")
     tags = Tags(text)
     assert tags.open == []
-    assert {t for t, _ in tags.seen}.isdisjoint({"script", "link", "img", "iframe"}) and "url(" not in text
-    assert [a["href"] for t, a in tags.seen if t == "a"] == ["https://example.org/align?a=1&b=2_3", "https://example.org/oracle"]
-    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in tags.seen
+    assert {t for t, _ in tags.seen}.isdisjoint(
+        {"script", "link", "img", "iframe"}
+    ) and "url(" not in text
+    assert [a["href"] for t, a in tags.seen if t == "a"] == [
+        "https://example.org/align?a=1&b=2_3",
+        "https://example.org/oracle",
+    ]
+    assert (
+        "meta",
+        {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+    ) in tags.seen
 
 
 def test_html_escapes_what_a_suite_says():
@@ -157,7 +171,12 @@ def test_html_escapes_what_a_suite_says():
 
 def test_citations_are_short_and_told_apart():
     names = cites.short(["ada2019align", "ada2019oracle", "board2021", "missing"], REFERENCES)
-    assert list(names.values()) == ["Lovelace and Grün 2019a", "Lovelace and Grün 2019b", "The Leaderboard Team 2021", "missing"]
+    assert list(names.values()) == [
+        "Lovelace and Grün 2019a",
+        "Lovelace and Grün 2019b",
+        "The Leaderboard Team 2021",
+        "missing",
+    ]
     three = {"x": {"author": "A, B and C, D and E, F", "year": "2016"}}
     assert cites.short(["x"], three) == {"x": "A et al. 2016"}
     assert cites.full(REFERENCES["ada2019align"]) == (

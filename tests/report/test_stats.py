@@ -36,7 +36,9 @@ def test_interval_by_hand():
 def test_interval_is_scipys(x, reference, confidence):
     assume(summarise(x).sd > 0.01)
     theirs = ttest_1samp(x, reference).confidence_interval(confidence)
-    assert interval(x, reference, confidence) == pytest.approx((theirs.low - reference, theirs.high - reference), abs=1e-7)
+    assert interval(x, reference, confidence) == pytest.approx(
+        (theirs.low - reference, theirs.high - reference), abs=1e-7
+    )
 
 
 def test_no_interval_below_two_values_and_a_point_where_all_agree():

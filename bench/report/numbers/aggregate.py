@@ -51,7 +51,14 @@ class Table:
     ledger: Ledger
 
 
-def build(suite: Suite, records: Iterable[Record], *, select: Select = "last", budget: str = "full", on: On = "target") -> Table:
+def build(
+    suite: Suite,
+    records: Iterable[Record],
+    *,
+    select: Select = "last",
+    budget: str = "full",
+    on: On = "target",
+) -> Table:
     """The measured and the published numbers of a suite at one budget, for one way to choose the checkpoint.
 
     Accuracy in %, gaps and gains in points. A record counts when its key is that of a cell of the suite as it is now;
@@ -67,7 +74,9 @@ def build(suite: Suite, records: Iterable[Record], *, select: Select = "last", b
         ours = {how: score(suite, ledger, row.id, how, on) for how in wanted}
         gains = {} if row.id == suite.baseline else _gains(ours[select], base, suite.confidence)
         oracle = _oracle(suite, ledger, row) if (select, on) == ("last", "target") else None
-        groups.append(Group(row, ours, tuple(_compare(suite, c, ours) for c in claims), gains, oracle))
+        groups.append(
+            Group(row, ours, tuple(_compare(suite, c, ours) for c in claims), gains, oracle)
+        )
     others = tuple(_compare(suite, c, {}) for c in suite.published if (c.row, c.on) == (None, on))
     if others:
         groups.append(Group(None, {}, others, {}, None))
@@ -83,7 +92,9 @@ def _compare(suite: Suite, claim: Published, ours: Mapping[Select, Scores]) -> C
     figures = dict(claim.values) | ({AVERAGE: claim.average} if claim.average else {})
     scores = ours.get(comparable(claim), {})
     verdicts = {
-        column: stats.verdict(scores[column].by_seed.values(), f.value, suite.tolerance, suite.confidence)
+        column: stats.verdict(
+            scores[column].by_seed.values(), f.value, suite.tolerance, suite.confidence
+        )
         for column, f in figures.items()
         if column in scores
     }
@@ -100,5 +111,8 @@ def _oracle(suite: Suite, ledger: Ledger, row: Row) -> float | None:
     if not any(len(r.evals) > 1 for cell, r in ledger.counted if cell.row == row.id):
         return None
     column = AVERAGE if len(suite.tasks) > 1 else suite.tasks[0]
-    best, last = (score(suite, ledger, row.id, how, "target")[column].by_seed for how in ("best-on-target", "last"))
+    best, last = (
+        score(suite, ledger, row.id, how, "target")[column].by_seed
+        for how in ("best-on-target", "last")
+    )
     return mean(best[seed] - last[seed] for seed in last) if last else None

@@ -37,16 +37,24 @@ class Cost:
     memory_ratio: float | None
 
 
-def cost(suite: Suite, records: Iterable[Record], budget: str = "full") -> dict[str, tuple[Cost, ...]]:
+def cost(
+    suite: Suite, records: Iterable[Record], budget: str = "full"
+) -> dict[str, tuple[Cost, ...]]:
     """Machine -> the costs of the rows that finished on it, in the suite's order.
 
     Raises UsageError for a budget that the suite does not name.
     """
-    done = [(cell, r) for cell, r in sort(suite, records, budget, made_up=True).counted if r.status == "ok"]
+    done = [
+        (cell, r)
+        for cell, r in sort(suite, records, budget, made_up=True).counted
+        if r.status == "ok"
+    ]
     machines: dict[str, list[Run]] = {}
     for cell, r in done:
         assert r.end
-        machines.setdefault(f"{hardware(r.run['env'])}, torch {r.run['env']['torch']}", []).append((cell, r.end))
+        machines.setdefault(f"{hardware(r.run['env'])}, torch {r.run['env']['torch']}", []).append(
+            (cell, r.end)
+        )
     found = {}
     for machine, runs in sorted(machines.items()):
         by_row = {row.id: [x for x in runs if x[0].row == row.id] for row in suite.rows}
@@ -73,7 +81,10 @@ def _cost(row: str, mine: list[Run], base: list[Run]) -> Cost:
         memory={k: mid(lambda e, k=k: _memory(e, k)) for k in kinds},  # type: ignore[misc]
         data_mib=mid(lambda e: e["data_mib"]),
         ratio=mid(_ms, ours) / mid(_ms, theirs) if shared else None,
-        memory_ratio=mid(lambda e: _memory(e, kinds[0]), ours) / mid(lambda e: _memory(e, kinds[0]), theirs) if shared else None,
+        memory_ratio=mid(lambda e: _memory(e, kinds[0]), ours)
+        / mid(lambda e: _memory(e, kinds[0]), theirs)
+        if shared
+        else None,
     )
 
 

@@ -40,9 +40,13 @@ def score(suite: Suite, ledger: Ledger, row: str, select: Select, on: On) -> Sco
         results = ledger.results(row, task)
         evals = {cell.seed: chosen(r, select)[on] for cell, r in results if r.status == "ok"}
         found[task] = Score(
-            by_seed={seed: accuracy(e) for seed, e in evals.items()},
+            by_seed={seed: percent_correct(e) for seed, e in evals.items()},
             lost={cell.seed: r.status for cell, r in results if r.status != "ok"},
-            collapsed=tuple(seed for seed, e in evals.items() if max(e["predicted"]) >= COLLAPSED * sum(e["predicted"])),
+            collapsed=tuple(
+                seed
+                for seed, e in evals.items()
+                if max(e["predicted"]) >= COLLAPSED * sum(e["predicted"])
+            ),
         )
     if len(suite.tasks) > 1:
         found[AVERAGE] = _average(list(found.values()))
@@ -59,7 +63,7 @@ def _average(tasks: list[Score]) -> Score:
     )
 
 
-def accuracy(counts: Mapping[str, Any]) -> float:
+def percent_correct(counts: Mapping[str, Any]) -> float:
     """Correct predictions in % of all test images, from the counts of each class."""
     return float(100 * sum(counts["correct"]) / sum(counts["total"]))
 
@@ -69,4 +73,4 @@ def chosen(record: Record, select: Select) -> dict[str, Any]:
     if select == "last":
         return record.evals[-1]
     on = select.removeprefix("best-on-")
-    return max(record.evals, key=lambda e: (accuracy(e[on]), e["step"]))
+    return max(record.evals, key=lambda e: (percent_correct(e[on]), e["step"]))

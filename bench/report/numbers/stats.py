@@ -6,7 +6,9 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import Literal
 
-from scipy.special import stdtrit  # Student's quantile; scipy.stats has it too, and takes a second to import
+from scipy.special import (
+    stdtrit,
+)  # Student's quantile; scipy.stats has it too, and takes a second to import
 
 Interval = tuple[float, float]
 Word = Literal["match", "differs", "unresolved", "not measured"]
@@ -27,7 +29,9 @@ def summarise(values: Iterable[float]) -> Summary:
     return Summary(len(x), mean(x) if x else None, stdev(x) if len(x) > 1 else None)
 
 
-def interval(values: Iterable[float], reference: float = 0.0, confidence: float = 0.95) -> Interval | None:
+def interval(
+    values: Iterable[float], reference: float = 0.0, confidence: float = 0.95
+) -> Interval | None:
     """Student interval of the mean minus an exact reference; None for fewer than two values.
 
     x̄ − reference ± t((1 + confidence)/2, n − 1)·s/√n: of zero width when all values agree.
@@ -35,6 +39,8 @@ def interval(values: Iterable[float], reference: float = 0.0, confidence: float 
     s = summarise(values)
     if s.mean is None or s.sd is None:
         return None
+    from scipy.special import stdtrit  # half a second; scipy.stats would take two
+
     half = float(stdtrit(s.n - 1, (1 + confidence) / 2)) * s.sd / sqrt(s.n)
     return s.mean - reference - half, s.mean - reference + half
 
@@ -48,7 +54,9 @@ class Verdict:
     interval: Interval | None
 
 
-def verdict(values: Iterable[float], published: float, tolerance: float, confidence: float = 0.95) -> Verdict:
+def verdict(
+    values: Iterable[float], published: float, tolerance: float, confidence: float = 0.95
+) -> Verdict:
     """match: the interval lies within ±tolerance; differs: it lies wholly outside; unresolved: anything else.
 
     The published figure counts as exact: what its error bar means is rarely stated. One seed is always unresolved.

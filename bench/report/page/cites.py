@@ -19,7 +19,12 @@ def short(keys: Iterable[str], references: Mapping[str, Fields]) -> dict[str, st
 
 def full(fields: Fields) -> str:
     """Authors, title, venue and year as one sentence, without the address."""
-    venue = fields.get("journal") or fields.get("booktitle") or fields.get("note") or fields.get("howpublished", "")
+    venue = (
+        fields.get("journal")
+        or fields.get("booktitle")
+        or fields.get("note")
+        or fields.get("howpublished", "")
+    )
     volume = f" {fields['volume']}" if "volume" in fields else ""
     names = [" ".join(reversed(name.split(", ", 1))) for name in _names(fields)]
     parts = (", ".join(names), fields.get("title", ""), venue + volume, fields.get("year", ""))

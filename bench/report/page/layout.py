@@ -33,7 +33,10 @@ class Grid:
         """The grid cut between columns, about evenly, into pieces of about `width` characters: what a page can hold."""
         label = max((len(x.label) for x in self.lines), default=0)
         columns = zip(self.head[1:], *(x.cells for x in self.lines), strict=True)
-        n, k = len(self.head) - 1, -(-sum(3 + max(map(len, c)) for c in columns) // max(width - label, width // 2))
+        n, k = (
+            len(self.head) - 1,
+            -(-sum(3 + max(map(len, c)) for c in columns) // max(width - label, width // 2)),
+        )
         cuts = [slice(i * n // k, (i + 1) * n // k) for i in range(k)]
         return [self._piece(cut) for cut in cuts]
 
@@ -88,7 +91,9 @@ def grid(table: Table, labels: Sequence[str]) -> Grid:
 
 def shown(table: Table) -> list[Group]:
     """All rows and claims at the full budget; at another only the rows that were run."""
-    return [g for g in table.groups if table.budget == "full" or (g.row and table.ledger.ran(g.row.id))]
+    return [
+        g for g in table.groups if table.budget == "full" or (g.row and table.ledger.ran(g.row.id))
+    ]
 
 
 def _group(table: Table, group: Group, labels: Sequence[str]) -> list[Line]:
@@ -99,7 +104,9 @@ def _group(table: Table, group: Group, labels: Sequence[str]) -> list[Line]:
         assert group.row
         if lines and not table.ledger.ran(group.row.id):
             continue  # one line says that nothing was measured
-        label = group.row.label if select == table.select else f"{group.row.label}, {SELECTED[select]}"
+        label = (
+            group.row.label if select == table.select else f"{group.row.label}, {SELECTED[select]}"
+        )
         cells = (DASH if _incomplete(scores, c) else accuracy(scores[c]) for c in table.columns)
         lines.append(Line("ours", label, tuple(cells), first=not lines))
     for c in group.claims:
@@ -109,13 +116,20 @@ def _group(table: Table, group: Group, labels: Sequence[str]) -> list[Line]:
         if any(v.gap is not None for v in c.verdicts.values()):
             against = "" if c.select == table.select else f", {SELECTED[c.select]}"
             gaps, words = _verdicts(table, c)
-            lines += [Line("gap", f"ours − published{against}", gaps), Line("verdict", "verdict", words)]
+            lines += [
+                Line("gap", f"ours − published{against}", gaps),
+                Line("verdict", "verdict", words),
+            ]
     return lines
 
 
 def _incomplete(scores: Scores, column: str) -> bool:
     """An average that does not exist although something was measured."""
-    return column == AVERAGE and not scores[column].by_seed and any(s.by_seed or s.lost for s in scores.values())
+    return (
+        column == AVERAGE
+        and not scores[column].by_seed
+        and any(s.by_seed or s.lost for s in scores.values())
+    )
 
 
 def _verdicts(table: Table, c: Compared) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -123,7 +137,11 @@ def _verdicts(table: Table, c: Compared) -> tuple[tuple[str, ...], tuple[str, ..
     return tuple(difference(v) for v in found), tuple(v.word if v else DASH for v in found)
 
 
-MEMORY = {"allocated_mib": "allocated MiB", "reserved_mib": "reserved MiB", "rss_mib": "resident MiB"}
+MEMORY = {
+    "allocated_mib": "allocated MiB",
+    "reserved_mib": "reserved MiB",
+    "rss_mib": "resident MiB",
+}
 
 
 def costs(suite: Suite, rows: Sequence[Cost], claims: Sequence[tuple[PublishedCost, str]]) -> Grid:
@@ -131,24 +149,48 @@ def costs(suite: Suite, rows: Sequence[Cost], claims: Sequence[tuple[PublishedCo
     kinds = [k for k in MEMORY if rows and k in rows[0].memory] or ["allocated_mib"]
     lines: list[Line] = []
     for row in suite.rows:
-        mine, theirs = [c for c in rows if c.row == row.id], [c for c in claims if c[0].row == row.id]
+        mine, theirs = (
+            [c for c in rows if c.row == row.id],
+            [c for c in claims if c[0].row == row.id],
+        )
         if mine or theirs:
             cells = _cost(mine[0], kinds) if mine else ("not measured", *[DASH] * (7 + len(kinds)))
             lines.append(Line("ours", row.label, cells, first=True))
-            lines += [Line("published", label, _claimed(suite, c, claims, len(kinds))) for c, label in theirs]
-    head = ("", "ms/iteration", "ratio", *(MEMORY[k] for k in kinds), "memory ratio", "5 to 95 %", "data wait ms")
+            lines += [
+                Line("published", label, _claimed(suite, c, claims, len(kinds)))
+                for c, label in theirs
+            ]
+    head = (
+        "",
+        "ms/iteration",
+        "ratio",
+        *(MEMORY[k] for k in kinds),
+        "memory ratio",
+        "5 to 95 %",
+        "data wait ms",
+    )
     return Grid((*head, "images/s", "data MiB", "n"), tuple(lines))
 
 
 def _cost(c: Cost, kinds: Sequence[str]) -> tuple[str, ...]:
     peak = (f"{c.memory[k]:,.0f}" for k in kinds)
-    rest = (f"{c.p5:,.2f} to {c.p95:,.2f}", f"{c.wait_ms:.2f}", f"{c.images_per_s:,.0f}", f"{c.data_mib:,.0f}", f"{c.n}")
+    rest = (
+        f"{c.p5:,.2f} to {c.p95:,.2f}",
+        f"{c.wait_ms:.2f}",
+        f"{c.images_per_s:,.0f}",
+        f"{c.data_mib:,.0f}",
+        f"{c.n}",
+    )
     return (f"{c.ms:,.2f}", _ratio(c.ratio), *peak, _ratio(c.memory_ratio), *rest)
 
 
-def _claimed(suite: Suite, c: PublishedCost, claims: Sequence[tuple[PublishedCost, str]], kinds: int) -> tuple[str, ...]:
+def _claimed(
+    suite: Suite, c: PublishedCost, claims: Sequence[tuple[PublishedCost, str]], kinds: int
+) -> tuple[str, ...]:
     """A claim in the columns of a measurement: MB as printed, ratios over the same paper's figure of the baseline row."""
-    over = [b for b, _ in claims if (b.row, b.cite) == (suite.cost_baseline or suite.baseline, c.cite)]
+    over = [
+        b for b, _ in claims if (b.row, b.cite) == (suite.cost_baseline or suite.baseline, c.cite)
+    ]
     time, memory = (_ratio(c.ms / over[0].ms), _ratio(c.mb / over[0].mb)) if over else (DASH, DASH)
     return (f"{c.ms:,.0f}", time, f"{c.mb:,.0f} MB", *[DASH] * (kinds - 1), memory, *[DASH] * 5)
 

@@ -28,7 +28,10 @@ ONE_BY_ONE = 3  # tasks that are few enough for a sentence each
 def remarks(suite: Suite, claims: Sequence[Claim], cites: Mapping[str, str]) -> list[str]:
     """For each claim, in their order, what a reader has to know about it: '' when it speaks for itself."""
     said = ["; ".join(_remark(claim, suite)) for claim in claims]
-    return [f"{cites[claim.cite]}: {text}." if text else "" for claim, text in zip(claims, said, strict=True)]
+    return [
+        f"{cites[claim.cite]}: {text}." if text else ""
+        for claim, text in zip(claims, said, strict=True)
+    ]
 
 
 def _remark(claim: Claim, suite: Suite) -> Iterator[str]:
@@ -70,7 +73,9 @@ def training(table: Table) -> Iterator[str]:
     plans: dict[str, list[str]] = {}
     for row, task in product(suite.rows, suite.tasks):
         r = suite.recipe_for(row, task, table.budget)
-        names = plans.setdefault(f"{r.iterations:,} iterations × {r.batch} images of each domain", [])
+        names = plans.setdefault(
+            f"{r.iterations:,} iterations × {r.batch} images of each domain", []
+        )
         if row.label not in names:
             names.append(row.label)
     if len(plans) == 1:
@@ -79,7 +84,9 @@ def training(table: Table) -> Iterator[str]:
         usual = max(plans, key=lambda p: len(plans[p]))
         rest = [f"{', '.join(names)}: {p}" for p, names in plans.items() if p != usual]
         yield f"Every run: {usual}; except {'; '.join(rest)}."
-    if absent := [row.label for row in suite.rows if table.budget != "full" and not table.ledger.ran(row.id)]:
+    if absent := [
+        row.label for row in suite.rows if table.budget != "full" and not table.ledger.ran(row.id)
+    ]:
         yield f"Not run at this budget: {', '.join(absent)}."
 
 
@@ -98,7 +105,10 @@ def marked(table: Table) -> Iterator[str]:
             continue
         scores, place = group.ours[table.select][task], f"{group.row.label}, {arrow(suite, task)}"
         if scores.collapsed:
-            each = (f"{x:.2f}{' †' * (seed in scores.collapsed)}" for seed, x in sorted(scores.by_seed.items()))
+            each = (
+                f"{x:.2f}{' †' * (seed in scores.collapsed)}"
+                for seed, x in sorted(scores.by_seed.items())
+            )
             yield (
                 f"† {place}: collapsed at {_seeds(scores.collapsed)}, where one class receives at least "
                 f"{100 * COLLAPSED:.0f} % of the predictions. By seed: {', '.join(each)}; "
@@ -136,7 +146,9 @@ def gained(table: Table) -> Iterator[str]:
         columns = [c for c in group.gains if c == AVERAGE] or list(group.gains)
         if len(columns) > ONE_BY_ONE:
             tally = Counter(group.gains[c].word for c in columns)
-            said = ", ".join(f"{tally[word]} {word}" for word in ("gain", "loss", "not shown") if tally[word])
+            said = ", ".join(
+                f"{tally[word]} {word}" for word in ("gain", "loss", "not shown") if tally[word]
+            )
             yield f"{group.row.label}: no average, for want of a task; of {len(columns)} tasks {said}."
             continue
         for gain, c in ((group.gains[c], c) for c in columns):
@@ -144,7 +156,11 @@ def gained(table: Table) -> Iterator[str]:
             what = f"no gain shown, {difference(gain)}"
             if gain.interval and gain.word != "not shown":
                 lo, hi = gain.interval
-                what = f"gains {difference(gain)}" if lo > 0 else f"loses {-gain.gap:.1f}{span((-hi, -lo))}"
+                what = (
+                    f"gains {difference(gain)}"
+                    if lo > 0
+                    else f"loses {-gain.gap:.1f}{span((-hi, -lo))}"
+                )
             yield f"{group.row.label}{':' if what.startswith('no') else ''} {what} {where} ({many(gain.n, 'seed')})."
 
 
@@ -176,5 +192,6 @@ def costing(suite: Suite) -> Iterator[str]:
     if base := suite.cost_baseline or suite.baseline:
         yield (
             f"Ratios: over {suite.by_id[base].label}, at tasks both have; that of memory is of the first column of memory. "
-            + "Across machines only ratios compare; a claim's are over the same paper's figure." * bool(suite.costs)
+            + "Across machines only ratios compare; a claim's are over the same paper's figure."
+            * bool(suite.costs)
         )

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from bench.report.numbers.scores import AVERAGE, Score, Select
+from bench.report.numbers.scores import AVERAGE, On, Score, Select, percent_correct
 from bench.report.numbers.stats import Gain, Interval, Verdict
+from bench.runs.records import Record
 from bench.suite.suites import Suite
 
 DASH = "—"
@@ -42,7 +43,18 @@ def span(interval: Interval) -> str:
 def accuracy(score: Score) -> str:
     """'93.12 ± 0.41 (3) + 1 diverged †': mean, sample sd, seeds; seeds that have no number; the mark of a collapse."""
     s = score.summary
-    parts = [] if s.mean is None else [f"{s.mean:.2f}" + ("" if s.sd is None else f" ± {s.sd:.2f}") + f" ({s.n})"]
+    parts = (
+        []
+        if s.mean is None
+        else [f"{s.mean:.2f}" + ("" if s.sd is None else f" ± {s.sd:.2f}") + f" ({s.n})"]
+    )
     ends = list(score.lost.values())
-    parts += [f"{ends.count(status)} {status}" for status in ("diverged", "failed") if status in ends]
+    parts += [
+        f"{ends.count(status)} {status}" for status in ("diverged", "failed") if status in ends
+    ]
     return (" + ".join(parts) or "not measured") + (" †" if score.collapsed else "")
+
+
+def accuracy_at(record: Record, on: On, index: int = -1) -> str:
+    """'93.12', the accuracy in % at one of a record's evaluations; '-' where it has none."""
+    return f"{percent_correct(record.evals[index][on]):.2f}" if record.evals else "-"

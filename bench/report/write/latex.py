@@ -32,13 +32,23 @@ ASCII = {
 
 def write(page: Page) -> str:
     """The page without a preamble; `document` makes a whole file of it."""
-    parts = [*(f"% {line}" for line in PACKAGES.splitlines()), rf"\section*{{{tex(page.title)}}}", tex(page.about)]
+    parts = [
+        *(f"% {line}" for line in PACKAGES.splitlines()),
+        rf"\section*{{{tex(page.title)}}}",
+        tex(page.about),
+    ]
     parts += [rf"\par\textbf{{{tex(warning)}}}\par" for warning in page.warnings]
     for section in page.sections:
-        parts += [rf"\subsection*{{{tex(section.title)}}}", *map(_grid, section.grid.panels() if section.grid else [])]
+        parts += [
+            rf"\subsection*{{{tex(section.title)}}}",
+            *map(_grid, section.grid.panels() if section.grid else []),
+        ]
         parts += [_list(tex(note) for note in section.notes) if section.notes else ""]
     if page.references:
-        entries = [f"{tex(r.short)}: {tex(r.text)}" + (rf" \url{{{r.url}}}" if r.url else "") for r in page.references]
+        entries = [
+            f"{tex(r.short)}: {tex(r.text)}" + (rf" \url{{{r.url}}}" if r.url else "")
+            for r in page.references
+        ]
         parts += [r"\subsection*{References}", _list(entries)]
     return "\n".join(p for p in parts if p)
 
@@ -75,7 +85,11 @@ def _grid(grid: Grid) -> str:
 
 
 def _label(line: Line, place: int) -> str:
-    text = rf"\textbf{{{tex(line.label)}}}" if line.kind in ("ours", "heading") else rf"\quad {tex(line.label)}"
+    text = (
+        rf"\textbf{{{tex(line.label)}}}"
+        if line.kind in ("ours", "heading")
+        else rf"\quad {tex(line.label)}"
+    )
     return rf"\addlinespace {text}" if line.first and place else text
 
 

@@ -33,7 +33,12 @@ def render(
     return _write(page.accuracies(suite, list(records), select, known), fmt)
 
 
-def cost(suite: Suite, records: Iterable[Record], fmt: str = "md", references: Mapping[str, cites.Fields] | None = None) -> str:
+def cost(
+    suite: Suite,
+    records: Iterable[Record],
+    fmt: str = "md",
+    references: Mapping[str, cites.Fields] | None = None,
+) -> str:
     """Time and memory of every row that finished somewhere, beside what is published about them, in one format."""
     known = paths.references(suite.folder) if references is None else references
     return _write(page.costs(suite, list(records), known), fmt)
@@ -47,20 +52,38 @@ def _write(content: Page, fmt: str) -> str:
 
 
 def markdown(content: Page) -> str:
-    parts = [f"# {_md(content.title)}", _md(content.about), *(f"**{_md(w)}**" for w in content.warnings)]
+    parts = [
+        f"# {_md(content.title)}",
+        _md(content.about),
+        *(f"**{_md(w)}**" for w in content.warnings),
+    ]
     for section in content.sections:
-        parts += [f"## {_md(section.title)}", *map(_md_grid, section.grid.panels() if section.grid else [])]
+        parts += [
+            f"## {_md(section.title)}",
+            *map(_md_grid, section.grid.panels() if section.grid else []),
+        ]
         parts += ["\n".join(f"- {_md(note)}" for note in section.notes)]
     if content.references:
-        entries = [f"- {_md(r.short)}: {_md(r.text)}" + (f" <{r.url}>" if r.url else "") for r in content.references]
+        entries = [
+            f"- {_md(r.short)}: {_md(r.text)}" + (f" <{r.url}>" if r.url else "")
+            for r in content.references
+        ]
         parts += ["## References", "\n".join(entries)]
     return "\n\n".join(p for p in parts if p)
 
 
 def _md_grid(grid: Grid) -> str:
-    rows = [[f"**{_md(x.label)}**" if x.kind in ("ours", "heading") else _md(x.label), *map(_md, x.cells)] for x in grid.lines]
+    rows = [
+        [
+            f"**{_md(x.label)}**" if x.kind in ("ours", "heading") else _md(x.label),
+            *map(_md, x.cells),
+        ]
+        for x in grid.lines
+    ]
     align = ["left", *["right"] * (len(grid.head) - 1)]
-    text: str = tabulate(rows, headers=[*map(_md, grid.head)], tablefmt="pipe", disable_numparse=True, colalign=align)
+    text: str = tabulate(
+        rows, headers=[*map(_md, grid.head)], tablefmt="pipe", disable_numparse=True, colalign=align
+    )
     return text
 
 
@@ -74,5 +97,7 @@ def html(content: Page) -> str:
         loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    env.filters["prose"] = lambda text: Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+    env.filters["prose"] = lambda text: Markup(
+        re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text)))
+    )
     return env.get_template("page.html").render(page=content)
