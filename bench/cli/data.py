@@ -1,4 +1,4 @@
-"""`bench data get | doctor | generate | where`"""
+"""`bench data get`, `doctor`, `generate` and `where`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Data, DataSet, option
+from bench.cli.options import DataOption, DataSetArgument, option
 from bench.cli.output import console
 from bench.errors import BenchError
 
@@ -18,8 +18,8 @@ COLOURS = {"error": "red", "warn": "yellow"}
 
 
 def get_data(
-    name: DataSet,
-    data: Data = None,
+    name: DataSetArgument,
+    data: DataOption = None,
     photos: Annotated[
         Path | None, option(help="A folder of photographs, to make MNIST-M from MNIST.")
     ] = None,
@@ -54,7 +54,7 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
         yield update
 
 
-def check_data(name: DataSet, data: Data = None) -> None:
+def check_data(name: DataSetArgument, data: DataOption = None) -> None:
     """Check a data set's files and counts against the published ones; exit 1 when something is wrong."""
     from bench import paths
     from bench.data import doctor
@@ -86,7 +86,7 @@ def generate_data(
     typer.echo(f"{made}: synthetic images, never a result")
 
 
-def find_data(name: DataSet, data: Data = None) -> None:
+def find_data(name: DataSetArgument, data: DataOption = None) -> None:
     """Print the folder where a data set was found; exit 1 when it is nowhere."""
     from bench import paths
     from bench.data import doctor

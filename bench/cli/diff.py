@@ -1,4 +1,4 @@
-"""`bench diff`"""
+"""`bench diff`: two protocols side by side."""
 
 from typing import Annotated
 

@@ -1,14 +1,14 @@
-"""`bench doctor`"""
+"""`bench doctor`: what this installation is."""
 
 import os
 import platform
 
 from bench import __version__
-from bench.cli.options import Data
+from bench.cli.options import DataOption
 from bench.cli.output import print_table
 
 
-def show_installation(data: Data = None) -> None:
+def show_installation(data: DataOption = None) -> None:
     """Show what this installation is: Python, torch, GPU, memory, data sets found, and which `bench` is imported."""
     import torch
 

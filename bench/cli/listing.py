@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from bench.cli.output import print_table
-from bench.report.page.text import accuracy_at as score
+from bench.report.page.text import format_accuracy as score
 from bench.suite.schema import compact
 
 if TYPE_CHECKING:

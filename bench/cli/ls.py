@@ -1,11 +1,11 @@
-"""`bench ls`"""
+"""`bench ls`: what there is to run, and what was run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.cli.options import AnySuite, Results
+from bench.cli.options import AnySuiteOption, ResultsOption
 from bench.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ def list_known(
     listed: Annotated[
         Listed, typer.Argument(metavar="WHAT", help="suites, presets, methods, tasks or runs.")
     ] = "suites",
-    suite: AnySuite = None,
-    results: Results = None,
+    suite: AnySuiteOption = None,
+    results: ResultsOption = None,
 ) -> None:
     """List suites, presets, methods, tasks or recorded runs."""
     match listed:
@@ -77,7 +77,7 @@ def list_tasks(chosen: list["Suite"]) -> None:
 def list_runs(chosen: list["Suite"], results: Path | None) -> None:
     """One line for each record, unfinished ones too."""
     from bench import paths
-    from bench.report.page.text import accuracy_at
+    from bench.report.page.text import format_accuracy
     from bench.runs import records
 
     root = paths.results_root(results)
@@ -87,7 +87,7 @@ def list_runs(chosen: list["Suite"], results: Path | None) -> None:
             r.run["budget"],
             r.run["seed"],
             r.status,
-            accuracy_at(r, "target"),
+            format_accuracy(r, "target"),
             r.path.relative_to(root),
         )
         for r in found

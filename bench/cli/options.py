@@ -10,70 +10,87 @@ from bench.errors import UsageError
 
 
 def option(*names: str, help: str, **settings: Any) -> Any:
-    """An option whose default is None; its help says in words what that means."""
+    """An option that is None when it is not given; its help says in words what that means."""
     return typer.Option(*names, help=help, show_default=False, **settings)
 
 
+def flag(*names: str, help: str) -> Any:
+    """An option that takes no value."""
+    return typer.Option(*names, help=help)
+
+
 def suite_names() -> list[str]:
-    """The names that the shell completes after --suite."""
+    """What the shell can complete after --suite."""
     from bench.suite import suites
 
     return suites.names()
 
 
-Suite = Annotated[
+SuiteOption = Annotated[
     str,
     typer.Option(
         "--suite", "-s", help="Name of a suite, or a .toml file.", autocompletion=suite_names
     ),
 ]
-AnySuite = Annotated[
+AnySuiteOption = Annotated[
     str | None,
-    option(
-        "--suite", "-s", help="Only this suite (default: all suites).", autocompletion=suite_names
-    ),
+    option("--suite", "-s", help="One suite (default: all).", autocompletion=suite_names),
 ]
-Results = Annotated[
-    Path | None, option("--results", help="Folder of the run records (default: ./results).")
+MethodsOption = Annotated[
+    str | None, option("--methods", help="Row ids, comma-separated (default: all that fit).")
 ]
-Data = Annotated[
+BudgetOption = Annotated[
+    str, typer.Option(help="'full' is the suite as written; its file may name smaller ones.")
+]
+DryRunOption = Annotated[
+    bool, flag("--dry-run", "-n", help="Show the plan and what it will cost; write nothing.")
+]
+SkipUnreadableOption = Annotated[
+    bool, flag("--skip-unreadable", help="Leave out images that cannot be decoded.")
+]
+DataOption = Annotated[
     Path | None,
     option(
         "--data",
         help="Folder of the data sets (default: $BENCH_DATA, else the user's data folder).",
     ),
 ]
-Budget = Annotated[
-    str, typer.Option(help="'full', 'smoke', or a smaller budget that the suite defines.")
-]
-SkipUnreadable = Annotated[
-    bool,
-    typer.Option(
-        "--skip-unreadable", help="Leave out images that cannot be decoded, instead of stopping."
-    ),
-]
-Weights = Annotated[
+WeightsOption = Annotated[
     Path | None,
     option(
         "--weights",
-        help="File of pretrained weights, .pth or .safetensors (default: download them).",
+        help="File of pretrained weights, .pth or .safetensors (default: they are downloaded).",
     ),
 ]
-Device = Annotated[
+DeviceOption = Annotated[
     str, typer.Option(help="auto, cpu or cuda:N; auto takes a GPU where there is one.")
 ]
-DataSet = Annotated[
+KnobsOption = Annotated[
+    list[str] | None,
+    option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a knob of the recipe, such as lr=0.01 or lr_mult.F=0.1; repeatable.",
+    ),
+]
+ResultsOption = Annotated[
+    Path | None, option("--results", help="Folder of the run records (default: ./results).")
+]
+DataSetArgument = Annotated[
     str,
     typer.Argument(metavar="SET", help="Name of a data set, such as mnist.", show_default=False),
 ]
 
 
-def split(text: str | None) -> list[str] | None:
+def split_list(text: str | None) -> list[str] | None:
     """'a, b' -> ['a', 'b']; None stays None."""
     return None if text is None else [x.strip() for x in text.split(",") if x.strip()]
 
 
 def check_device(name: str) -> None:
-    """Raise UsageError unless `name` reads like a device. Needs no torch, so it does not tell whether the device exists."""
+    """Raise UsageError unless `name` reads like a device.
+
+    Whether there is such a device is found out when it is used: asking needs torch, which takes seconds to import.
+    """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N")

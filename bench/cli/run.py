@@ -1,71 +1,71 @@
-"""`bench run`"""
+"""`bench run`: train what is not yet recorded."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.cli.options import (
-    Budget,
-    Data,
-    Device,
-    Results,
-    SkipUnreadable,
-    Suite,
-    Weights,
+    BudgetOption,
+    DataOption,
+    DeviceOption,
+    DryRunOption,
+    KnobsOption,
+    MethodsOption,
+    ResultsOption,
+    SkipUnreadableOption,
+    SuiteOption,
+    WeightsOption,
     check_device,
+    flag,
     option,
-    split,
+    split_list,
 )
 from bench.cli.output import console
 
-Precision = Literal["fp32", "tf32", "bf16"]
+if TYPE_CHECKING:
+    from bench.suite.suites import Suite
+
+TasksOption = Annotated[
+    str | None, option(help="Tasks such as MNIST-USPS, comma-separated (default: all).")
+]
+SeedsOption = Annotated[
+    str | None, option(help="0-4 or 0,2,5 (default: those of the suite; 0 with --smoke).")
+]
+SmokeOption = Annotated[
+    bool,
+    flag("--smoke", help="A few steps of every cell; random images stand in for missing data."),
+]
+RedoOption = Annotated[
+    bool, flag("--redo", help="Run finished cells again; the newest result counts.")
+]
+KeepGoingOption = Annotated[
+    bool, flag("--keep-going", "-k", help="Go on when a cell fails or diverges.")
+]
+PrecisionOption = Annotated[
+    Literal["fp32", "tf32", "bf16"] | None, option(help="Short for --set precision=...")
+]
 
 
 def run_cells(
-    suite: Suite = "demo",
-    methods: Annotated[
-        str | None, option(help="Row ids, comma-separated (default: every row of the suite).")
-    ] = None,
-    tasks: Annotated[
-        str | None, option(help="Tasks such as MNIST-USPS, comma-separated (default: every task).")
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        option(help="0-4 or 0,2,5 (default: as many as the suite says; 0 with --smoke)."),
-    ] = None,
-    budget: Budget = "full",
-    smoke: Annotated[
-        bool,
-        typer.Option(
-            "--smoke",
-            help="A few steps of every cell; random images stand in for missing data sets.",
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Show the plan and its cost; write nothing.")
-    ] = False,
-    redo: Annotated[
-        bool, typer.Option("--redo", help="Run finished cells again; the newest result counts.")
-    ] = False,
-    skip_unreadable: SkipUnreadable = False,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", "-k", help="Go on when a cell fails or diverges.")
-    ] = False,
-    data: Data = None,
-    weights: Weights = None,
-    device: Device = "auto",
-    knobs: Annotated[
-        list[str] | None,
-        option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a knob of the recipe, such as lr=0.01 or lr_mult.F=0.1; repeatable.",
-        ),
-    ] = None,
-    precision: Annotated[Precision | None, option(help="Short for --set precision=...")] = None,
-    results: Results = None,
+    suite: SuiteOption = "demo",
+    methods: MethodsOption = None,
+    tasks: TasksOption = None,
+    seeds: SeedsOption = None,
+    budget: BudgetOption = "full",
+    smoke: SmokeOption = False,
+    dry_run: DryRunOption = False,
+    redo: RedoOption = False,
+    skip_unreadable: SkipUnreadableOption = False,
+    keep_going: KeepGoingOption = False,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    knobs: KnobsOption = None,
+    precision: PrecisionOption = None,
+    results: ResultsOption = None,
 ) -> None:
-    """Train every cell (row × task × seed) of a suite that has no complete record yet."""
+    """Train every cell (row × task × seed) of a suite that is not yet recorded."""
     from bench import paths
     from bench.execute import grid
     from bench.runs import plan, records
@@ -75,16 +75,14 @@ def run_cells(
     chosen = suites.find(suite)
     for warning in chosen.warnings():
         typer.secho(f"note: {warning}", dim=True)
+    budget = "smoke" if smoke else budget
+    seeds = "0" if smoke and seeds is None else seeds
+    knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
     cells = plan.cells(
-        chosen,
-        methods=split(methods),
-        tasks=split(tasks),
-        seeds=plan.seeds("0" if seeds is None else seeds) if seeds is not None or smoke else None,
-        budget="smoke" if smoke else budget,
-        override=settings.parse(
-            [*(knobs or []), *([f"precision={precision}"] if precision else [])]
-        ),
-    )
+        chosen, methods=split_list(methods), tasks=split_list(tasks),
+        seeds=plan.seeds(seeds) if seeds is not None else None,
+        budget=budget, override=settings.parse(knobs),
+    )  # fmt: skip
     root = paths.results_root(results, smoke=smoke)
     found = records.read_all(root / chosen.name)
     states = plan.states(cells, found)
@@ -92,24 +90,28 @@ def run_cells(
     if dry_run:
         return
     todo = [s.cell for s in states if redo or not s.done]
-    how = {
-        "data": paths.data_root(data),
-        "weights": weights,
-        "device": device,
+    lab = {
+        "data": paths.data_root(data), "weights": weights, "device": device,
         "skip_unreadable": skip_unreadable,
-    }
-    tally = grid.run(todo, root, how, console(), keep_going=keep_going, redo=redo) if todo else {}
+    }  # fmt: skip
+    tally = grid.run(todo, root, lab, console(), keep_going=keep_going, redo=redo) if todo else {}
     left = sum(not s.done for s in plan.states(cells, records.read_all(root / chosen.name)))
     ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
     typer.echo(f"{ran}; {left} of {len(cells)} cells pending")
-    options = f"--suite {suite}" + (f" --results {root}" if results or smoke else "")
-    if knobs or precision:
-        typer.echo(
-            f"no table shows these runs, because --set changed their recipe; to list them: bench ls runs {options}"
-        )
-    elif not smoke:
-        cost = chosen.budget(budget).measures == "cost"
-        ask, tag = (" --cost", "-cost") if cost else ("", "")
-        typer.echo(f"table: bench tables {options}{ask} -> tables/rendered/{chosen.name}{tag}.md")
+    options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
+    name_next_command(chosen, budget, options, changed=bool(knobs))
     if set(tally) - {"ok", "busy"}:
         raise typer.Exit(1)
+
+
+def name_next_command(suite: "Suite", budget: str, options: str, *, changed: bool) -> None:
+    """Say which command shows the results. changed: whether --set changed the recipe."""
+    if changed:
+        typer.echo(
+            "no table shows these runs, because their recipe is not the suite's (--set); "
+            f"to list them: bench ls runs {options}"
+        )
+    elif budget != "smoke":
+        cost = suite.budget(budget).measures == "cost"
+        file = Path("tables/rendered", f"{suite.name}{'-cost' if cost else ''}.md")
+        typer.echo(f"table: bench tables {options}{' --cost' if cost else ''} -> {file}")

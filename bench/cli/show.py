@@ -1,4 +1,4 @@
-"""`bench show`"""
+"""`bench show`: what one record holds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ def show_record(
     ],
 ) -> None:
     """Print what one record holds: what was run, on what data and machine, and how it went."""
-    from bench.report.page.text import accuracy_at
+    from bench.report.page.text import format_accuracy
     from bench.runs import records
     from bench.suite.schema import compact
 
@@ -34,7 +34,7 @@ def show_record(
         ((k, compact(v)) for k, v in r.run.items() if k not in ("kind", "schema")),
     )
     evals = (
-        (e["step"], accuracy_at(r, "source", i), accuracy_at(r, "target", i))
+        (e["step"], format_accuracy(r, "source", i), format_accuracy(r, "target", i))
         for i, e in enumerate(r.evals)
     )
     print_table("evaluations", ("step", "source %", "target %"), evals)

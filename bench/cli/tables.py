@@ -1,62 +1,61 @@
-"""`bench tables`"""
+"""`bench tables`: measured numbers beside published ones."""
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from bench.cli.options import AnySuite, Results, split
+from bench.cli.options import AnySuiteOption, ResultsOption, flag, split_list
 from bench.errors import BenchError, unknown
+from bench.report.numbers.selection import Select
 
-SUFFIX = {"md": ".md", "latex": ".tex", "html": ".html"}
-Select = Literal["last", "best-on-source", "best-on-target"]
+FormatsOption = Annotated[
+    str, typer.Option("--format", help="md, latex, html: one or several, comma-separated.")
+]
+SelectOption = Annotated[
+    Select, typer.Option(help="Which evaluation of a run counts; best-on-target is an oracle.")
+]
+CheckOption = Annotated[
+    bool, flag("--check", help="Write nothing; exit 1 when a file is out of date.")
+]
+CostOption = Annotated[bool, flag("--cost", help="Time and memory instead of accuracy.")]
+OutOption = Annotated[Path, typer.Option(help="Folder for the rendered files.")]
 
 
 def print_tables(
-    suite: AnySuite = None,
-    formats: Annotated[
-        str, typer.Option("--format", help="md, latex, html: one or several, comma-separated.")
-    ] = "md,latex,html",
-    select: Annotated[
-        Select,
-        typer.Option(
-            help="Which evaluation of a run counts; best-on-target uses target labels, so it is an oracle."
-        ),
-    ] = "last",
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 when a file is out of date.")
-    ] = False,
-    cost: Annotated[
-        bool, typer.Option("--cost", help="Time and memory instead of accuracy.")
-    ] = False,
-    out: Annotated[Path, typer.Option(help="Folder for the rendered files.")] = Path(
-        "tables/rendered"
-    ),
-    results: Results = None,
+    suite: AnySuiteOption = None,
+    formats: FormatsOption = "md,latex,html",
+    select: SelectOption = "last",
+    check: CheckOption = False,
+    cost: CostOption = False,
+    out: OutOption = Path("tables/rendered"),
+    results: ResultsOption = None,
 ) -> None:
-    """Print measured numbers beside the published ones, from the records alone, and write them to files."""
-    kinds = split(formats) or [""]
-    for kind in kinds:
-        if kind not in SUFFIX:
-            raise unknown("format", kind, SUFFIX)
+    """Print measured numbers beside published ones, and write them to files.
+
+    Nothing but the records and the suite decides what a table says.
+    """
     from bench import paths
-    from bench.report.write import render
+    from bench.report.write.render import SUFFIXES, render_accuracies, render_costs
     from bench.runs import records
     from bench.suite import suites
 
+    kinds = split_list(formats) or [""]
+    for kind in kinds:
+        if kind not in SUFFIXES:
+            raise unknown("format", kind, SUFFIXES)
     tag = "-cost" if cost else "" if select == "last" else f"-{select}"
     stale = []
     for name in [suite] if suite else suites.names():
         chosen = suites.find(name)
         found = records.read_all(paths.results_root(results) / chosen.name)
         for kind in kinds:
-            text = (
-                render.cost(chosen, found, kind)
-                if cost
-                else render.render(chosen, found, kind, select)
-            )
-            path = out / f"{chosen.name}{tag}{SUFFIX[kind]}"
+            if cost:
+                text = render_costs(chosen, found, kind)
+            else:
+                text = render_accuracies(chosen, found, kind, select)
+            path = out / f"{chosen.name}{tag}{SUFFIXES[kind]}"
             if not check:
                 paths.write(path, text)
                 sys.stdout.write(text + "\n" if kind == "md" else "")

@@ -1,70 +1,60 @@
-"""`bench tune`"""
+"""`bench tune`: choose hyper-parameters."""
 
 from typing import Annotated
 
 import typer
 
 from bench.cli.options import (
-    Budget,
-    Data,
-    Device,
-    Results,
-    SkipUnreadable,
-    Suite,
-    Weights,
+    BudgetOption,
+    DataOption,
+    DeviceOption,
+    DryRunOption,
+    KnobsOption,
+    MethodsOption,
+    ResultsOption,
+    SkipUnreadableOption,
+    SuiteOption,
+    WeightsOption,
     check_device,
-    option,
-    split,
+    split_list,
 )
 from bench.cli.output import console
 
+TasksOnOption = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        help="Tasks to choose on, such as P-C,P-S; none may touch a domain that the suite reports.",
+    ),
+]
+TrialsOption = Annotated[
+    int,
+    typer.Option(min=1, help="Sets of values to try for each row; those already recorded count."),
+]
+SeedsPerTrialOption = Annotated[
+    str, typer.Option("--seeds", help="0-4 or 0,2,5; a trial runs each of them.")
+]
+
 
 def tune_rows(
-    suite: Suite,
-    on: Annotated[
-        str,
-        typer.Option(
-            help="Tasks to choose on, such as P-C,P-S; none may touch a domain on which the suite reports."
-        ),
-    ],
-    trials: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Sets of values to try for each row; trials already on record count."
-        ),
-    ] = 20,
-    methods: Annotated[
-        str | None,
-        option(help="Row ids, comma-separated (default: every row with something to tune)."),
-    ] = None,
-    seeds: Annotated[
-        str, typer.Option(help="0-4 or 0,2,5; every trial runs each of these seeds.")
-    ] = "0",
-    budget: Budget = "full",
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", "-n", help="Show what would be tried and what is done; write nothing."
-        ),
-    ] = False,
-    skip_unreadable: SkipUnreadable = False,
-    data: Data = None,
-    weights: Weights = None,
-    device: Device = "auto",
-    knobs: Annotated[
-        list[str] | None,
-        option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a knob of every trial's recipe, such as lr=0.01; repeatable.",
-        ),
-    ] = None,
-    results: Results = None,
+    suite: SuiteOption,
+    on: TasksOnOption,
+    trials: TrialsOption = 20,
+    methods: MethodsOption = None,
+    seeds: SeedsPerTrialOption = "0",
+    budget: BudgetOption = "full",
+    dry_run: DryRunOption = False,
+    skip_unreadable: SkipUnreadableOption = False,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    knobs: KnobsOption = None,
+    results: ResultsOption = None,
 ) -> None:
-    """Choose hyper-parameters without the labels of the suite's targets, and write the best as a row of the suite.
+    """Choose hyper-parameters without the labels of the suite's targets.
 
-    The table [search] of the suite's file says which values are tried. Every run is recorded under results/tuning; repeat
-    the command to go on after an interruption.
+    The best values become a row of the suite. The table [search] of the suite's file says which values are tried. Every run
+    is recorded under results/tuning: to go on after an interruption, repeat the command.
     """
     from bench import paths
     from bench.runs import plan
@@ -72,14 +62,13 @@ def tune_rows(
     from bench.tuning import row, tune
 
     check_device(device)
-    chosen, names = suites.find(suite), split(methods)
+    chosen, names = suites.find(suite), split_list(methods)
+    tasks = split_list(on) or []
     override = settings.parse(knobs or [])
-    plan.cells(
-        chosen, methods=names, budget=budget, override=override
-    )  # raises for a row or a budget that does not exist
-    plans = tune.searches(
-        chosen, names, split(on) or [], plan.seeds(seeds), budget, override, but=row.written(chosen)
-    )
+    # raises for a row or a budget that the suite does not have
+    plan.cells(chosen, methods=names, budget=budget, override=override)
+    written = row.written(chosen)
+    plans = tune.searches(chosen, names, tasks, plan.seeds(seeds), budget, override, but=written)
     for s in plans:
         row.check(chosen, s.row)
     root = paths.results_root(results) / space.TRIALS
@@ -94,6 +83,5 @@ def tune_rows(
         tune.show_trials(s, tried, console())
         best = row.chosen(s, tried)
         chosen = row.write(chosen, best)
-        typer.echo(
-            f"row {best.id} of {row.place(chosen)}: bench run --suite {suite} --methods {best.id}"
-        )
+        command = f"bench run --suite {suite} --methods {best.id}"
+        typer.echo(f"row {best.id} of {row.place(chosen)}: {command}")

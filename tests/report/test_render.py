@@ -11,11 +11,11 @@ from fakes import GOLDEN, cell, everything, record, toy
 
 from bench import paths
 from bench.report.numbers.scores import Score
-from bench.report.numbers.stats import verdict
+from bench.report.numbers.stats import judge
 from bench.report.page import cites
-from bench.report.page.text import accuracy, difference
-from bench.report.write.latex import document, tex
-from bench.report.write.render import cost, render
+from bench.report.page.text import format_difference, format_score
+from bench.report.write.latex import make_document, to_latex
+from bench.report.write.render import render_accuracies, render_costs
 from bench.suite import suites
 
 TOY = toy()
@@ -25,13 +25,13 @@ FORMATS = {"md": "md", "latex": "tex", "html": "html"}
 
 
 def page(fmt="md", records=ALL, select="last"):
-    return render(TOY, records, fmt, select, REFERENCES)
+    return render_accuracies(TOY, records, fmt, select, REFERENCES)
 
 
 @pytest.mark.parametrize(
     ("name", "make"),
     [(f"toy.{end}", lambda fmt=fmt: page(fmt)) for fmt, end in FORMATS.items()]
-    + [("cost.md", lambda: cost(TOY, ALL, "md", REFERENCES))],
+    + [("cost.md", lambda: render_costs(TOY, ALL, "md", REFERENCES))],
 )
 def test_golden(name, make):
     text = make()
@@ -45,7 +45,7 @@ def test_golden(name, make):
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_the_order_of_the_records_changes_no_byte(fmt):
     assert page(fmt, ALL[::-1]) == page(fmt)
-    assert cost(TOY, ALL[::-1], fmt) == cost(TOY, ALL, fmt)
+    assert render_costs(TOY, ALL[::-1], fmt) == render_costs(TOY, ALL, fmt)
     assert page(fmt).endswith("\n") and not page(fmt).endswith("\n\n")
 
 
@@ -57,11 +57,13 @@ def test_smoke_runs_are_never_shown():
 def test_runs_for_time_and_memory_alone_have_no_table_of_accuracies():
     kept = [r for r in ALL if r.run["budget"] != "timing"]
     assert len(kept) < len(ALL) and page(records=kept) == page()
-    assert "| **DANN**" in cost(TOY, ALL) and "Budget timing, Toy GPU" in cost(TOY, ALL)
+    assert "| **DANN**" in render_costs(TOY, ALL) and "Budget timing, Toy GPU" in render_costs(
+        TOY, ALL
+    )
 
 
 def test_claims_of_cost_stand_beside_what_is_not_measured():
-    text = cost(TOY, [], "md", REFERENCES)
+    text = render_costs(TOY, [], "md", REFERENCES)
     line = next(x for x in text.splitlines() if "Paper's DANN" in x)
     assert [c.strip() for c in line.split("|")[2:6]] == ["1,100", "1.10", "2,048 MB", "2.00"]
     assert text.count("not measured") >= 2
@@ -71,13 +73,13 @@ def test_claims_of_cost_stand_beside_what_is_not_measured():
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_every_suite_has_a_page_before_anything_is_measured(name, fmt):
     suite = suites.find(name)
-    text = render(suite, [], fmt)
-    assert "not measured" in text and "no run has finished" in cost(suite, [], fmt).lower()
+    text = render_accuracies(suite, [], fmt)
+    assert "not measured" in text and "no run has finished" in render_costs(suite, [], fmt).lower()
 
 
 def test_scores_and_gaps_as_text():
     def score(*values, lost=(), collapsed=()):
-        return accuracy(Score(dict(enumerate(values)), dict(enumerate(lost, 9)), collapsed))
+        return format_score(Score(dict(enumerate(values)), dict(enumerate(lost, 9)), collapsed))
 
     assert score() == "not measured"
     assert score(93.123) == "93.12 (1)"
@@ -85,9 +87,9 @@ def test_scores_and_gaps_as_text():
     assert score(93.0, 94.0, lost=["diverged"]) == "93.50 ± 0.71 (2) + 1 diverged"
     assert score(lost=["failed", "diverged", "failed"]) == "1 diverged + 2 failed"
     assert score(10.0, collapsed=(0,)) == "10.00 (1) †"
-    assert difference(verdict([70.0], 71.04, 1)) == "−1.0"
-    assert difference(verdict([70.0] * 2, 70.01, 1)) == "+0.0 [0.0, 0.0]"
-    assert difference(None) == "—"
+    assert format_difference(judge([70.0], 71.04, 1)) == "−1.0"
+    assert format_difference(judge([70.0] * 2, 70.01, 1)) == "+0.0 [0.0, 0.0]"
+    assert format_difference(None) == "—"
 
 
 def test_gains_are_said_in_plain_words():
@@ -108,21 +110,26 @@ def test_markdown_cells_keep_to_their_columns():
 
 
 def test_latex_escapes_everything_that_it_could_trip_over():
-    assert tex(r"50 % of a_b & {c} $1 #2 ~^\ [x]") == (
+    assert to_latex(r"50 % of a_b & {c} $1 #2 ~^\ [x]") == (
         r"50 \% of a\_b \& \{c\} \$1 \#2 \textasciitilde{}\textasciicircum{}\textbackslash{} {[}x]"
     )
-    assert tex("λ → 2·γ² ± −1") == r"$\lambda$ $\to$ 2$\cdot$$\gamma$\textsuperscript{2} $\pm$ $-$1"
-    assert tex("`--smoke` x₁ Ł 漢") == r"\texttt{-{}-smoke} x\textsubscript{1} Ł (U+6F22)"
+    assert (
+        to_latex("λ → 2·γ² ± −1")
+        == r"$\lambda$ $\to$ 2$\cdot$$\gamma$\textsuperscript{2} $\pm$ $-$1"
+    )
+    assert to_latex("`--smoke` x₁ Ł 漢") == r"\texttt{-{}-smoke} x\textsubscript{1} Ł (U+6F22)"
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
 def test_latex_compiles(tmp_path):
     bodies = [
         page("latex"),
-        cost(TOY, ALL, "latex"),
-        *(render(suites.find(name), [], "latex") for name in suites.names()),
+        render_costs(TOY, ALL, "latex"),
+        *(render_accuracies(suites.find(name), [], "latex") for name in suites.names()),
     ]
-    (tmp_path / "page.tex").write_text(document("\n\\clearpage\n".join(bodies)), encoding="utf-8")
+    (tmp_path / "page.tex").write_text(
+        make_document("\n\\clearpage\n".join(bodies)), encoding="utf-8"
+    )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
@@ -170,7 +177,7 @@ def test_html_escapes_what_a_suite_says():
 
 
 def test_citations_are_short_and_told_apart():
-    names = cites.short(["ada2019align", "ada2019oracle", "board2021", "missing"], REFERENCES)
+    names = cites.name_papers(["ada2019align", "ada2019oracle", "board2021", "missing"], REFERENCES)
     assert list(names.values()) == [
         "Lovelace and Grün 2019a",
         "Lovelace and Grün 2019b",
@@ -178,8 +185,8 @@ def test_citations_are_short_and_told_apart():
         "missing",
     ]
     three = {"x": {"author": "A, B and C, D and E, F", "year": "2016"}}
-    assert cites.short(["x"], three) == {"x": "A et al. 2016"}
-    assert cites.full(REFERENCES["ada2019align"]) == (
+    assert cites.name_papers(["x"], three) == {"x": "A et al. 2016"}
+    assert cites.describe_paper(REFERENCES["ada2019align"]) == (
         "Ada Lovelace, Émile Grün. Alignment of Domains and 100 % of toys. Journal of Toy Results 7. 2019."
     )
 
