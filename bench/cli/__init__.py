@@ -1,4 +1,5 @@
-"""The command line: one file a command, and one for the screen.
+"""The command line: one file for each command, `options.py` for what they share, `app.py` for how they are put together.
 
-Nothing here computes a result, and torch and pandas are imported inside the commands that need them.
+Nothing is computed here. Whatever takes long to import (torch, pandas, pydantic, rich) is imported inside the command that
+needs it, so that `bench --help` answers at once.
 """

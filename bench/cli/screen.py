@@ -1,19 +1,20 @@
 """The drawing of a running grid: its plan, a progress bar for each cell, and how each one ended."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bench.cli import listing
 from bench.engine.events import Ended, Event, Progressed, Started, Substituted
 from bench.runs import plan, records
 from bench.runs.plan import State
-from bench.runs.records import Record
+from bench.runs.records import Measured, Record
+from bench.suite.schema import compact
 
 
 class Screen:
@@ -81,22 +82,20 @@ def draw(events: Iterable[Event], console: Console) -> Counter[str]:
 def describe_end(ended: Ended) -> str:
     """The line that remains of a cell: what was measured and how fast, or what went wrong."""
     record = records.read(ended.path) if ended.path else None
-    if ended.status != "ok" or record is None or record.end is None:
+    if ended.status != "ok" or record is None or record.end is None or record.end.ms is None:
         return f"{ended.cell}: {ended.status}" + (f": {ended.reason}" if ended.reason else "")
-    speed = f"{record.end['ms']['p50']:.1f} ms/it, {duration(record.end['wall_s'])}"
-    return f"{ended.cell}: {_measured(record)} ({speed})"
+    speed = f"{record.end.ms.p50:.1f} ms/it, {format_duration(record.end.wall_s)}"
+    return f"{ended.cell}: {describe_measured(record.evals[-1])} ({speed})"
 
 
-def _measured(record: Record) -> str:
-    """What the last measurement found: accuracies where it counted images, else its fields."""
-    last = {k: v for k, v in record.evals[-1].items() if k not in ("kind", "step")}
-    if last.keys() >= {"source", "target"}:
-        target, source = (listing.score(record, domain) for domain in ("target", "source"))
-        return f"target {target} %, source {source} %"
-    return listing.compact(last)
+def describe_measured(e: Measured) -> str:
+    """'target 93.12 %, source 99.00 %', or the values of a task that measures something else."""
+    if e.target and e.source:
+        return f"target {e.target.accuracy:.2f} %, source {e.source.accuracy:.2f} %"
+    return compact(e.values)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """75 -> '1 min 15 s'"""
     m, s = divmod(round(seconds), 60)
     h, m = divmod(m, 60)
@@ -121,16 +120,38 @@ def show_plan(
         table.add_row(row, *map(_count, mine))
     console.print(table)
     tally = Counter(s.label for s in states)
-    parts = [f"{tally[k]} {k}" for k in ("done", "pending", "stale") if tally[k] or k != "stale"]
+    always = ("done", "pending")
+    labels = ("done", "made up", "pending", "stale")
+    parts = [f"{tally[k]} {k}" for k in labels if tally[k] or k in always]
     todo = [s.cell for s in states if redo or not s.done]
     again = f", {len(todo)} to run" if redo else ""
     seconds = plan.forecast(todo, found)
-    cost = f"; about {duration(seconds)}" if seconds else "; no recorded time to forecast from"
+    cost = f"; about {format_duration(seconds)}" if seconds else "; no recorded time to forecast from"
     console.print(f"{len(states)} cells: {', '.join(parts)}{again}{cost if todo else ''}")
-    if drawn := sum(bool(s.done and s.done.made_up) for s in states):
-        console.print(
-            f"{drawn} of the done cells saw made-up images, which no table of accuracies shows"
+    explain_labels(states)
+
+
+def show_result(tally: Mapping[str, int], states: list[State]) -> None:
+    """How the cells of a command ended, and how many of its cells are left."""
+    ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
+    left = sum(s.label in ("pending", "stale") for s in states)
+    typer.echo(f"{ran}; {left} of {len(states)} cells pending")
+    explain_labels(states)
+
+
+def explain_labels(states: list[State]) -> None:
+    """One sentence for each reason why recorded cells do not count."""
+    made_up = sum(s.label == "made up" for s in states)
+    if made_up:
+        typer.echo(
+            f"{made_up} of the cells saw made-up images alone, which no table of accuracies shows: "
+            "they are run again once there are others"
         )
+    files = {a.record.path: a.detail for s in states for a in s.aside if a.why == "damaged"}
+    for path, reason in sorted(files.items()):
+        typer.echo(f"{path} does not count: {reason}")
+    if other := sum(s.count("other code") > 0 and not s.done for s in states):
+        typer.echo(f"{other} of the cells were run by other code than the newest records: they are run again")
 
 
 def _count(states: list[State]) -> str:

@@ -1,63 +1,87 @@
-"""What `bench tune` prints: its plan, the search while it runs, and the trials of a row."""
+"""`bench tune`: choose hyper-parameters."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
-from bench.cli import listing
-from bench.cli.screen import Screen, duration
-from bench.engine.events import Event
-from bench.runs import plan, records
-from bench.tuning.trials import Search, Trial, spell
-from bench.tuning.tune import Exhausted, Trying
+from bench.cli.options import (
+    BudgetOption,
+    DataOption,
+    DeviceOption,
+    DryRunOption,
+    KnobsOption,
+    MethodsOption,
+    ResultsOption,
+    SkipUnreadableOption,
+    SuiteOption,
+    WeightsOption,
+    check_device,
+    split_list,
+)
+from bench.cli.output import console
+from bench.cli.run import run_here
+
+TasksOnOption = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        help="Tasks to choose on, such as P-C,P-S; none may touch a domain that the suite reports.",
+    ),
+]
+TrialsOption = Annotated[
+    int,
+    typer.Option(min=1, help="Sets of values to try for each row; those already recorded count."),
+]
+SeedsPerTrialOption = Annotated[
+    str, typer.Option("--seeds", help="0-4 or 0,2,5; a trial runs each of them.")
+]
 
 
-def draw(events: Iterable[Event | Trying | Exhausted], console: Console) -> None:
-    """Draw the events of a search, and of the cells that it runs."""
-    with Screen(console) as screen:
-        for event in events:
-            match event:
-                case Trying(number, trials, values):
-                    text = f"trial {number} of {trials}: {spell(values)}"
-                    console.print(text, highlight=False, markup=False)
-                case Exhausted(row, done):
-                    console.print(f"{row}: all {done} sets of values are tried", highlight=False)
-                case _:
-                    screen.draw(event)
+def tune_rows(
+    suite: SuiteOption,
+    on: TasksOnOption,
+    trials: TrialsOption = 20,
+    methods: MethodsOption = None,
+    seeds: SeedsPerTrialOption = "0",
+    budget: BudgetOption = "full",
+    dry_run: DryRunOption = False,
+    skip_unreadable: SkipUnreadableOption = False,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    knobs: KnobsOption = None,
+    results: ResultsOption = None,
+) -> None:
+    """Choose hyper-parameters without the labels of the suite's targets.
 
-
-def show_plan(plans: list[Search], results: Path, trials: int, console: Console) -> None:
-    """What is searched for each row, how far the search has come, and what the rest will cost.
-
-    results: the folder of the records of searches. trials: how many are asked for of each row.
+    The best values become a row of the suite. The table [search] of the suite's file says which values are tried. Every run
+    is recorded under results/tuning: to go on after an interruption, repeat the command.
     """
-    kept = records.read_all(results / plans[0].suite.name)
-    rows, todo = [], []
+    from bench import paths
+    from bench.cli import search_screen
+    from bench.runs import plan
+    from bench.suite import search, settings, suites
+    from bench.tuning import row, tune
+
+    check_device(device)
+    chosen, names = suites.find(suite), split_list(methods)
+    tasks = split_list(on) or []
+    override = settings.parse(knobs or [])
+    # raises for a row or a budget that the suite does not have
+    plan.cells(chosen, methods=names, budget=budget, override=override)
+    skip = row.written(chosen)
+    plans = tune.searches(chosen, names, tasks, plan.seeds(seeds), budget, override, skip=skip)
     for s in plans:
-        found = s.trials(r for r in kept if r.run["row"] == s.row.id)
-        done = sum(t.done for t in found)
-        todo += s.cells({}) * (trials - done)
-        within = (
-            f"{k} {'|'.join(map(str, v)) if isinstance(v, tuple) else v}"
-            for k, v in s.space.items()
-        )
-        rows.append((s.row.id, "\n".join(within), f"{done}/{trials}", len(found) - done))
-    listing.show(console, "search", ("row", "within", "trials done", "begun"), rows)
-    s = plans[0]
-    n = len(s.tasks) * len(s.seeds)
-    seeds = ", ".join(map(str, s.seeds))
-    runs = f"{n} run{'s' * (n > 1)}: {', '.join(s.tasks)} × seed {seeds}, budget {s.budget}"
-    seconds = plan.forecast(todo, kept)
-    left = f"; about {duration(seconds)} to go" if seconds else ""
-    console.print(f"a trial is {runs}{left}", highlight=False)
-
-
-def show_trials(s: Search, trials: list[Trial], console: Console) -> None:
-    """One line for each set of values, in the order given."""
-    rows = []
-    for t in trials:
-        accuracies = (f"{x:.2f}" for x in (*(t.accuracies[task] for task in s.tasks), t.mean))
-        rows.append((*t.values.values(), *accuracies, t.diverged or None))
-    columns = (*s.space, *(f"{task} %" for task in s.tasks), "mean %", "diverged")
-    listing.show(console, f"{s.row.id}: trials, the best first", columns, rows)
+        row.check(chosen, s.row)
+    root = paths.results_root(results) / search.TRIALS
+    if dry_run:
+        return search_screen.show_plan(plans, root, trials, console())
+    executor = run_here(data, root, weights, device, skip_unreadable)
+    for s in plans:
+        search_screen.draw(tune.run(s, executor, root, trials), console())
+        tried = tune.best_first(s, root)
+        search_screen.show_trials(s, tried)
+        best = row.choose(s, tried)
+        chosen = row.write(chosen, best)
+        command = f"bench run --suite {suite} --methods {best.id}"
+        typer.echo(f"row {best.id} of {row.place(chosen)}: {command}")

@@ -1,5 +1,4 @@
-"""Records and claims -> tables. Pure: no clock, no chance, no torch; the same input gives the same bytes everywhere.
+"""Records and claims to pages. The same suite and records give the same bytes on every machine: no clock, no chance, no torch.
 
-`ledger` sorts the records, `scores` and `aggregate` turn them into numbers, `stats` says what a few seeds can tell; `notes` and
-`provenance` find the words, `layout` and `page` put both together, `render` writes Markdown, LaTeX and HTML.
+`numbers` computes, `page` finds the words, `write` knows the formats; each uses only those before it.
 """

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from bench.errors import UsageError, unknown
 from bench.runs.cell import Cell
-from bench.runs.ledger import Aside, Why, settle
+from bench.runs.ledger import Aside, Ledger, Why, settle
 from bench.runs.records import Record
 from bench.suite import catalog, settings
 from bench.suite.suites import Row, Suite
@@ -147,6 +147,14 @@ def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[State]:
         failed = r if r and r.status == "failed" else None
         out.append(State(cell, None if failed else r, failed, tuple(near.values())))
     return out
+
+
+def settle_suite(suite: Suite, found: Iterable[Record], budget: str) -> Ledger:
+    """Which records count for a suite at one budget: for the seeds that it asks for, and for every
+    other seed that was run. Raises UsageError for a budget that the suite does not have."""
+    found = list(found)
+    every = {*range(suite.seeds), *(r.run.seed for r in found if r.run)}
+    return settle(cells(suite, seeds=sorted(every), budget=budget), found)
 
 
 def id_of(cell: Cell) -> tuple[str, str, str, int, str]:

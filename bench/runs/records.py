@@ -5,11 +5,12 @@ The index is derived: deleting or damaging it costs time and changes nothing.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -40,7 +41,7 @@ class Measured(NamedTuple):
     step: int  # iterations done
     source: Tally | None = None
     target: Tally | None = None
-    values: dict[str, float] = {}  # what a task measures that counts no predictions
+    values: Mapping[str, float] = MappingProxyType({})  # what a task measures that counts no predictions
 
 
 Kept = tuple[dict[str, Any] | None, str, tuple[Measured, ...], End | None, str]

@@ -55,6 +55,14 @@ SMALL = {"size": 72, "crop": 64, "test_limit": 16}
 """What SMOKE changes further for natural images: 64 pixels are the fewest that AlexNet takes."""
 
 
+class Metric(Strict):
+    """What the runs of a suite measure where that is no accuracy: a value that its task names."""
+
+    name: str  # as the task calls it
+    title: str  # as the table says it, with its unit
+    better: Literal["higher", "lower"] = "higher"  # which values are good
+
+
 class Suite(Strict):
     """The claims of one experiment and the recipe that tests them."""
 
@@ -66,6 +74,7 @@ class Suite(Strict):
     tolerance: float = Field(1.0, gt=0)
     """Percentage points by which a measured accuracy may differ from the printed one and match."""
     confidence: float = Field(0.95, gt=0, lt=1)  # of the intervals
+    metric: Metric | None = None  # what is measured; None: accuracy in % on both test sets
     baseline: str | None = None  # id of the row over which gains are counted
     seeds: int = Field(3, gt=0)  # how many trainings of a row at a task: seeds 0, 1, …
     domains: dict[str, DomainSpec]

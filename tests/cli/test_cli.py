@@ -40,7 +40,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
 
 
 def refused(ended: Ended, *said: str) -> None:
@@ -53,21 +55,45 @@ def refused(ended: Ended, *said: str) -> None:
 
 
 MISTAKES = {
-    "suite": (("run", "--suite", "dmo"), ["unknown suite 'dmo'", "did you mean 'demo'?", "known: ", "digits"]),
+    "suite": (
+        ("run", "--suite", "dmo"),
+        ["unknown suite 'dmo'", "did you mean 'demo'?", "known: ", "digits"],
+    ),
     "suite file": (("run", "--suite", "nowhere.toml"), ["no suite file nowhere.toml"]),
-    "row": (("run", *TINY, "--methods", "one,tow"), ["unknown row 'tow'", "did you mean 'two'?", "known: one, two"]),
+    "row": (
+        ("run", *TINY, "--methods", "one,tow"),
+        ["unknown row 'tow'", "did you mean 'two'?", "known: one, two"],
+    ),
     "task": (("run", *TINY, "--tasks", "A-C"), ["unknown task 'A-C'", "did you mean 'A-B'?"]),
-    "budget": (("run", *TINY, "--budget", "smke"), ["unknown budget 'smke'", "did you mean 'smoke'?"]),
+    "budget": (
+        ("run", *TINY, "--budget", "smke"),
+        ["unknown budget 'smke'", "did you mean 'smoke'?"],
+    ),
     "seeds": (("run", *TINY, "--seeds", "0-"), ["cannot read the seeds '0-'; write 0-4 or 0,2,5"]),
-    "seeds that are none": (("run", *TINY, "--seeds", "5-3"), ["the seeds '5-3' are an empty range"]),
+    "seeds that are none": (
+        ("run", *TINY, "--seeds", "5-3"),
+        ["the seeds '5-3' are an empty range"],
+    ),
     "no row at all": (("run", *TINY, "--methods", ","), ["no row", "known: one, two"]),
-    "device": (("run", *TINY, "--device", "gpu"), ["unknown device 'gpu'; use auto, cpu or cuda:N"]),
-    "device of another kind": (("run", *TINY, "--device", "meta"), ["unknown device 'meta'; use auto, cpu or cuda:N"]),
-    "device, in a dry run": (("run", *TINY, "--device", "gpu", "--dry-run"), ["unknown device 'gpu'"]),
+    "device": (
+        ("run", *TINY, "--device", "gpu"),
+        ["unknown device 'gpu'; use auto, cpu or cuda:N"],
+    ),
+    "device of another kind": (
+        ("run", *TINY, "--device", "meta"),
+        ["unknown device 'meta'; use auto, cpu or cuda:N"],
+    ),
+    "device, in a dry run": (
+        ("run", *TINY, "--device", "gpu", "--dry-run"),
+        ["unknown device 'gpu'"],
+    ),
     "precision": (("run", *TINY, "--precision", "fp8"), ["'fp8'", "'fp32', 'tf32', 'bf16'"]),
     "flag": (("run", "--sute", "demo"), ["No such option", "--suite"]),
     "command": (("rum",), ["No such command 'rum'", "run"]),
-    "format": (("tables", "--suite", "demo", "--format", "markdown"), ["unknown format 'markdown'", "known: html, latex, md"]),
+    "format": (
+        ("tables", "--suite", "demo", "--format", "markdown"),
+        ["unknown format 'markdown'", "known: html, latex, md"],
+    ),
     "selection": (("tables", "--select", "best"), ["'best'", "'best-on-target'"]),
     "list": (("ls", "sweets"), ["'sweets'", "'suites'"]),
     "suite to list": (("ls", "runs", "--suite", "digit"), ["did you mean 'digits'?"]),
@@ -79,7 +105,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_wrong_name_is_refused_with_the_nearest_one(mistake: str, folder: Path, bench: Children) -> None:
+def test_a_wrong_name_is_refused_with_the_nearest_one(
+    mistake: str, folder: Path, bench: Children
+) -> None:
     args, said = MISTAKES[mistake]
     before = snapshot(folder)
     refused(bench.run(*args), *said)
@@ -89,13 +117,18 @@ def test_a_wrong_name_is_refused_with_the_nearest_one(mistake: str, folder: Path
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_absent_is_refused(folder: Path, bench: Children) -> None:
     for name in ("cuda", "cuda:0", "cuda:7"):
-        refused(bench.run("run", *TINY[:4], "--device", name), f"no GPU {name}: torch sees 0; use --device cpu")
+        refused(
+            bench.run("run", *TINY[:4], "--device", name),
+            f"no GPU {name}: torch sees 0; use --device cpu",
+        )
     assert not (folder / "results").exists()
 
 
 def test_missing_data_is_one_sentence_that_says_what_to_do(folder: Path, bench: Children) -> None:
     for data in ("empty", folder / "nowhere"):
-        ended = bench.run("run", "--suite", "digits", "--methods", "dann", "--seeds", "0", "--data", data)
+        ended = bench.run(
+            "run", "--suite", "digits", "--methods", "dann", "--seeds", "0", "--data", data
+        )
         assert ended.code == 1 and "Traceback" not in ended.text
         assert "bench data get mnist" in ended.text
     ended = bench.run("run", "--suite", "tiny.toml", "--data", "nowhere")
@@ -106,11 +139,16 @@ def test_missing_data_is_one_sentence_that_says_what_to_do(folder: Path, bench: 
 def test_missing_weights_are_one_sentence(folder: Path, bench: Children) -> None:
     write_suite(folder, backbone="vgg16", weights="imagenet", size=32)
     ended = bench.run("run", *TINY, "--weights", "none.pth")
-    assert ended.code == 1 and "no weights file none.pth; check the path given with --weights" in ended.text
+    assert (
+        ended.code == 1
+        and "no weights file none.pth; check the path given with --weights" in ended.text
+    )
     assert not list(folder.rglob("*.jsonl"))
 
 
-def test_weights_that_do_not_exist_for_a_backbone_are_refused(folder: Path, bench: Children) -> None:
+def test_weights_that_do_not_exist_for_a_backbone_are_refused(
+    folder: Path, bench: Children
+) -> None:
     write_suite(folder, weights="imagenet")
     ended = bench.run("run", *TINY)
     assert ended.code in (1, 2) and "Traceback" not in ended.text
@@ -122,14 +160,26 @@ def test_help_says_what_a_command_does(command: str, bench: Children) -> None:
     shown = bench.run(*command.split(), "--help")
     assert shown.code == 0 and shown.err == ""
     assert re.search(f"Usage: .*bench {command}", shown.out) and "--help" in shown.out
-    below = [c.removeprefix(command).strip() for c in COMMANDS if c.startswith(command) and c != command]
+    below = [
+        c.removeprefix(command).strip() for c in COMMANDS if c.startswith(command) and c != command
+    ]
     assert all(f" {name} " in shown.out for name in below if " " not in name)
 
 
 def test_what_needs_no_torch_imports_none(folder: Path) -> None:
     """In new interpreters: help, listings and a dry run answer at once."""
-    asked = [*([*c.split(), "--help"] for c in COMMANDS), ["ls", "suites"], ["ls", "methods"], ["ls", "tasks"], ["ls", "runs"]]
-    asked += [["--version"], ["run", *TINY, "--dry-run"], ["data", "where", "mnist", "--data", "data"]]
+    asked = [
+        *([*c.split(), "--help"] for c in COMMANDS),
+        ["ls", "suites"],
+        ["ls", "methods"],
+        ["ls", "tasks"],
+        ["ls", "runs"],
+    ]
+    asked += [
+        ["--version"],
+        ["run", *TINY, "--dry-run"],
+        ["data", "where", "mnist", "--data", "data"],
+    ]
     code = f"""
 import contextlib, io, sys
 from bench.cli.app import main
@@ -211,16 +261,24 @@ def test_results_go_where_they_are_told(folder: Path, bench: Children) -> None:
     assert not (folder / "results").exists()
     assert len(list((folder / "deep/elsewhere/tiny").glob("*/*/*.jsonl"))) == 2
     assert "0 done, 2 pending" in bench.run("run", *TINY, "--dry-run").out
-    assert "2 done, 0 pending" in bench.run("run", *TINY, "--dry-run", "--results", "deep/elsewhere").out
+    assert (
+        "2 done, 0 pending"
+        in bench.run("run", *TINY, "--dry-run", "--results", "deep/elsewhere").out
+    )
 
 
 def test_budgets_and_precisions_are_kept_apart(folder: Path, bench: Children) -> None:
     bench.run("run", *TINY, "--methods", "one", "--smoke")
     assert "0 done, 1 pending" in bench.run("run", *TINY, "--methods", "one", "--dry-run").out
-    assert "1 done, 0 pending" in bench.run("run", *TINY, "--methods", "one", "--smoke", "--dry-run").out
+    assert (
+        "1 done, 0 pending"
+        in bench.run("run", *TINY, "--methods", "one", "--smoke", "--dry-run").out
+    )
     other = bench.run("run", *TINY, "--methods", "one", "--precision", "bf16")
     assert other.code == 0 and "1 ok; 0 of 1 cells pending" in other.out
-    assert "0 done, 0 pending, 1 stale" in bench.run("run", *TINY, "--methods", "one", "--dry-run").out
+    assert (
+        "0 done, 0 pending, 1 stale" in bench.run("run", *TINY, "--methods", "one", "--dry-run").out
+    )
 
 
 def test_a_smoke_run_needs_no_data_and_is_no_result(folder: Path, bench: Children) -> None:
@@ -228,15 +286,22 @@ def test_a_smoke_run_needs_no_data_and_is_no_result(folder: Path, bench: Childre
     assert ran.code == 0 and "2 ok; 0 of 2 cells pending" in ran.out
     assert {r.run["budget"] for r in records.read_all(folder / "results")} == {"smoke"}
     assert not (folder / "results/tiny").exists(), "smoke runs are kept apart from results"
-    (origin,) = {d["origin"] for r in records.read_all(folder / "results") for d in r.run["data"].values()}
+    (origin,) = {
+        d["origin"] for r in records.read_all(folder / "results") for d in r.run["data"].values()
+    }
     assert origin == "synthetic"
 
 
-def test_a_printed_average_that_contradicts_itself_is_told_whole(folder: Path, bench: Children) -> None:
+def test_a_printed_average_that_contradicts_itself_is_told_whole(
+    folder: Path, bench: Children
+) -> None:
     claim = '[[published]]\nlabel = "X"\ncite = "ganin2016dann"\nwhere = "table 1"\nvalues = { A-B = "70.0" }\naverage = "80.0"'
     write_suite(folder, more=claim)
     shown = bench.run("run", *TINY, "--dry-run").out
-    assert "note: X [ganin2016dann, table 1]: the 1 printed tasks average 70.00, the printed average is 80.0" in shown
+    assert (
+        "note: X [ganin2016dann, table 1]: the 1 printed tasks average 70.00, the printed average is 80.0"
+        in shown
+    )
 
 
 def test_listings_name_what_there_is(folder: Path, bench: Children) -> None:
@@ -260,7 +325,9 @@ def test_runs_are_listed_and_shown_torn_ones_too(folder: Path, bench: Children) 
     torn.write_bytes(torn.read_bytes()[:-40])
     listed = bench.run("ls", "runs", "--suite", "tiny.toml", "--results", "r")
     assert listed.code == 0
-    assert re.search(rf"ok.*{re.escape(done.name)}", listed.out) and re.search(rf"unfinished.*{re.escape(torn.name)}", listed.out)
+    assert re.search(rf"ok.*{re.escape(done.name)}", listed.out) and re.search(
+        rf"unfinished.*{re.escape(torn.name)}", listed.out
+    )
 
     shown = bench.run("show", done)
     assert shown.code == 0
@@ -271,7 +338,11 @@ def test_runs_are_listed_and_shown_torn_ones_too(folder: Path, bench: Children) 
     for bad in (b"", b'{"kind":"run"', b"\x00\x01\n", b'{"kind":"run","schema":99}\n', b"[]\n"):
         torn.write_bytes(bad)
         empty = bench.run("show", torn)
-        assert empty.code == 1 and "holds no readable run" in empty.err and "Traceback" not in empty.err
+        assert (
+            empty.code == 1
+            and "holds no readable run" in empty.err
+            and "Traceback" not in empty.err
+        )
 
 
 def test_a_copy_of_a_record_beside_it_changes_nothing(folder: Path, bench: Children) -> None:
@@ -287,7 +358,13 @@ def test_a_copy_of_a_record_beside_it_changes_nothing(folder: Path, bench: Child
 def test_doctor_says_what_this_installation_is(folder: Path, bench: Children) -> None:
     shown = bench.run("doctor", "--data", "data")
     assert shown.code == 0
-    for text in (package.__version__, torch.__version__, "mnist", "demo", "not found: bench data get"):
+    for text in (
+        package.__version__,
+        torch.__version__,
+        "mnist",
+        "demo",
+        "not found: bench data get",
+    ):
         assert text in shown.out
 
 
@@ -298,7 +375,9 @@ def test_data_where_finds_or_says_how_it_should_lie(folder: Path, bench: Childre
 
 
 def test_data_in_the_environment_is_used(folder: Path, bench: Children) -> None:
-    ended = bench.run("run", "--suite", "tiny.toml", "--methods", "one", env={"BENCH_DATA": str(folder / "data")})
+    ended = bench.run(
+        "run", "--suite", "tiny.toml", "--methods", "one", env={"BENCH_DATA": str(folder / "data")}
+    )
     assert ended.code == 0 and "1 ok" in ended.out
 
 
@@ -310,7 +389,11 @@ def test_tables_are_written_and_checked_against_the_records(folder: Path, bench:
 
     written = bench.run(*ask)
     assert written.code == 0 and written.err == ""
-    assert sorted(p.name for p in (folder / "out").iterdir()) == ["tiny.html", "tiny.md", "tiny.tex"]
+    assert sorted(p.name for p in (folder / "out").iterdir()) == [
+        "tiny.html",
+        "tiny.md",
+        "tiny.tex",
+    ]
     assert (folder / "out/tiny.md").read_text(encoding="utf-8") in written.out
     assert bench.run(*ask, "--check").code == 0
 
@@ -322,7 +405,9 @@ def test_tables_are_written_and_checked_against_the_records(folder: Path, bench:
     lines[k] = json.dumps(last)
     first.write_text("\n".join(lines) + "\n", encoding="utf-8")
     stale = bench.run(*ask, "--check")
-    assert stale.code == 1 and "out of date: out/tiny.md" in stale.err and "Traceback" not in stale.err
+    assert (
+        stale.code == 1 and "out of date: out/tiny.md" in stale.err and "Traceback" not in stale.err
+    )
     bench.run(*ask)
     assert bench.run(*ask, "--check").code == 0
 
@@ -330,7 +415,9 @@ def test_tables_are_written_and_checked_against_the_records(folder: Path, bench:
     assert cost.code == 0 and (folder / "out/tiny-cost.md").is_file()
 
 
-def test_tables_of_the_suites_that_come_with_the_program_render_without_records(folder: Path, bench: Children) -> None:
+def test_tables_of_the_suites_that_come_with_the_program_render_without_records(
+    folder: Path, bench: Children
+) -> None:
     ended = bench.run("tables", "--out", "out", "--results", "none")
     assert ended.code == 0 and ended.err == ""
     names = {p.stem for p in (ROOT / "tables").glob("*.toml")}

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
-from bench.report.numbers.aggregate import build
-from bench.report.numbers.costs import cost
+from bench.report.numbers.aggregate import build_table
+from bench.report.numbers.costs import summarise_costs
 from bench.runs import plan
 from bench.runs.ledger import sort
 
@@ -30,7 +30,7 @@ def last(table, row, column):
 
 
 def test_accuracy_is_of_all_images_and_averages_are_taken_within_a_seed_first():
-    t = build(TOY, [*runs("plain", "A-B", 70, 80), *runs("plain", "B-A", 40, 60, 90)])
+    t = build_table(TOY, [*runs("plain", "A-B", 70, 80), *runs("plain", "B-A", 40, 60, 90)])
     assert last(t, "plain", "A-B").by_seed == {0: 70, 1: 80}
     average = last(t, "plain", "average")
     assert average.by_seed == {0: 55, 1: 70}  # seed 2 lacks a task
@@ -38,18 +38,24 @@ def test_accuracy_is_of_all_images_and_averages_are_taken_within_a_seed_first():
 
 
 def test_an_incomplete_row_has_no_average():
-    t = build(TOY, runs("plain", "A-B", 70, 80))
+    t = build_table(TOY, runs("plain", "A-B", 70, 80))
     assert last(t, "plain", "average").by_seed == {}
 
 
 def test_selections():
     r = record(cell(TOY, "dann", "A-B", 0), target=(60, 75, 70), source=(99, 90, 98))
     for select, value in (("last", 70), ("best-on-target", 75), ("best-on-source", 60)):
-        assert group(build(TOY, [r], select=select), "dann").ours[select]["A-B"].by_seed == {0: value}
+        assert group(build_table(TOY, [r], select=select), "dann").ours[select]["A-B"].by_seed == {
+            0: value
+        }
 
 
 def test_a_claim_of_an_oracle_is_compared_with_our_oracle():
-    t = build(TOY, [record(cell(TOY, "dann", "A-B", seed), target=(85.5, 70.0)) for seed in range(3)], select="last")
+    t = build_table(
+        TOY,
+        [record(cell(TOY, "dann", "A-B", seed), target=(85.5, 70.0)) for seed in range(3)],
+        select="last",
+    )
     plain, oracle = group(t, "dann").claims
     assert (plain.select, oracle.select) == ("last", "best-on-target")
     assert plain.verdicts["A-B"].gap == pytest.approx(70 - 82)
@@ -57,13 +63,19 @@ def test_a_claim_of_an_oracle_is_compared_with_our_oracle():
 
 
 def test_what_an_oracle_adds_is_known_only_where_there_was_a_choice():
-    both = [record(cell(TOY, "plain", task, 0), target=t) for task, t in (("A-B", (70, 68)), ("B-A", (50, 46)))]
-    assert group(build(TOY, both), "plain").oracle == pytest.approx(3)
-    assert group(build(TOY, runs("plain", "A-B", 68) + runs("plain", "B-A", 46)), "plain").oracle is None
+    both = [
+        record(cell(TOY, "plain", task, 0), target=t)
+        for task, t in (("A-B", (70, 68)), ("B-A", (50, 46)))
+    ]
+    assert group(build_table(TOY, both), "plain").oracle == pytest.approx(3)
+    assert (
+        group(build_table(TOY, runs("plain", "A-B", 68) + runs("plain", "B-A", 46)), "plain").oracle
+        is None
+    )
 
 
 def test_accuracy_on_the_source_meets_claims_on_the_source_only():
-    t = build(TOY, runs("plain", "A-B", 70, source=(98.4,)), on="source")
+    t = build_table(TOY, runs("plain", "A-B", 70, source=(98.4,)), on="source")
     assert last(t, "plain", "A-B").by_seed == {0: 98.4}
     assert [c.claim.on for g in t.groups for c in g.claims] == ["source"]
 
@@ -73,7 +85,7 @@ def test_a_seed_that_diverged_or_failed_has_no_number_but_is_there():
         record(cell(TOY, "dann", "A-B", 2), status="diverged", reason="nan"),
         record(cell(TOY, "dann", "A-B", 3), status="failed"),
     ]
-    score = last(build(TOY, runs("dann", "A-B", 80, 82) + ended), "dann", "A-B")
+    score = last(build_table(TOY, runs("dann", "A-B", 80, 82) + ended), "dann", "A-B")
     assert (score.by_seed, score.lost) == ({0: 80, 1: 82}, {2: "diverged", 3: "failed"})
 
 
@@ -83,20 +95,22 @@ def test_the_last_attempt_that_did_not_fail_counts():
         record(place, (10,), attempt=1), record(place, (70,), attempt=2), record(place, status="failed", attempt=3),
         record(place, status=None, attempt=4),
     ]  # fmt: skip
-    t = build(TOY, tried)
+    t = build_table(TOY, tried)
     assert last(t, "plain", "A-B").by_seed == {0: 70}
     assert sorted(why for why, _, _ in t.ledger.aside) == ["replaced", "replaced", "unfinished"]
 
 
 def test_a_run_that_calls_everything_one_class_is_marked():
-    t = build(TOY, [*runs("dann", "A-B", 80), record(cell(TOY, "dann", "A-B", 1), constant=4)])
+    t = build_table(
+        TOY, [*runs("dann", "A-B", 80), record(cell(TOY, "dann", "A-B", 1), constant=4)]
+    )
     score = last(t, "dann", "A-B")
     assert (score.by_seed, score.collapsed) == ({0: 80, 1: 10}, (1,))
 
 
 def test_gains_are_paired_with_the_baseline_row():
     base, ours = runs("plain", "A-B", 60, 70, 80), runs("dann", "A-B", 64, 76, 85)
-    t = build(TOY, base + ours)
+    t = build_table(TOY, base + ours)
     gain = group(t, "dann").gains["A-B"]
     assert (gain.n, gain.gap, gain.word) == (3, 5, "gain")
     assert group(t, "plain").gains == {}
@@ -125,23 +139,28 @@ def test_a_method_whose_defaults_have_changed_is_another_experiment():
 
 def test_made_up_images_show_that_it_runs_and_what_it_costs_but_never_how_well():
     made = record(cell(TOY, "plain", "A-B", 0), (88.0,))
-    drawn = {name: of | {"origin": "made-up images at scale 0.01, seed 0"} for name, of in made.run["data"].items()}
+    drawn = {
+        name: of | {"origin": "made-up images at scale 0.01, seed 0"}
+        for name, of in made.run["data"].items()
+    }
     fake = replace(made, run=made.run | {"data": drawn})
     assert fake.made_up and not made.made_up
-    table = build(TOY, [fake])
-    assert last(table, "plain", "A-B").by_seed == {} and [why for why, _, _ in table.ledger.aside] == ["made-up images"]
-    assert cost(TOY, [fake])
+    table = build_table(TOY, [fake])
+    assert last(table, "plain", "A-B").by_seed == {} and [
+        why for why, _, _ in table.ledger.aside
+    ] == ["made-up images"]
+    assert summarise_costs(TOY, [fake])
 
 
 def test_a_record_that_says_ok_without_an_evaluation_does_not_count():
     empty = replace(*runs("plain", "A-B", 70), evals=[])
-    t = build(TOY, [empty])
+    t = build_table(TOY, [empty])
     assert last(t, "plain", "A-B").by_seed == {} and len(t.ledger.aside) == 1
 
 
 def test_an_unknown_budget_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'short'"):
-        build(TOY, [], budget="shrt")
+        build_table(TOY, [], budget="shrt")
 
 
 ALL = everything(TOY)
@@ -162,13 +181,13 @@ def figures(table):
 @settings(max_examples=15, deadline=None)
 @given(st.permutations(ALL))
 def test_the_order_of_the_records_changes_nothing(shuffled):
-    assert build(TOY, shuffled) == build(TOY, ALL)
+    assert build_table(TOY, shuffled) == build_table(TOY, ALL)
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.sampled_from(NOISE), unique_by=id))
 def test_smoke_stale_and_torn_records_change_no_figure(noise):
-    assert figures(build(TOY, noise + ALL)) == figures(build(TOY, ALL))
+    assert figures(build_table(TOY, noise + ALL)) == figures(build_table(TOY, ALL))
 
 
 @settings(max_examples=10, deadline=None)
@@ -176,19 +195,25 @@ def test_smoke_stale_and_torn_records_change_no_figure(noise):
 def test_the_names_of_the_seeds_change_no_figure(names):
     def table(seeds):
         values = {"plain": (60, 71, 80), "dann": (64, 76, 85)}
-        made = [record(cell(TOY, row, "A-B", s), (v,)) for row, vs in values.items() for s, v in zip(seeds, vs, strict=True)]
-        return build(TOY, made)
+        made = [
+            record(cell(TOY, row, "A-B", s), (v,))
+            for row, vs in values.items()
+            for s, v in zip(seeds, vs, strict=True)
+        ]
+        return build_table(TOY, made)
 
     a, b = table((0, 1, 2)), table(names)
     for x, y in zip(a.groups, b.groups, strict=True):
         assert (x.claims, x.gains) == (y.claims, y.gains)
-        assert [s.summary for s in x.ours.get("last", {}).values()] == [s.summary for s in y.ours.get("last", {}).values()]
+        assert [s.summary for s in x.ours.get("last", {}).values()] == [
+            s.summary for s in y.ours.get("last", {}).values()
+        ]
 
 
 def test_costs_are_medians_apart_for_each_machine():
     slow, fast = runs("plain", "A-B", 70, 70, 70, ms=20.0), runs("plain", "B-A", 70, ms=30.0)
     dann = runs("dann", "A-B", 70, 70, ms=22.0) + runs("dann-strong", "A-B", 70, env=GPU, ms=2.0)
-    found = cost(TOY, slow + fast + dann)
+    found = summarise_costs(TOY, slow + fast + dann)
     assert list(found) == ["Abacus 9, 1 thread, torch 2.11.0", "Toy GPU, torch 2.11.0"]
     plain, dann = found["Abacus 9, 1 thread, torch 2.11.0"]
     assert (plain.n, plain.ms, plain.ratio) == (4, 20.0, 1.0)
@@ -198,20 +223,26 @@ def test_costs_are_medians_apart_for_each_machine():
 
 
 def test_machines_that_differ_in_threads_are_told_apart():
-    mixed = [*runs("plain", "A-B", 70), record(cell(TOY, "plain", "A-B", 1), env=CPU | {"threads": 4})]
-    assert len(cost(TOY, mixed)) == 2
+    mixed = [
+        *runs("plain", "A-B", 70),
+        record(cell(TOY, "plain", "A-B", 1), env=CPU | {"threads": 4}),
+    ]
+    assert len(summarise_costs(TOY, mixed)) == 2
 
 
 def test_ratios_are_over_the_row_that_the_suite_names_for_costs():
     dear = TOY.model_copy(update={"cost_baseline": "dann"})
     records = runs("plain", "A-B", 70, ms=20.0) + runs("dann", "A-B", 70, ms=40.0)
-    ((plain, dann),) = cost(dear, records).values()
+    ((plain, dann),) = summarise_costs(dear, records).values()
     assert (plain.row, plain.ratio, dann.ratio) == ("plain", 0.5, 1.0)
     assert plain.memory_ratio == dann.memory_ratio == 1.0
 
 
 def test_a_gpus_memory_is_the_models_without_the_data_and_a_cpus_the_whole_process():
-    (fast,) = cost(TOY, runs("plain", "A-B", 70, env=GPU))["Toy GPU, torch 2.11.0"]
-    assert fast.memory == pytest.approx({"allocated_mib": 700 - 86.4, "reserved_mib": 1024 - 86.4}) and fast.data_mib == 86.4
-    (slow,) = cost(TOY, runs("plain", "A-B", 70))["Abacus 9, 1 thread, torch 2.11.0"]
+    (fast,) = summarise_costs(TOY, runs("plain", "A-B", 70, env=GPU))["Toy GPU, torch 2.11.0"]
+    assert (
+        fast.memory == pytest.approx({"allocated_mib": 700 - 86.4, "reserved_mib": 1024 - 86.4})
+        and fast.data_mib == 86.4
+    )
+    (slow,) = summarise_costs(TOY, runs("plain", "A-B", 70))["Abacus 9, 1 thread, torch 2.11.0"]
     assert slow.memory == {"rss_mib": 900.0}

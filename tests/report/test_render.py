@@ -10,11 +10,11 @@ import pytest
 from fakes import GOLDEN, cell, everything, record, toy
 
 from bench.report.numbers.scores import Score
-from bench.report.numbers.stats import verdict
+from bench.report.numbers.stats import judge
 from bench.report.page import cites
-from bench.report.page.text import accuracy, difference
-from bench.report.write.latex import document, tex
-from bench.report.write.render import cost, render
+from bench.report.page.text import format_difference, format_score
+from bench.report.write.latex import make_document, to_latex
+from bench.report.write.render import render_accuracies, render_costs
 from bench.suite import suites
 from bench.suite.references import read_references
 
@@ -25,25 +25,27 @@ FORMATS = {"md": "md", "latex": "tex", "html": "html"}
 
 
 def page(fmt="md", records=ALL, select="last"):
-    return render(TOY, records, fmt, select, REFERENCES)
+    return render_accuracies(TOY, records, fmt, select, REFERENCES)
 
 
 @pytest.mark.parametrize(
     ("name", "make"),
     [(f"toy.{end}", lambda fmt=fmt: page(fmt)) for fmt, end in FORMATS.items()]
-    + [("cost.md", lambda: cost(TOY, ALL, "md", REFERENCES))],
+    + [("cost.md", lambda: render_costs(TOY, ALL, "md", REFERENCES))],
 )
 def test_golden(name, make):
     text = make()
     if os.environ.get("REGENERATE"):
         (GOLDEN / name).write_text(text, encoding="utf-8")
-    assert text == (GOLDEN / name).read_text(encoding="utf-8"), "changed on purpose? tests/golden/tables/README.md"
+    assert text == (GOLDEN / name).read_text(encoding="utf-8"), (
+        "changed on purpose? tests/golden/tables/README.md"
+    )
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_the_order_of_the_records_changes_no_byte(fmt):
     assert page(fmt, ALL[::-1]) == page(fmt)
-    assert cost(TOY, ALL[::-1], fmt) == cost(TOY, ALL, fmt)
+    assert render_costs(TOY, ALL[::-1], fmt) == render_costs(TOY, ALL, fmt)
     assert page(fmt).endswith("\n") and not page(fmt).endswith("\n\n")
 
 
@@ -55,11 +57,13 @@ def test_smoke_runs_are_never_shown():
 def test_runs_for_time_and_memory_alone_have_no_table_of_accuracies():
     kept = [r for r in ALL if r.run["budget"] != "timing"]
     assert len(kept) < len(ALL) and page(records=kept) == page()
-    assert "| **DANN**" in cost(TOY, ALL) and "Budget timing, Toy GPU" in cost(TOY, ALL)
+    assert "| **DANN**" in render_costs(TOY, ALL) and "Budget timing, Toy GPU" in render_costs(
+        TOY, ALL
+    )
 
 
 def test_claims_of_cost_stand_beside_what_is_not_measured():
-    text = cost(TOY, [], "md", REFERENCES)
+    text = render_costs(TOY, [], "md", REFERENCES)
     line = next(x for x in text.splitlines() if "Paper's DANN" in x)
     assert [c.strip() for c in line.split("|")[2:6]] == ["1,100", "1.10", "2,048 MB", "2.00"]
     assert text.count("not measured") >= 2
@@ -69,13 +73,13 @@ def test_claims_of_cost_stand_beside_what_is_not_measured():
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_every_suite_has_a_page_before_anything_is_measured(name, fmt):
     suite = suites.find(name)
-    text = render(suite, [], fmt)
-    assert "not measured" in text and "no run has finished" in cost(suite, [], fmt).lower()
+    text = render_accuracies(suite, [], fmt)
+    assert "not measured" in text and "no run has finished" in render_costs(suite, [], fmt).lower()
 
 
 def test_scores_and_gaps_as_text():
     def score(*values, lost=(), collapsed=()):
-        return accuracy(Score(dict(enumerate(values)), dict(enumerate(lost, 9)), collapsed))
+        return format_score(Score(dict(enumerate(values)), dict(enumerate(lost, 9)), collapsed))
 
     assert score() == "not measured"
     assert score(93.123) == "93.12 (1)"
@@ -83,9 +87,9 @@ def test_scores_and_gaps_as_text():
     assert score(93.0, 94.0, lost=["diverged"]) == "93.50 ± 0.71 (2) + 1 diverged"
     assert score(lost=["failed", "diverged", "failed"]) == "1 diverged + 2 failed"
     assert score(10.0, collapsed=(0,)) == "10.00 (1) †"
-    assert difference(verdict([70.0], 71.04, 1)) == "−1.0"
-    assert difference(verdict([70.0] * 2, 70.01, 1)) == "+0.0 [0.0, 0.0]"
-    assert difference(None) == "—"
+    assert format_difference(judge([70.0], 71.04, 1)) == "−1.0"
+    assert format_difference(judge([70.0] * 2, 70.01, 1)) == "+0.0 [0.0, 0.0]"
+    assert format_difference(None) == "—"
 
 
 def test_gains_are_said_in_plain_words():
@@ -106,17 +110,26 @@ def test_markdown_cells_keep_to_their_columns():
 
 
 def test_latex_escapes_everything_that_it_could_trip_over():
-    assert tex(r"50 % of a_b & {c} $1 #2 ~^\ [x]") == (
+    assert to_latex(r"50 % of a_b & {c} $1 #2 ~^\ [x]") == (
         r"50 \% of a\_b \& \{c\} \$1 \#2 \textasciitilde{}\textasciicircum{}\textbackslash{} {[}x]"
     )
-    assert tex("λ → 2·γ² ± −1") == r"$\lambda$ $\to$ 2$\cdot$$\gamma$\textsuperscript{2} $\pm$ $-$1"
-    assert tex("`--smoke` x₁ Ł 漢") == r"\texttt{-{}-smoke} x\textsubscript{1} Ł (U+6F22)"
+    assert (
+        to_latex("λ → 2·γ² ± −1")
+        == r"$\lambda$ $\to$ 2$\cdot$$\gamma$\textsuperscript{2} $\pm$ $-$1"
+    )
+    assert to_latex("`--smoke` x₁ Ł 漢") == r"\texttt{-{}-smoke} x\textsubscript{1} Ł (U+6F22)"
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
 def test_latex_compiles(tmp_path):
-    bodies = [page("latex"), cost(TOY, ALL, "latex"), *(render(suites.find(name), [], "latex") for name in suites.names())]
-    (tmp_path / "page.tex").write_text(document("\n\\clearpage\n".join(bodies)), encoding="utf-8")
+    bodies = [
+        page("latex"),
+        render_costs(TOY, ALL, "latex"),
+        *(render_accuracies(suites.find(name), [], "latex") for name in suites.names()),
+    ]
+    (tmp_path / "page.tex").write_text(
+        make_document("\n\\clearpage\n".join(bodies)), encoding="utf-8"
+    )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
@@ -146,9 +159,17 @@ def test_html_is_one_well_formed_file_that_fetches_nothing():
     text = page("html")
     tags = Tags(text)
     assert tags.open == []
-    assert {t for t, _ in tags.seen}.isdisjoint({"script", "link", "img", "iframe"}) and "url(" not in text
-    assert [a["href"] for t, a in tags.seen if t == "a"] == ["https://example.org/align?a=1&b=2_3", "https://example.org/oracle"]
-    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in tags.seen
+    assert {t for t, _ in tags.seen}.isdisjoint(
+        {"script", "link", "img", "iframe"}
+    ) and "url(" not in text
+    assert [a["href"] for t, a in tags.seen if t == "a"] == [
+        "https://example.org/align?a=1&b=2_3",
+        "https://example.org/oracle",
+    ]
+    assert (
+        "meta",
+        {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+    ) in tags.seen
 
 
 def test_html_escapes_what_a_suite_says():
@@ -156,11 +177,16 @@ def test_html_escapes_what_a_suite_says():
 
 
 def test_citations_are_short_and_told_apart():
-    names = cites.short(["ada2019align", "ada2019oracle", "board2021", "missing"], REFERENCES)
-    assert list(names.values()) == ["Lovelace and Grün 2019a", "Lovelace and Grün 2019b", "The Leaderboard Team 2021", "missing"]
+    names = cites.name_papers(["ada2019align", "ada2019oracle", "board2021", "missing"], REFERENCES)
+    assert list(names.values()) == [
+        "Lovelace and Grün 2019a",
+        "Lovelace and Grün 2019b",
+        "The Leaderboard Team 2021",
+        "missing",
+    ]
     three = {"x": {"author": "A, B and C, D and E, F", "year": "2016"}}
-    assert cites.short(["x"], three) == {"x": "A et al. 2016"}
-    assert cites.full(REFERENCES["ada2019align"]) == (
+    assert cites.name_papers(["x"], three) == {"x": "A et al. 2016"}
+    assert cites.describe_paper(REFERENCES["ada2019align"]) == (
         "Ada Lovelace, Émile Grün. Alignment of Domains and 100 % of toys. Journal of Toy Results 7. 2019."
     )
 

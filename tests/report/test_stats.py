@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from bench.report.numbers.stats import interval, paired, summarise, verdict
+from bench.report.numbers.stats import compare_pairs, estimate_interval, judge, summarise
 
 percent = st.floats(0, 100).map(lambda x: round(x, 2))
 several = st.lists(percent, min_size=2, max_size=8)
@@ -27,21 +27,25 @@ def test_one_value_has_a_mean_and_no_deviation_and_none_has_neither():
 
 def test_interval_by_hand():
     # t(0.975, 2) = 4.3027 and s = 1: 2 ± 4.3027/√3
-    assert interval([1, 2, 3]) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
+    assert estimate_interval([1, 2, 3]) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
     # t(0.95, 1) = 6.3138 and s = √2: 2 − 0.5 ± 6.3138
-    assert interval([1, 3], 0.5, 0.90) == pytest.approx((1.5 - 6.3138, 1.5 + 6.3138), abs=1e-4)
+    assert estimate_interval([1, 3], 0.5, 0.90) == pytest.approx(
+        (1.5 - 6.3138, 1.5 + 6.3138), abs=1e-4
+    )
 
 
 @given(several, percent, st.floats(0.5, 0.99))
 def test_interval_is_scipys(x, reference, confidence):
     assume(summarise(x).sd > 0.01)
     theirs = ttest_1samp(x, reference).confidence_interval(confidence)
-    assert interval(x, reference, confidence) == pytest.approx((theirs.low - reference, theirs.high - reference), abs=1e-7)
+    assert estimate_interval(x, reference, confidence) == pytest.approx(
+        (theirs.low - reference, theirs.high - reference), abs=1e-7
+    )
 
 
 def test_no_interval_below_two_values_and_a_point_where_all_agree():
-    assert interval([]) is None and interval([93.1]) is None
-    assert interval([93.1] * 3, 93.0) == pytest.approx((0.1, 0.1))
+    assert estimate_interval([]) is None and estimate_interval([93.1]) is None
+    assert estimate_interval([93.1] * 3, 93.0) == pytest.approx((0.1, 0.1))
 
 
 @pytest.mark.parametrize(
@@ -62,28 +66,28 @@ def test_no_interval_below_two_values_and_a_point_where_all_agree():
     ],
 )
 def test_verdict(values, tolerance, word):
-    assert verdict(values, 50.0, tolerance).word == word
+    assert judge(values, 50.0, tolerance).word == word
 
 
 @given(several, percent, st.floats(0.1, 5))
 def test_verdict_follows_from_its_interval_and_not_from_the_order(x, published, tolerance):
-    v = verdict(x, published, tolerance)
+    v = judge(x, published, tolerance)
     lo, hi = v.interval
     assert lo <= v.gap <= hi or math.isclose(lo, hi, abs_tol=1e-9)
     inside, outside = -tolerance <= lo and hi <= tolerance, lo > tolerance or hi < -tolerance
     assert v.word == ("match" if inside else "differs" if outside else "unresolved")
-    assert verdict(reversed(x), published, tolerance) == v
+    assert judge(reversed(x), published, tolerance) == v
 
 
 def test_paired_compares_seed_by_seed_and_only_the_shared_ones():
     ours, base = {0: 80.0, 1: 90.0, 2: 85.0, 7: 1.0}, {2: 80.0, 1: 84.0, 0: 76.0, 9: 99.0}
-    gain = paired(ours, base)
+    gain = compare_pairs(ours, base)
     assert (gain.n, gain.gap, gain.word) == (3, 5.0, "gain")
-    assert gain.interval == pytest.approx(interval([4, 6, 5]))
-    assert paired(base, ours).word == "loss"
+    assert gain.interval == pytest.approx(estimate_interval([4, 6, 5]))
+    assert compare_pairs(base, ours).word == "loss"
 
 
 def test_a_gain_needs_two_seeds_and_an_interval_that_excludes_zero():
-    assert paired({0: 99.0}, {0: 1.0}).word == "not shown"
-    assert paired({0: 51.0, 1: 49.0}, {0: 50.0, 1: 50.0}).word == "not shown"
-    assert paired({0: 51.0}, {1: 50.0}) is None
+    assert compare_pairs({0: 99.0}, {0: 1.0}).word == "not shown"
+    assert compare_pairs({0: 51.0, 1: 49.0}, {0: 50.0, 1: 50.0}).word == "not shown"
+    assert compare_pairs({0: 51.0}, {1: 50.0}) is None

@@ -1,4 +1,4 @@
 """Records to numbers: accuracies, gains, verdicts, costs.
 
-No sentence and no format lives here.
+No sentence and no file format lives here: `page` and `write` have those.
 """

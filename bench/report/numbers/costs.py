@@ -1,86 +1,94 @@
-"""(suite, records) -> what each row costs: time per iteration, throughput, memory; apart for each kind of machine."""
+"""What each row costs: time for an iteration, throughput, memory; apart for each kind of machine."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
-from bench.report.page.provenance import hardware
-from bench.runs.ledger import sort
-from bench.runs.plan import Cell
+from bench.runs.cell import Cell
+from bench.runs.lines import End, Env
+from bench.runs.plan import settle_suite
 from bench.runs.records import Record
 from bench.suite.suites import Suite
 
-Run = tuple[Cell, dict[str, Any]]  # a cell and the `end` of its record
+Ended = tuple[Cell, End]  # a cell and the `end` line of the record that counts for it
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Medians over n records of one row on one machine.
+    """Medians over the records of one row on one machine."""
 
-    ms: per iteration, and its 5th and 95th percentile; wait_ms: of it, until the batch was ready; images_per_s: of both
-    domains; memory: peak in MiB without the resident data set, allocated_mib and reserved_mib on a GPU, or rss_mib, of the
-    whole process, on a CPU; data_mib: the resident data set. ratio, memory_ratio: ms and the first of memory over those of the
-    suite's cost baseline, at the tasks that both have; None without one.
-    """
-
-    row: str
-    n: int
-    ms: float
-    p5: float
-    p95: float
-    wait_ms: float
-    images_per_s: float
-    memory: dict[str, float]
-    data_mib: float
-    ratio: float | None
-    memory_ratio: float | None
+    row: str  # its id
+    n: int  # number of records
+    ms: float  # milliseconds for an iteration, the median within each record
+    p5: float  # 5th percentile of the iterations of a record, ms
+    p95: float  # 95th percentile, ms
+    wait_ms: float  # the part of ms until the batch was ready
+    images_per_s: float  # images of both domains
+    memory: dict[str, float]  # kind -> peak in MiB: allocated_mib and reserved_mib, or rss_mib
+    data_mib: float  # size of the resident data set
+    ratio: float | None  # ms over that of the cost baseline, at the tasks that both have
+    memory_ratio: float | None  # the same for the first kind of memory
 
 
-def cost(suite: Suite, records: Iterable[Record], budget: str = "full") -> dict[str, tuple[Cost, ...]]:
+def summarise_costs(
+    suite: Suite, records: Iterable[Record], budget: str = "full"
+) -> dict[str, tuple[Cost, ...]]:
     """Machine -> the costs of the rows that finished on it, in the suite's order.
 
-    Raises UsageError for a budget that the suite does not name.
+    Runs on made-up images count too: their time is real. Raises UsageError for a budget that the suite does not have.
     """
-    done = [(cell, r) for cell, r in sort(suite, records, budget, made_up=True).counted if r.status == "ok"]
-    machines: dict[str, list[Run]] = {}
-    for cell, r in done:
-        assert r.end
-        machines.setdefault(f"{hardware(r.run['env'])}, torch {r.run['env']['torch']}", []).append((cell, r.end))
+    machines: dict[str, list[Ended]] = {}
+    for cell, r in settle_suite(suite, records, budget).counted:
+        if r.status == "ok" and r.end and r.run:
+            machine = f"{name_processor(r.run.env)}, torch {r.run.env.torch}"
+            machines.setdefault(machine, []).append((cell, r.end))
     found = {}
     for machine, runs in sorted(machines.items()):
         by_row = {row.id: [x for x in runs if x[0].row == row.id] for row in suite.rows}
         base = by_row.get(suite.cost_baseline or suite.baseline or "", [])
-        found[machine] = tuple(_cost(row, mine, base) for row, mine in by_row.items() if mine)
+        found[machine] = tuple(_summarise(row, own, base) for row, own in by_row.items() if own)
     return found
 
 
-def _cost(row: str, mine: list[Run], base: list[Run]) -> Cost:
-    def mid(read: Callable[[dict[str, Any]], float], runs: list[Run] = mine) -> float:
-        return median(read(end) for _, end in runs)
+def name_processor(env: Env) -> str:
+    """The device of a run: the GPU, or the CPU with the threads that were used."""
+    if env.device == "cuda":
+        return env.gpu or "a GPU"
+    return f"{env.cpu}, {env.threads} thread{'' if env.threads == 1 else 's'}"
 
-    kinds = list(mine[0][1]["memory"])
-    shared = {c.task for c, _ in mine} & {c.task for c, _ in base}
-    ours, theirs = ([x for x in runs if x[0].task in shared] for runs in (mine, base))
+
+def _summarise(row: str, own: list[Ended], base: list[Ended]) -> Cost:
+    ends = [end for _, end in own]
+    kinds = list(ends[0].memory)
+    shared = {cell.task for cell, _ in own} & {cell.task for cell, _ in base}
+    ours = [end for cell, end in own if cell.task in shared]
+    theirs = [end for cell, end in base if cell.task in shared]
     return Cost(
         row=row,
-        n=len(mine),
-        ms=mid(_ms),
-        p5=mid(lambda e: e["ms"]["p5"]),
-        p95=mid(lambda e: e["ms"]["p95"]),
-        wait_ms=mid(lambda e: e["wait_ms"]["p50"]),
-        images_per_s=mid(lambda e: e["images_per_s"]),
-        memory={k: mid(lambda e, k=k: _memory(e, k)) for k in kinds},  # type: ignore[misc]
-        data_mib=mid(lambda e: e["data_mib"]),
-        ratio=mid(_ms, ours) / mid(_ms, theirs) if shared else None,
-        memory_ratio=mid(lambda e: _memory(e, kinds[0]), ours) / mid(lambda e: _memory(e, kinds[0]), theirs) if shared else None,
+        n=len(ends),
+        ms=_median_ms(ends),
+        p5=median(e.ms.p5 or 0.0 for e in ends if e.ms),
+        p95=median(e.ms.p95 or 0.0 for e in ends if e.ms),
+        wait_ms=median(e.wait_ms.p50 or 0.0 for e in ends if e.wait_ms),
+        images_per_s=median(e.images_per_s or 0.0 for e in ends),
+        memory={kind: _median_peak(ends, kind) for kind in kinds},
+        data_mib=median(e.data_mib or 0.0 for e in ends),
+        ratio=_median_ms(ours) / _median_ms(theirs) if shared else None,
+        memory_ratio=(
+            _median_peak(ours, kinds[0]) / _median_peak(theirs, kinds[0]) if shared else None
+        ),
     )
 
 
-def _ms(end: dict[str, Any]) -> float:
-    return float(end["ms"]["p50"])
+def _median_ms(ends: list[End]) -> float:
+    return median(e.ms.p50 or 0.0 for e in ends if e.ms)
 
 
-def _memory(end: dict[str, Any], kind: str) -> float:
-    """Peak of that kind, MiB; of a GPU's, what the data set takes is not the model's."""
-    return float(end["memory"][kind]) - (0.0 if kind == "rss_mib" else end["data_mib"])
+def _median_peak(ends: list[End], kind: str) -> float:
+    """Median of the peaks of one kind of memory, MiB.
+
+    On a GPU what the data set takes is subtracted, because it is not the model's. A CPU's rss_mib is of the whole process.
+    """
+    return median(
+        e.memory[kind] - (0.0 if kind == "rss_mib" else e.data_mib or 0.0) for e in ends
+    )

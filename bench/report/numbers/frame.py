@@ -41,7 +41,7 @@ def _measured(e: Measured, last: bool) -> dict[str, Any]:
     out: dict[str, Any] = {"step": e.step, "last": last}
     for name, counts in (("source", e.source), ("target", e.target)):
         out |= _counts(name, counts) if counts else {}
-    return out | e.values
+    return {**out, **e.values}
 
 
 def _counts(name: str, counts: Tally) -> dict[str, Any]:

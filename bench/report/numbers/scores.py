@@ -1,48 +1,50 @@
-"""Records of one row -> accuracies by task and seed, for one way to choose the checkpoint."""
+"""The records of one row to accuracies by task and seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import mean
-from typing import Any, Literal
 
+from bench.report.numbers.selection import Select, Side
 from bench.report.numbers.stats import Summary, summarise
 from bench.runs.ledger import Ledger
-from bench.runs.records import Record
+from bench.runs.records import Measured, Record
 from bench.suite.suites import Suite
 
-Select = Literal["last", "best-on-source", "best-on-target"]
-On = Literal["target", "source"]
-
-AVERAGE = "average"
-COLLAPSED = 0.99  # share of the predictions that one class receives
+AVERAGE = "average"  # the column after the tasks
+COLLAPSED = 0.99  # a run has collapsed when one class receives this share of its predictions
 
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracy in % by seed. lost: seed -> 'diverged' or 'failed'; collapsed: seeds that call nearly all one class."""
+    """What the seeds of one row reached in one column."""
 
-    by_seed: Mapping[int, float]
-    lost: Mapping[int, str]
-    collapsed: tuple[int, ...]
+    by_seed: Mapping[int, float]  # seed -> accuracy in %
+    lost: Mapping[int, str]  # seed that has no accuracy -> "diverged" or "failed"
+    collapsed: tuple[int, ...]  # seeds that call nearly every image the same class
 
     @property
     def summary(self) -> Summary:
+        """Mean and sample deviation over the seeds, in %."""
         return summarise(self.by_seed.values())
 
 
-Scores = Mapping[str, Score]  # of each column: the tasks, then AVERAGE where there are several
+Scores = Mapping[str, Score]  # by column: the tasks, then AVERAGE where there are several tasks
 
 
-def score(suite: Suite, ledger: Ledger, row: str, select: Select, on: On) -> Scores:
-    """The scores of a row at every task, and their average."""
+def score_row(suite: Suite, ledger: Ledger, row: str, select: Select, on: Side) -> Scores:
+    """The scores of a row at every task, and their average, at the selected evaluation of each run."""
     found: dict[str, Score] = {}
     for task in suite.tasks:
         results = ledger.results(row, task)
-        evals = {cell.seed: chosen(r, select)[on] for cell, r in results if r.status == "ok"}
+        evals = {
+            cell.seed: pick_evaluation(suite, r, select)
+            for cell, r in results
+            if r.status == "ok"
+        }
         found[task] = Score(
-            by_seed={seed: accuracy(e) for seed, e in evals.items()},
+            by_seed={seed: read_value(suite, e, on) for seed, e in evals.items()},
             lost={cell.seed: r.status for cell, r in results if r.status != "ok"},
-            collapsed=tuple(seed for seed, e in evals.items() if max(e["predicted"]) >= COLLAPSED * sum(e["predicted"])),
+            collapsed=tuple(seed for seed, e in evals.items() if _is_collapsed(e, on)),
         )
     if len(suite.tasks) > 1:
         found[AVERAGE] = _average(list(found.values()))
@@ -50,7 +52,7 @@ def score(suite: Suite, ledger: Ledger, row: str, select: Select, on: On) -> Sco
 
 
 def _average(tasks: list[Score]) -> Score:
-    """Per seed over all tasks first: a seed that lacks a task has no average."""
+    """The mean over all tasks within each seed; a seed that lacks a task has no average."""
     complete = sorted(set.intersection(*(set(s.by_seed) for s in tasks)))
     return Score(
         by_seed={seed: mean(s.by_seed[seed] for s in tasks) for seed in complete},
@@ -59,14 +61,24 @@ def _average(tasks: list[Score]) -> Score:
     )
 
 
-def accuracy(counts: Mapping[str, Any]) -> float:
-    """Correct predictions in % of all test images, from the counts of each class."""
-    return float(100 * sum(counts["correct"]) / sum(counts["total"]))
+def read_value(suite: Suite, e: Measured, on: Side) -> float:
+    """What a suite is about, of one evaluation: an accuracy in %, or the value that it names."""
+    if suite.metric:
+        return e.values[suite.metric.name]
+    counts = e.source if on == "source" else e.target
+    assert counts is not None, "a record that measures no accuracy is of a suite with a metric"
+    return counts.accuracy
 
 
-def chosen(record: Record, select: Select) -> dict[str, Any]:
-    """The evaluation that a selection picks: the last one, or the latest of the best."""
+def _is_collapsed(e: Measured, on: Side) -> bool:
+    counts = e.source if on == "source" else e.target
+    return counts is not None and counts.most >= COLLAPSED * counts.total
+
+
+def pick_evaluation(suite: Suite, record: Record, select: Select) -> Measured:
+    """The selected evaluation of a run; where several are equally good, the latest of them."""
     if select == "last":
         return record.evals[-1]
-    on = select.removeprefix("best-on-")
-    return max(record.evals, key=lambda e: (accuracy(e[on]), e["step"]))
+    on: Side = "source" if select == "best-on-source" else "target"
+    sign = -1 if suite.metric and suite.metric.better == "lower" else 1
+    return max(record.evals, key=lambda e: (sign * read_value(suite, e, on), e.step))

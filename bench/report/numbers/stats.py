@@ -1,4 +1,7 @@
-"""What a few seeds can tell: mean, sample deviation, Student interval, verdict. Percent in, percentage points out."""
+"""What a few seeds can tell: mean, sample deviation, Student interval, verdict.
+
+Accuracies are in percent, differences in percentage points.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,75 +9,84 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import Literal
 
-from scipy.special import stdtrit  # Student's quantile; scipy.stats has it too, and takes a second to import
-
-Interval = tuple[float, float]
+Interval = tuple[float, float]  # lower end, upper end
 Word = Literal["match", "differs", "unresolved", "not measured"]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (divisor n − 1) of n values; None where n is too small for one."""
+    """Mean and spread of a few values."""
 
-    n: int
-    mean: float | None
-    sd: float | None
+    n: int  # how many values
+    mean: float | None  # None for no value
+    sd: float | None  # sample standard deviation, divisor n − 1; None for fewer than two values
 
 
 def summarise(values: Iterable[float]) -> Summary:
-    """n, mean and sample sd. `statistics` adds exactly, so the order of the seeds cannot change a digit."""
+    """Number, mean and sample deviation of the values.
+
+    `statistics` adds exactly, so the order of the seeds cannot change a digit.
+    """
     x = list(values)
     return Summary(len(x), mean(x) if x else None, stdev(x) if len(x) > 1 else None)
 
 
-def interval(values: Iterable[float], reference: float = 0.0, confidence: float = 0.95) -> Interval | None:
+def estimate_interval(
+    values: Iterable[float], reference: float = 0.0, confidence: float = 0.95
+) -> Interval | None:
     """Student interval of the mean minus an exact reference; None for fewer than two values.
 
-    x̄ − reference ± t((1 + confidence)/2, n − 1)·s/√n: of zero width when all values agree.
+    x̄ − reference ± t((1 + confidence)/2, n − 1)·s/√n, which has no width when all values agree.
     """
     s = summarise(values)
     if s.mean is None or s.sd is None:
         return None
+    from scipy.special import stdtrit  # imported late: it takes half a second, scipy.stats even two
+
     half = float(stdtrit(s.n - 1, (1 + confidence) / 2)) * s.sd / sqrt(s.n)
     return s.mean - reference - half, s.mean - reference + half
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the seeds say about a claim. gap: our mean − published; interval: of that gap, None below two seeds."""
+    """What the seeds say about a published figure."""
 
     word: Word
-    gap: float | None
-    interval: Interval | None
+    gap: float | None  # our mean − the published figure; None without a seed
+    interval: Interval | None  # of that gap; None for fewer than two seeds
 
 
-def verdict(values: Iterable[float], published: float, tolerance: float, confidence: float = 0.95) -> Verdict:
-    """match: the interval lies within ±tolerance; differs: it lies wholly outside; unresolved: anything else.
+def judge(
+    values: Iterable[float], published: float, tolerance: float, confidence: float = 0.95
+) -> Verdict:
+    """Compare one value for each seed with a published figure.
 
-    The published figure counts as exact: what its error bar means is rarely stated. One seed is always unresolved.
+    "match": the interval of the gap lies within ±tolerance. "differs": it lies wholly outside.
+    "unresolved": anything else, and always so for a single seed.
+    The published figure counts as exact, because what its error bar means is rarely stated.
     """
     x = list(values)
     if not x:
         return Verdict("not measured", None, None)
-    gap, within = mean(x) - published, interval(x, published, confidence)
-    if within is None:
+    gap, interval = mean(x) - published, estimate_interval(x, published, confidence)
+    if interval is None:
         return Verdict("unresolved", gap, None)
-    lo, hi = within
+    lo, hi = interval
     word: Word = "unresolved"
     if -tolerance <= lo and hi <= tolerance:
         word = "match"
     elif lo > tolerance or hi < -tolerance:
         word = "differs"
-    return Verdict(word, gap, within)
+    return Verdict(word, gap, interval)
 
 
 @dataclass(frozen=True)
 class Gain:
-    """The mean over n seeds of one row − another. interval: None below two seeds."""
+    """How much one row lies above another."""
 
-    n: int
-    gap: float
-    interval: Interval | None
+    n: int  # seeds that both rows have
+    gap: float  # mean difference over those seeds
+    interval: Interval | None  # of that mean; None for one seed
 
     @property
     def word(self) -> Literal["gain", "loss", "not shown"]:
@@ -83,12 +95,15 @@ class Gain:
         return "gain" if lo > 0 else "loss" if hi < 0 else "not shown"
 
 
-def paired(a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0.95) -> Gain | None:
-    """a − b by seed, over the seeds that both have; None when they share none.
+def compare_pairs(
+    a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0.95
+) -> Gain | None:
+    """a − b seed by seed, over the seeds that both have; None when they share none.
 
-    Runs of one seed share their sample order, so the difference varies less than either.
+    Runs of one seed see their samples in the same order, so the difference varies less than either value.
     """
     differences = [a[seed] - b[seed] for seed in a.keys() & b.keys()]
     if not differences:
         return None
-    return Gain(len(differences), mean(differences), interval(differences, confidence=confidence))
+    interval = estimate_interval(differences, confidence=confidence)
+    return Gain(len(differences), mean(differences), interval)

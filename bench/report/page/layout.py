@@ -1,44 +1,52 @@
-"""Table -> titles, grids of short texts and notes: a page, before it is in any format."""
+"""What a page consists of, and how tables of numbers become grids of short texts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.report.numbers.aggregate import Compared, Group, Table
 from bench.report.numbers.costs import Cost
 from bench.report.numbers.scores import AVERAGE, Scores
-from bench.report.page.text import DASH, SELECTED, accuracy, arrow, difference, signed
+from bench.report.page.text import (
+    DASH,
+    SELECTED,
+    format_column,
+    format_difference,
+    format_points,
+    format_score,
+)
 from bench.suite.claims import PublishedCost
 from bench.suite.suites import Suite
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a grid. first: it opens a group."""
+    """One line of a grid."""
 
     kind: Literal["heading", "ours", "published", "gap", "verdict"]
     label: str
     cells: tuple[str, ...]
-    first: bool = False
+    first: bool = False  # whether it opens a group
 
 
 @dataclass(frozen=True)
 class Grid:
-    """head: the names of the label column, which is blank, and of the others."""
+    """A table of short texts."""
 
-    head: tuple[str, ...]
+    head: tuple[str, ...]  # headings: of the labels (blank), then of the cells
     lines: tuple[Line, ...]
 
     def panels(self, width: int = 160) -> list["Grid"]:
-        """The grid cut between columns, about evenly, into pieces of about `width` characters: what a page can hold."""
+        """The grid cut between columns into about equal pieces of at most about `width` characters."""
         label = max((len(x.label) for x in self.lines), default=0)
         columns = zip(self.head[1:], *(x.cells for x in self.lines), strict=True)
-        n, k = len(self.head) - 1, -(-sum(3 + max(map(len, c)) for c in columns) // max(width - label, width // 2))
-        cuts = [slice(i * n // k, (i + 1) * n // k) for i in range(k)]
+        needed = sum(3 + max(map(len, column)) for column in columns)
+        n, pieces = len(self.head) - 1, -(-needed // max(width - label, width // 2))
+        cuts = [slice(i * n // pieces, (i + 1) * n // pieces) for i in range(pieces)]
         return [self._piece(cut) for cut in cuts]
 
     def _piece(self, cut: slice) -> "Grid":
-        """Those columns, without the lines about claims that say nothing there."""
+        """Only these columns, without the lines about claims that would hold nothing but dashes."""
         lines = (replace(x, cells=x.cells[cut]) for x in self.lines)
         kept = (x for x in lines if x.kind in ("ours", "heading") or set(x.cells) != {DASH})
         return Grid((self.head[0], *self.head[1:][cut]), tuple(kept))
@@ -46,6 +54,8 @@ class Grid:
 
 @dataclass(frozen=True)
 class Section:
+    """A part of a page: a title, perhaps a grid, and the sentences below it."""
+
     title: str
     grid: Grid | None
     notes: tuple[str, ...]
@@ -53,115 +63,176 @@ class Section:
 
 @dataclass(frozen=True)
 class Reference:
-    short: str
-    text: str
-    url: str
+    """A paper that a page cites."""
+
+    short: str  # what the tables call it
+    text: str  # its entry in the list of references
+    url: str  # "" for none
 
 
 @dataclass(frozen=True)
 class Page:
+    """Everything that one rendered file says, in plain text; only `code` is marked, by backticks."""
+
     title: str
-    about: str
-    warnings: tuple[str, ...]
+    about: str  # the paragraph below the title
+    warnings: tuple[str, ...]  # what a reader must know before any number
     sections: tuple[Section, ...]
     references: tuple[Reference, ...]
 
 
-def grid(table: Table, labels: Sequence[str]) -> Grid:
+def lay_out_table(table: Table, labels: Sequence[str]) -> Grid:
     """Each row as measured, then each claim about it: as printed, ours − published, the verdict.
 
-    labels: how to name a claim, by its place in the suite. Only a table of last steps shows what an oracle would add.
+    labels: what to call each claim, in the order of the suite. Only a table of last steps has the column that says what an
+    oracle would add.
     """
-    groups = shown(table)
+    groups = [g for g in table.groups if _is_shown(table, g)]
     oracle = any(g.oracle is not None for g in groups)
-    head = ["", *(arrow(table.suite, c) for c in table.columns)]
+    head = ["", *(format_column(table.suite, c) for c in table.columns)]
     lines: list[Line] = []
     for group in groups:
-        first, *rest = _group(table, group, labels)
+        first, *rest = _lines(table, group, labels)
         if oracle:
-            adds = signed(group.oracle) if group.oracle is not None else DASH if group.row else ""
+            blank = DASH if group.row else ""
+            adds = blank if group.oracle is None else format_points(group.oracle)
             first = replace(first, cells=(*first.cells, adds))
             rest = [replace(line, cells=(*line.cells, "")) for line in rest]
         lines += [first, *rest]
     return Grid((*head, "Oracle adds ‡") if oracle else tuple(head), tuple(lines))
 
 
-def shown(table: Table) -> list[Group]:
-    """All rows and claims at the full budget; at another only the rows that were run."""
-    return [g for g in table.groups if table.budget == "full" or (g.row and table.ledger.ran(g.row.id))]
+def _is_shown(table: Table, group: Group) -> bool:
+    """At the full budget every row and claim; at another budget only the rows that were run."""
+    return table.budget == "full" or bool(group.row and table.ledger.ran(group.row.id))
 
 
-def _group(table: Table, group: Group, labels: Sequence[str]) -> list[Line]:
+def _lines(table: Table, group: Group, labels: Sequence[str]) -> list[Line]:
     lines = []
     if not group.row:
-        lines.append(Line("heading", "Published only", ("",) * len(table.columns), first=True))
+        blank = ("",) * len(table.columns)
+        lines.append(Line("heading", "Published only", blank, first=True))
     for select, scores in group.ours.items():
         assert group.row
         if lines and not table.ledger.ran(group.row.id):
-            continue  # one line says that nothing was measured
-        label = group.row.label if select == table.select else f"{group.row.label}, {SELECTED[select]}"
-        cells = (DASH if _incomplete(scores, c) else accuracy(scores[c]) for c in table.columns)
-        lines.append(Line("ours", label, tuple(cells), first=not lines))
+            continue  # one line is enough to say that nothing was measured
+        other = "" if select == table.select else f", {SELECTED[select]}"
+        cells = tuple(_score_cell(scores, c) for c in table.columns)
+        lines.append(Line("ours", group.row.label + other, cells, first=not lines))
     for c in group.claims:
         label = labels[table.suite.published.index(c.claim)]
-        printed = tuple(c.figures[k].printed if k in c.figures else DASH for k in table.columns)
-        lines.append(Line("published", label, printed))
-        if any(v.gap is not None for v in c.verdicts.values()):
-            against = "" if c.select == table.select else f", {SELECTED[c.select]}"
-            gaps, words = _verdicts(table, c)
-            lines += [Line("gap", f"ours − published{against}", gaps), Line("verdict", "verdict", words)]
+        printed = (c.figures[k].printed if k in c.figures else DASH for k in table.columns)
+        lines.append(Line("published", label, tuple(printed)))
+        lines += _verdict_lines(table, c)
     return lines
 
 
-def _incomplete(scores: Scores, column: str) -> bool:
-    """An average that does not exist although something was measured."""
-    return column == AVERAGE and not scores[column].by_seed and any(s.by_seed or s.lost for s in scores.values())
+def _score_cell(scores: Scores, column: str) -> str:
+    """A dash for an average that does not exist although something was measured."""
+    measured = any(s.by_seed or s.lost for s in scores.values())
+    if column == AVERAGE and measured and not scores[column].by_seed:
+        return DASH
+    return format_score(scores[column])
 
 
-def _verdicts(table: Table, c: Compared) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _verdict_lines(table: Table, c: Compared) -> list[Line]:
+    """Ours − published, and the verdict; nothing where nothing was measured."""
+    if all(v.gap is None for v in c.verdicts.values()):
+        return []
     found = [c.verdicts.get(k) for k in table.columns]
-    return tuple(difference(v) for v in found), tuple(v.word if v else DASH for v in found)
+    against = "" if c.select == table.select else f", {SELECTED[c.select]}"
+    gaps = tuple(format_difference(v) for v in found)
+    words = tuple(v.word if v else DASH for v in found)
+    return [Line("gap", f"ours − published{against}", gaps), Line("verdict", "verdict", words)]
 
 
-MEMORY = {"allocated_mib": "allocated MiB", "reserved_mib": "reserved MiB", "rss_mib": "resident MiB"}
-
-
-def costs(suite: Suite, rows: Sequence[Cost], claims: Sequence[tuple[PublishedCost, str]]) -> Grid:
-    """Each row as measured on one machine, then each claim about it, with its label; rows that have neither are left out."""
-    kinds = [k for k in MEMORY if rows and k in rows[0].memory] or ["allocated_mib"]
-    lines: list[Line] = []
-    for row in suite.rows:
-        mine, theirs = [c for c in rows if c.row == row.id], [c for c in claims if c[0].row == row.id]
-        if mine or theirs:
-            cells = _cost(mine[0], kinds) if mine else ("not measured", *[DASH] * (7 + len(kinds)))
-            lines.append(Line("ours", row.label, cells, first=True))
-            lines += [Line("published", label, _claimed(suite, c, claims, len(kinds))) for c, label in theirs]
-    head = ("", "ms/iteration", "ratio", *(MEMORY[k] for k in kinds), "memory ratio", "5 to 95 %", "data wait ms")
-    return Grid((*head, "images/s", "data MiB", "n"), tuple(lines))
-
-
-def _cost(c: Cost, kinds: Sequence[str]) -> tuple[str, ...]:
-    peak = (f"{c.memory[k]:,.0f}" for k in kinds)
-    rest = (f"{c.p5:,.2f} to {c.p95:,.2f}", f"{c.wait_ms:.2f}", f"{c.images_per_s:,.0f}", f"{c.data_mib:,.0f}", f"{c.n}")
-    return (f"{c.ms:,.2f}", _ratio(c.ratio), *peak, _ratio(c.memory_ratio), *rest)
-
-
-def _claimed(suite: Suite, c: PublishedCost, claims: Sequence[tuple[PublishedCost, str]], kinds: int) -> tuple[str, ...]:
-    """A claim in the columns of a measurement: MB as printed, ratios over the same paper's figure of the baseline row."""
-    over = [b for b, _ in claims if (b.row, b.cite) == (suite.cost_baseline or suite.baseline, c.cite)]
-    time, memory = (_ratio(c.ms / over[0].ms), _ratio(c.mb / over[0].mb)) if over else (DASH, DASH)
-    return (f"{c.ms:,.0f}", time, f"{c.mb:,.0f} MB", *[DASH] * (kinds - 1), memory, *[DASH] * 5)
-
-
-def _ratio(x: float | None) -> str:
-    return DASH if x is None else f"{x:.2f}"
-
-
-def gains(table: Table) -> Grid:
+def lay_out_gains(table: Table) -> Grid:
     """Rows × tasks: the gain of each row over the suite's baseline row."""
     lines = tuple(
-        Line("ours", g.row.label, tuple(difference(g.gains.get(c)) for c in table.columns))
+        Line("ours", g.row.label, tuple(format_difference(g.gains.get(c)) for c in table.columns))
         for g in table.groups
         if g.row and g.gains
     )
-    return Grid(("", *(arrow(table.suite, c) for c in table.columns)), lines)
+    return Grid(("", *(format_column(table.suite, c) for c in table.columns)), lines)
+
+
+MEMORY = {  # kinds of memory, in the order of their columns -> heading
+    "allocated_mib": "allocated MiB", "reserved_mib": "reserved MiB", "rss_mib": "resident MiB",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CostColumn:
+    """One column of a table of costs: all that has to be said about it."""
+
+    head: str
+    measured: Callable[[Cost], str]  # the cell of a row that was measured
+    # the cell of a claim, given also the same paper's claim about the cost baseline if there is one
+    claimed: Callable[[PublishedCost, PublishedCost | None], str] = lambda claim, base: DASH
+
+
+def cost_columns(kinds: Sequence[str]) -> list[CostColumn]:
+    """The columns of a table of costs on a machine that measures these kinds of memory.
+
+    A claim's memory is printed in MB and stands in the first of their columns.
+    """
+    first, *rest = kinds
+    return [
+        CostColumn(
+            "ms/iteration", lambda c: f"{c.ms:,.2f}", lambda claim, base: f"{claim.ms:,.0f}"
+        ),
+        CostColumn(
+            "ratio",
+            lambda c: _format_ratio(c.ratio),
+            lambda claim, base: _format_ratio(claim.ms / base.ms if base else None),
+        ),
+        replace(_memory_column(first), claimed=lambda claim, base: f"{claim.mb:,.0f} MB"),
+        *map(_memory_column, rest),
+        CostColumn(
+            "memory ratio",
+            lambda c: _format_ratio(c.memory_ratio),
+            lambda claim, base: _format_ratio(claim.mb / base.mb if base else None),
+        ),
+        CostColumn("5 to 95 %", lambda c: f"{c.p5:,.2f} to {c.p95:,.2f}"),
+        CostColumn("data wait ms", lambda c: f"{c.wait_ms:.2f}"),
+        CostColumn("images/s", lambda c: f"{c.images_per_s:,.0f}"),
+        CostColumn("data MiB", lambda c: f"{c.data_mib:,.0f}"),
+        CostColumn("n", lambda c: f"{c.n}"),
+    ]
+
+
+def _memory_column(kind: str) -> CostColumn:
+    return CostColumn(MEMORY[kind], lambda c: f"{c.memory[kind]:,.0f}")
+
+
+def _format_ratio(x: float | None) -> str:
+    return DASH if x is None else f"{x:.2f}"
+
+
+def lay_out_costs(
+    suite: Suite, costs: Sequence[Cost], claims: Sequence[tuple[PublishedCost, str]]
+) -> Grid:
+    """Each row as measured on one machine, then each claim about it; rows that have neither are left out.
+
+    claims: each with what to call it.
+    """
+    kinds = [k for k in MEMORY if costs and k in costs[0].memory] or ["allocated_mib"]
+    columns = cost_columns(kinds)
+    measured = {cost.row: cost for cost in costs}
+    bases = {
+        c.cite: c for c, _ in reversed(claims) if c.row == (suite.cost_baseline or suite.baseline)
+    }
+    lines: list[Line] = []
+    for row in suite.rows:
+        cost, theirs = measured.get(row.id), [c for c in claims if c[0].row == row.id]
+        if cost:
+            lines.append(
+                Line("ours", row.label, tuple(c.measured(cost) for c in columns), first=True)
+            )
+        elif theirs:
+            cells = ("not measured", *(DASH for _ in columns[1:]))
+            lines.append(Line("ours", row.label, cells, first=True))
+        for claim, label in theirs:
+            cells = tuple(c.claimed(claim, bases.get(claim.cite)) for c in columns)
+            lines.append(Line("published", label, cells))
+    return Grid(("", *(c.head for c in columns)), tuple(lines))

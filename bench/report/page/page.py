@@ -1,95 +1,155 @@
-"""(suite, records) -> Page: which sections there are and what each says."""
+"""A suite and its records to a page: which sections there are and what each says."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from bench.report.numbers.aggregate import Table, build
-from bench.report.numbers.costs import Cost, cost
-from bench.report.numbers.scores import On, Select
+from bench.report.numbers.aggregate import Table, build_table
+from bench.report.numbers.costs import Cost, summarise_costs
+from bench.report.numbers.selection import Select, Side
 from bench.report.page import cites, layout, notes
 from bench.report.page.layout import Page, Reference, Section
-from bench.report.page.provenance import disagreements, made_by
+from bench.report.page.provenance import describe_origin, warn_of_other_images
 from bench.report.page.text import SELECTED
-from bench.runs.ledger import sort
+from bench.runs.plan import settle_suite
 from bench.runs.records import Record
-from bench.suite.claims import Claim
+from bench.suite.claims import Claim, PublishedCost
 from bench.suite.suites import Suite
 
+References = Mapping[str, cites.Fields]  # BibTeX key -> fields
 
-def accuracies(suite: Suite, records: Iterable[Record], select: Select, references: Mapping[str, cites.Fields]) -> Page:
-    """Full budget first, whatever is recorded; then the other budgets that have records; smoke never."""
-    skipped = {"smoke", *(name for name, b in suite.budgets.items() if b.measures == "cost")}
-    mine = [r for r in records if r.run["suite"] == suite.name and r.run["budget"] not in skipped]
-    budgets = [b for b in ("full", *suite.budgets) if b == "full" or any(r.run["budget"] == b for r in mine)]
-    labels, remarks, sources = _cited(suite, suite.published, references)
 
-    def tables(on: On) -> list[Table]:
-        return [build(suite, mine, select=select, budget=b, on=on) for b in budgets]
+def compose_accuracies(
+    suite: Suite, records: Iterable[Record], select: Select, references: References
+) -> Page:
+    """The page of accuracies.
 
-    target = tables("target")
-    source = tables("source") if any(c.on == "source" for c in suite.published) else []
-    sections = [
-        Section(_title(t), layout.grid(t, labels), (*notes.training(t), *notes.rows(t), *notes.marked(t), *notes.set_aside(t)))
-        for t in target
-    ]  # fmt: skip
-    sections += [Section(_title(t), layout.grid(t, labels), tuple(notes.marked(t))) for t in source]
-    base = suite.by_id[suite.baseline].label if suite.baseline else ""
-    sections += [
-        Section(f"Gains over {base} ({_how(t)})", layout.gains(t), tuple(notes.gained(t)))
-        for t in target
-        if any(g.gains for g in t.groups)
-    ]
+    It shows the full budget, whatever is recorded, then each other budget that has records; never smoke runs, nor budgets
+    that measure costs alone.
+    """
+    hidden = {"smoke", *(name for name, b in suite.budgets.items() if b.measures == "cost")}
+    records = list(records)
+    ledgers = {b: settle_suite(suite, records, b) for b in suite.budgets if b not in hidden}
+    budgets = ["full", *(b for b, found in ledgers.items() if found.counted or found.aside)]
+    cited = _cite(suite, suite.published, references)
+
+    def build_tables(on: Side) -> list[Table]:
+        return [build_table(suite, records, select=select, budget=b, on=on) for b in budgets]
+
+    target = build_tables("target")
+    source = build_tables("source") if any(c.on == "source" for c in suite.published) else []
     counted = [r for t in target for _, r in t.ledger.counted]
-    sections += [
-        remarks,
+    explained = (*notes.explain_accuracies(suite), *notes.name_supervised_rows(suite))
+    origin = (*describe_origin(counted), *notes.count_unknown_budgets(suite, records))
+    sections = [
+        *(_accuracy_section(t, cited, _notes(t)) for t in target),
+        *(_accuracy_section(t, cited, tuple(notes.name_lost_seeds(t))) for t in source),
+        *(_gains_section(t) for t in target if any(g.gains for g in t.groups)),
+        cited.remarks,
         Section("What is known to differ from the papers", None, suite.differences),
-        Section("How to read this", None, (*notes.reading(suite), *notes.supervised(suite))),
-        Section("What made these numbers", None, (*made_by(counted), *notes.unknown_budgets(suite, mine))),
+        Section("How to read this", None, explained),
+        Section("What made these numbers", None, origin),
     ]
     shown = tuple(s for s in sections if s.grid or s.notes)
-    return Page(suite.title, suite.about, tuple(disagreements(counted)), shown, sources)
+    warnings = tuple(warn_of_other_images(counted))
+    return Page(suite.title, suite.about, warnings, shown, cited.references)
 
 
-def _cited(
-    suite: Suite, claims: Sequence[Claim], references: Mapping[str, cites.Fields]
-) -> tuple[list[str], Section, tuple[Reference, ...]]:
-    """How to name each claim, in their order; what is to be known about them; the papers, and where in them they stand."""
-    names = cites.short(dict.fromkeys(c.cite for c in claims), references)
-    remarks = notes.remarks(suite, claims, names)
-    numbered = {text: i for i, text in enumerate(dict.fromkeys(filter(None, remarks)), 1)}
+def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...]) -> Section:
+    what = suite_metric.title if (suite_metric := t.suite.metric) else f"Accuracy on the {t.on} domain, %"
+    title = f"{what} ({_describe_choice(t)})"
+    return Section(title, layout.lay_out_table(t, cited.labels), remarks)
+
+
+def _notes(t: Table) -> tuple[str, ...]:
+    """The sentences below a table of accuracies on the target domain."""
+    return (
+        *notes.describe_runs(t),
+        *notes.describe_rows(t),
+        *notes.name_lost_seeds(t),
+        *notes.count_set_aside(t),
+    )
+
+
+def _gains_section(t: Table) -> Section:
+    base = t.suite.by_id[t.suite.baseline].label if t.suite.baseline else ""
+    title = f"Gains over {base} ({_describe_choice(t)})"
+    return Section(title, layout.lay_out_gains(t), tuple(notes.describe_gains(t)))
+
+
+def _describe_choice(t: Table) -> str:
+    """'full budget, last step'"""
+    budget = "full budget" if t.budget == "full" else f"budget {t.budget}"
+    return f"{budget}, {SELECTED[t.select]}"
+
+
+@dataclass(frozen=True)
+class Cited:
+    """The claims of a page and the papers that they are from."""
+
+    labels: list[str]  # what to call each claim, in their order
+    remarks: Section  # what has to be known about some of them
+    references: tuple[Reference, ...]
+
+
+def _cite(suite: Suite, claims: Sequence[Claim], references: References) -> Cited:
+    names = cites.name_papers(dict.fromkeys(c.cite for c in claims), references)
+    remarks = notes.remark_on_claims(suite, claims, names)
+    numbers = {text: i for i, text in enumerate(dict.fromkeys(filter(None, remarks)), 1)}
     labels = [
-        f"{c.label} ({names[c.cite]})" + (f" [{numbered[text]}]" if text else "") for c, text in zip(claims, remarks, strict=True)
+        f"{c.label} ({names[c.cite]})" + (f" [{numbers[text]}]" if text else "")
+        for c, text in zip(claims, remarks, strict=True)
     ]
-    section = Section("Claims", None, tuple(f"[{i}] {text}" for text, i in numbered.items()))
-    places = {key: "; ".join(dict.fromkeys(c.where for c in claims if c.cite == key)) for key in names}
-    about = {key: f"{cites.full(references.get(key, {}))} Figures from {places[key]}." for key in names}
-    return labels, section, tuple(Reference(n, about[k], references.get(k, {}).get("url", "")) for k, n in names.items())
+    section = Section("Claims", None, tuple(f"[{i}] {text}" for text, i in numbers.items()))
+    entries = []
+    for key, name in names.items():
+        fields = references.get(key, {})
+        places = "; ".join(dict.fromkeys(c.where for c in claims if c.cite == key))
+        text = f"{cites.describe_paper(fields)} Figures from {places}."
+        entries.append(Reference(name, text, fields.get("url", "")))
+    return Cited(labels, section, tuple(entries))
 
 
-def _title(t: Table) -> str:
-    return f"Accuracy on the {t.on} domain, % ({_how(t)})"
+def compose_costs(suite: Suite, records: Iterable[Record], references: References) -> Page:
+    """The page of costs: a section for each budget and machine that has finished runs.
 
-
-def _how(t: Table) -> str:
-    return f"{'full budget' if t.budget == 'full' else f'budget {t.budget}'}, {SELECTED[t.select]}"
-
-
-def costs(suite: Suite, records: Iterable[Record], references: Mapping[str, cites.Fields]) -> Page:
-    """A section for each budget and machine that has finished runs, and for each budget that claims are about."""
-    mine = [r for r in records if r.run["suite"] == suite.name]
-    labels, remarks, sources = _cited(suite, suite.costs, references)
-    measured = {budget: cost(suite, mine, budget) for budget in ("full", *suite.budgets)}
-    sections = []
-    for budget, machines in measured.items():
-        claims = [(c, label) for c, label in zip(suite.costs, labels, strict=True) if budget in c.budgets]
-        alone = bool(claims) and not any(measured[b] for c, _ in claims for b in c.budgets)
-        found: dict[str, tuple[Cost, ...]] = machines or ({"not measured": ()} if alone else {})
-        said = f"Budget `{budget}`: {suite.budget(budget).note}." if suite.budget(budget).note else ""
-        for machine, rows in found.items():
-            title = f"{'Full budget' if budget == 'full' else f'Budget {budget}'}, {machine}"
-            sections.append(Section(title, layout.costs(suite, rows, claims), (said,) if said else ()))
+    Claims about budgets of which nothing was measured stand in a section of their own.
+    """
+    records = list(records)
+    cited = _cite(suite, suite.costs, references)
+    measured = {b: summarise_costs(suite, records, b) for b in ("full", *suite.budgets)}
+    sections = [s for b in measured for s in _cost_sections(suite, b, measured, cited.labels)]
+    sections += [cited.remarks] if cited.remarks.notes else []
+    sections.append(Section("How to read this", None, tuple(notes.explain_costs(suite))))
+    ledgers = (settle_suite(suite, records, b) for b in measured)
+    counted = [r for ledger in ledgers for _, r in ledger.counted if r.status == "ok"]
+    if counted:
+        sections.append(Section("What made these numbers", None, tuple(describe_origin(counted))))
     about = "" if any(measured.values()) else "No run has finished yet."
-    sections += [remarks] if remarks.notes else []
-    counted = [r for b in measured for _, r in sort(suite, mine, b, made_up=True).counted if r.status == "ok"]
-    sections.append(Section("How to read this", None, tuple(notes.costing(suite))))
-    sections += [Section("What made these numbers", None, tuple(made_by(counted)))] if counted else []
-    return Page(f"Cost of {suite.title}", about, (), tuple(sections), sources)
+    return Page(f"Cost of {suite.title}", about, (), tuple(sections), cited.references)
+
+
+def _cost_sections(
+    suite: Suite,
+    budget: str,
+    measured: Mapping[str, Mapping[str, tuple[Cost, ...]]],
+    labels: Sequence[str],
+) -> Iterator[Section]:
+    """The sections of one budget. measured: budget -> machine -> costs; labels: what to call each claim of the suite."""
+    claims = [
+        (c, label) for c, label in zip(suite.costs, labels, strict=True) if budget in c.budgets
+    ]
+    title = "Full budget" if budget == "full" else f"Budget {budget}"
+    note = suite.budget(budget).note
+    remarks = (f"Budget `{budget}`: {note}.",) if note else ()
+    for machine, costs in measured[budget].items():
+        grid = layout.lay_out_costs(suite, costs, claims)
+        yield Section(f"{title}, {machine}", grid, remarks)
+    if claims and not any(_is_measured(c, measured) for c, _ in claims):
+        yield Section(f"{title}, not measured", layout.lay_out_costs(suite, (), claims), remarks)
+
+
+def _is_measured(
+    claim: PublishedCost, measured: Mapping[str, Mapping[str, tuple[Cost, ...]]]
+) -> bool:
+    """Whether any budget that the claim is about has been run."""
+    return any(measured[budget] for budget in claim.budgets)

@@ -1,66 +1,75 @@
-"""What made the numbers: data, machines, program and weights of the records that count, as sentences."""
+"""Sentences about what made the numbers: data, machines, program and weights of the records that count."""
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
-from bench.report.page.text import many
+from bench.report.numbers.costs import name_processor
+from bench.report.page.text import format_count
 from bench.runs.records import Record
 
 
-def made_by(records: Iterable[Record]) -> list[str]:
-    """Data, machines, program and weights."""
+def describe_origin(records: Iterable[Record]) -> list[str]:
+    """Where images, machines, program and weights came from."""
     records = list(records)
-    return [*_data(records), *_machines(records), *_weights(records)]
+    return [*_describe_data(records), *_describe_machines(records), *_describe_weights(records)]
 
 
-def hardware(env: dict[str, Any]) -> str:
-    """The device of a run: the GPU, or the processor with the threads it used."""
-    return str(env["gpu"]) if env["device"] == "cuda" else f"{env['cpu']}, {many(env['threads'], 'thread')}"
-
-
-def disagreements(records: Iterable[Record]) -> list[str]:
-    """Domains that were not the same images in every record although they were prepared in the same way."""
+def warn_of_other_images(records: Iterable[Record]) -> list[str]:
+    """A warning for each domain whose images differ between records that prepared them in the same way."""
     seen: dict[tuple[str, ...], Counter[str]] = {}
-    for r in records:
-        prepared = [str(r.run["recipe"][k]) for k in ("size", "resize", "train_limit", "test_limit")]
-        for domain, facts in r.run["data"].items():
-            parts = (f"{facts[p]['images']} {p} images {facts[p]['fingerprint'][:8]}" for p in ("train", "test"))
-            seen.setdefault((domain, *prepared), Counter())[", ".join(parts)] += 1
+    for run in (r.run for r in records if r.run):
+        prepared = [str(run.recipe[k]) for k in ("size", "resize", "train_limit", "test_limit")]
+        for domain, facts in run.data.items():
+            images = ", ".join(
+                f"{split.images} {name} images {split.fingerprint[:8]}"
+                for name, split in (("train", facts.train), ("test", facts.test))
+            )
+            seen.setdefault((domain, *prepared), Counter())[images] += 1
     return [
         f"WARNING: not all records are of the same {domain}, so their figures may not be compared: "
-        + "; ".join(f"{images} ({many(n, 'record')})" for images, n in sorted(found.items()))
+        + "; ".join(
+            f"{images} ({format_count(n, 'record')})" for images, n in sorted(found.items())
+        )
         for (domain, *_), found in sorted(seen.items())
         if len(found) > 1
     ]
 
 
-def _data(records: list[Record]) -> list[str]:
-    """Where the images of each domain were found."""
-    found = sorted({(name, of["origin"]) for r in records for name, of in r.run["data"].items()})
-    return [f"Images: {'; '.join(f'{name} from {origin}' for name, origin in found)}."] if found else []
+def _describe_data(records: list[Record]) -> list[str]:
+    found = {(name, d.origin) for r in records if r.run for name, d in r.run.data.items()}
+    places = "; ".join(f"{name} from {origin}" for name, origin in sorted(found))
+    return [f"Images: {places}."] if found else []
 
 
-def _machines(records: list[Record]) -> list[str]:
-    envs = [r.run["env"] for r in records]
-    if not envs:
+def _describe_machines(records: list[Record]) -> list[str]:
+    runs = [r.run for r in records if r.run]
+    if not runs:
         return []
-    where = Counter(f"{hardware(e)} with torch {e['torch']}" for e in envs)
-    programs = sorted({f"{e['bench']}{' at ' + e['git']['commit'] if e['git'] else ''}" for e in envs})
-    dirty = sum(bool(e["git"] and e["git"]["dirty"]) for e in envs)
-    changed = f"; {dirty} of {len(envs)} records from a checkout with uncommitted changes" if dirty else ""
+    count = Counter(f"{name_processor(x.env)} with torch {x.env.torch}" for x in runs)
+    places = (f"{place} ({format_count(n, 'record')})" for place, n in sorted(count.items()))
+    programs = {f"{x.code.bench}{f' at {x.code.commit}' if x.code.commit else ''}" for x in runs}
+    dirty = sum(x.code.dirty for x in runs)
+    changed = f"; {dirty} of {len(runs)} records from a checkout with uncommitted changes"
+    unknown = sum(x.code.probe is None for x in runs)
+    blind = f"; {unknown} of {len(runs)} records without a probe of what their code does"
     return [
-        "Measured on " + "; ".join(f"{place} ({many(n, 'record')})" for place, n in sorted(where.items())) + ".",
-        f"Program: uda-bench {', '.join(programs)}{changed}.",
+        f"Measured on {'; '.join(places)}.",
+        f"Program: uda-bench {', '.join(sorted(programs))}"
+        f"{changed if dirty else ''}{blind if unknown else ''}.",
     ]
 
 
-def _weights(records: list[Record]) -> list[str]:
-    """Where pretrained weights were asked for and a local file took the place of the download."""
-    used = [r.run["weights"] for r in records]
-    files = Counter((w["asked"], w["sha256"][:12], " and ".join(w["dtypes"]), "head" in w) for w in used if "sha256" in w)
-    started = ("", "; it lacks the fully connected layers, so both heads started equal and random")
+def _describe_weights(records: list[Record]) -> list[str]:
+    """One sentence for each local file of pretrained weights that took the place of the download."""
+    used = [r.run.weights for r in records if r.run]
+    files = Counter(
+        (w.asked, w.sha256[:12], " and ".join(w.dtypes), w.head == "random")
+        for w in used
+        if w.sha256
+    )
+    headless = "; it lacks the fully connected layers, so both heads started equal and random"
     return [
-        f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {kinds}{started[random]} ({many(n, 'record')})."
-        for (asked, digest, kinds, random), n in sorted(files.items())
+        f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {dtypes}"
+        f"{headless if random else ''} ({format_count(n, 'record')})."
+        for (asked, digest, dtypes, random), n in sorted(files.items())
     ]

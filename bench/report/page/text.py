@@ -2,47 +2,53 @@
 
 from collections.abc import Mapping
 
-from bench.report.numbers.scores import AVERAGE, Score, Select
+from bench.report.numbers.scores import AVERAGE, Score
+from bench.report.numbers.selection import Select
 from bench.report.numbers.stats import Gain, Interval, Verdict
 from bench.suite.suites import Suite
 
-DASH = "—"
+DASH = "—"  # a cell that has nothing to say
 SELECTED: Mapping[Select, str] = {
     "last": "last step", "best-on-source": "best on source", "best-on-target": "best on target ‡",
 }  # fmt: skip
 
 
-def arrow(suite: Suite, column: str) -> str:
-    """'MNIST-USPS' -> 'MNIST→USPS'."""
+def format_column(suite: Suite, column: str) -> str:
+    """'MNIST-USPS' -> 'MNIST→USPS'; the average -> 'Average'."""
     return "Average" if column == AVERAGE else "→".join(suite.endpoints(column))
 
 
-def many(n: int, word: str) -> str:
-    """'1 seed', '3 seeds'."""
+def format_count(n: int, word: str) -> str:
+    """(1, 'seed') -> '1 seed'; (3, 'seed') -> '3 seeds'."""
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
-def signed(x: float) -> str:
-    """'+8.3' or '−1.1': percentage points."""
+def format_points(x: float) -> str:
+    """'+8.3' or '−1.1': signed percentage points."""
     return f"{x:+z.1f}".replace("-", "−")
 
 
-def difference(d: Verdict | Gain | None) -> str:
-    """'−1.1 [−2.1, −0.1]', or '−1.1' where one seed gives no interval."""
+def format_difference(d: Verdict | Gain | None) -> str:
+    """'−1.1 [−2.1, −0.1]'; '−1.1' where there is no interval; a dash where there is no difference."""
     if d is None or d.gap is None:
         return DASH
-    return signed(d.gap) + ("" if d.interval is None else span(d.interval))
+    return format_points(d.gap) + ("" if d.interval is None else format_interval(d.interval))
 
 
-def span(interval: Interval) -> str:
+def format_interval(interval: Interval) -> str:
+    """' [−2.1, −0.1]', with the space before it."""
     lo, hi = (f"{x:z.1f}".replace("-", "−") for x in interval)
     return f" [{lo}, {hi}]"
 
 
-def accuracy(score: Score) -> str:
-    """'93.12 ± 0.41 (3) + 1 diverged †': mean, sample sd, seeds; seeds that have no number; the mark of a collapse."""
+def format_score(score: Score) -> str:
+    """'93.12 ± 0.41 (3) + 1 diverged †'
+
+    Mean, sample deviation, number of seeds; seeds that have no accuracy; † when a seed has collapsed.
+    """
     s = score.summary
-    parts = [] if s.mean is None else [f"{s.mean:.2f}" + ("" if s.sd is None else f" ± {s.sd:.2f}") + f" ({s.n})"]
+    spread = "" if s.sd is None else f" ± {s.sd:.2f}"
+    parts = [] if s.mean is None else [f"{s.mean:.2f}{spread} ({s.n})"]
     ends = list(score.lost.values())
-    parts += [f"{ends.count(status)} {status}" for status in ("diverged", "failed") if status in ends]
+    parts += [f"{ends.count(word)} {word}" for word in ("diverged", "failed") if word in ends]
     return (" + ".join(parts) or "not measured") + (" †" if score.collapsed else "")

@@ -1,1 +1,4 @@
-"""A page to Markdown, LaTeX or HTML."""
+"""A page to Markdown, LaTeX or HTML: one file for each format, and `render.py`, which finds the right one.
+
+No number and no sentence is made here, so the three formats cannot differ in what they say.
+"""

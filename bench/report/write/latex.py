@@ -1,4 +1,4 @@
-"""A page as LaTeX: booktabs tables and lists, to be \\input into a pdflatex document that loads the packages below."""
+"""A page as LaTeX: tables and lists, for \\input into a pdflatex document that loads PACKAGES."""
 
 import re
 import unicodedata
@@ -30,55 +30,63 @@ ASCII = {
 }  # fmt: skip
 
 
-def write(page: Page) -> str:
-    """The page without a preamble; `document` makes a whole file of it."""
-    parts = [*(f"% {line}" for line in PACKAGES.splitlines()), rf"\section*{{{tex(page.title)}}}", tex(page.about)]
-    parts += [rf"\par\textbf{{{tex(warning)}}}\par" for warning in page.warnings]
+def write_latex(page: Page) -> str:
+    """The page without a preamble; `make_document` makes a whole file of it."""
+    parts = [*(f"% {line}" for line in PACKAGES.splitlines())]
+    parts += [rf"\section*{{{to_latex(page.title)}}}", to_latex(page.about)]
+    parts += [rf"\par\textbf{{{to_latex(warning)}}}\par" for warning in page.warnings]
     for section in page.sections:
-        parts += [rf"\subsection*{{{tex(section.title)}}}", *map(_grid, section.grid.panels() if section.grid else [])]
-        parts += [_list(tex(note) for note in section.notes) if section.notes else ""]
+        panels = section.grid.panels() if section.grid else []
+        parts += [rf"\subsection*{{{to_latex(section.title)}}}", *map(_write_grid, panels)]
+        parts += [_write_list(map(to_latex, section.notes))] if section.notes else []
     if page.references:
-        entries = [f"{tex(r.short)}: {tex(r.text)}" + (rf" \url{{{r.url}}}" if r.url else "") for r in page.references]
-        parts += [r"\subsection*{References}", _list(entries)]
+        entries = (
+            f"{to_latex(r.short)}: {to_latex(r.text)}" + (rf" \url{{{r.url}}}" if r.url else "")
+            for r in page.references
+        )
+        parts += [r"\subsection*{References}", _write_list(entries)]
     return "\n".join(p for p in parts if p)
 
 
-def document(body: str) -> str:
-    """A file that pdflatex compiles."""
+def make_document(body: str) -> str:
+    """A file that pdflatex compiles, around one or several pages."""
     head = "\\documentclass[a4paper]{article}\n\\usepackage[margin=2cm]{geometry}\n" + PACKAGES
     return f"{head}\n\\begin{{document}}\n{body}\\end{{document}}\n"
 
 
-def tex(text: str) -> str:
-    """Plain text -> LaTeX: everything special escaped, signs as mathematics, `code` in typewriter."""
-    escaped = "".join(_character(c) for c in text).replace("--", "-{}-")
+def to_latex(text: str) -> str:
+    """Plain text as LaTeX: everything special escaped, signs as mathematics, `code` in typewriter."""
+    escaped = "".join(map(_write_character, text)).replace("--", "-{}-")
     return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped)
 
 
-def _character(c: str) -> str:
-    """pdflatex knows Latin letters, punctuation and what is listed above; anything else is named rather than lost."""
+def _write_character(c: str) -> str:
+    """One character. What pdflatex does not know and is not in the tables above is named by its code, not lost."""
     if known := ASCII.get(c) or MATH.get(c):
         return known
     style, _, code = unicodedata.decomposition(c).partition(" ")
     if style in ("<super>", "<sub>"):
-        return rf"\text{style[1:-1]}script{{{''.join(_character(chr(int(x, 16))) for x in code.split())}}}"
+        plain = "".join(_write_character(chr(int(x, 16))) for x in code.split())
+        return rf"\text{style[1:-1]}script{{{plain}}}"
     return c if c < "ƀ" or c in "–—‘’“”†‡•…€" else f"(U+{ord(c):04X})"
 
 
-def _grid(grid: Grid) -> str:
-    rows = [[_label(line, i), *map(tex, line.cells)] for i, line in enumerate(grid.lines)]
-    style = DataFrame(rows, columns=[tex(h) for h in grid.head]).style.hide(axis="index")
+def _write_grid(grid: Grid) -> str:
+    rows = [[_label(line, i), *map(to_latex, line.cells)] for i, line in enumerate(grid.lines)]
+    style = DataFrame(rows, columns=[to_latex(h) for h in grid.head]).style.hide(axis="index")
     table = style.to_latex(hrules=True, column_format="l" + "r" * (len(grid.head) - 1))
-    # only what is too wide or too tall for the page is made smaller
+    # shrinks only a table that is too wide or too tall for the page
     fit = r"max width=\linewidth, max totalheight=0.8\textheight, center"
     return f"\\begin{{adjustbox}}{{{fit}}}\n{table}\\end{{adjustbox}}\n\\par\\medskip"
 
 
 def _label(line: Line, place: int) -> str:
-    text = rf"\textbf{{{tex(line.label)}}}" if line.kind in ("ours", "heading") else rf"\quad {tex(line.label)}"
+    """place: the number of the line in its grid, because no space is wanted above the first."""
+    label = to_latex(line.label)
+    text = rf"\textbf{{{label}}}" if line.kind in ("ours", "heading") else rf"\quad {label}"
     return rf"\addlinespace {text}" if line.first and place else text
 
 
-def _list(items: Iterable[str]) -> str:
-    begin, end = r"\begin{itemize}\setlength{\itemsep}{0pt}\small", r"\end{itemize}"
-    return "\n".join([begin, *(rf"\item {x}" for x in items), end])
+def _write_list(items: Iterable[str]) -> str:
+    begin = r"\begin{itemize}\setlength{\itemsep}{0pt}\small"
+    return "\n".join([begin, *(rf"\item {x}" for x in items), r"\end{itemize}"])

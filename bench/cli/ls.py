@@ -1,0 +1,101 @@
+"""`bench ls`: what there is to run, and what was run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bench.cli.options import AnySuiteOption, ResultsOption
+from bench.cli.output import print_table
+
+if TYPE_CHECKING:
+    from bench.suite.suites import Suite
+
+Listed = Literal["suites", "presets", "methods", "tasks", "runs"]
+
+
+def list_known(
+    listed: Annotated[
+        Listed, typer.Argument(metavar="WHAT", help="suites, presets, methods, tasks or runs.")
+    ] = "suites",
+    suite: AnySuiteOption = None,
+    results: ResultsOption = None,
+) -> None:
+    """List suites, presets, methods, tasks or recorded runs."""
+    match listed:
+        case "suites":
+            list_suites(chosen_suites(suite))
+        case "presets":
+            list_presets()
+        case "methods":
+            list_methods()
+        case "tasks":
+            list_tasks(chosen_suites(suite))
+        case "runs":
+            list_runs(chosen_suites(suite), results)
+
+
+def chosen_suites(name: str | None) -> list["Suite"]:
+    """The suite of that name; every suite when no name is given."""
+    from bench.suite import suites
+
+    return [suites.find(n) for n in ([name] if name else suites.names())]
+
+
+def list_suites(chosen: list["Suite"]) -> None:
+    rows = ((s.name, s.title, len(s.rows), len(s.tasks), len(s.published)) for s in chosen)
+    print_table("suites", ("name", "title", "rows", "tasks", "claims"), rows)
+
+
+def list_presets() -> None:
+    from bench.suite import presets
+
+    found = map(presets.find, presets.names())
+    print_table(
+        "presets",
+        ("name", "what it follows", "read in"),
+        ((p.name, p.title, p.source) for p in found),
+    )
+
+
+def list_methods() -> None:
+    from bench.suite import catalog
+
+    known = catalog.methods().values()
+    rows = (
+        (e.name, e.doc.split("\n")[0], " ".join(f"{k}={v}" for k, v in e.hyper.items()))
+        for e in known
+    )
+    print_table("methods", ("name", "what it does", "hyper-parameters and defaults"), rows)
+
+
+def list_tasks(chosen: list["Suite"]) -> None:
+    rows = ((s.name, task, " ".join(r.id for r in s.rows)) for s in chosen for task in s.tasks)
+    print_table("tasks", ("suite", "task", "rows"), rows)
+
+
+def list_runs(chosen: list["Suite"], results: Path | None) -> None:
+    """One line for each record, unfinished ones too."""
+    from bench import paths
+    from bench.runs import records
+
+    root = paths.results_root(results)
+    names = {s.name for s in chosen}
+    found = [
+        r
+        for r in records.read_all(root)
+        if r.path.relative_to(root).parts[0] in names
+    ]
+    rows = (
+        (
+            r.run.budget if r.run else None,
+            r.run.seed if r.run else None,
+            r.status,
+            f"{r.evals[-1].target.accuracy:.2f}" if r.evals and r.evals[-1].target else None,
+            r.path.relative_to(root),
+            r.problem or None,
+        )
+        for r in found
+    )
+    columns = ("budget", "seed", "status", "target %", "record", "why it does not count")
+    print_table(f"runs under {root}", columns, rows)

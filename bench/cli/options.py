@@ -1,0 +1,97 @@
+"""Options and arguments that several commands take, and how their texts are read."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.errors import UsageError
+
+
+def option(*names: str, help: str, **settings: Any) -> Any:
+    """An option that is None when it is not given; its help says in words what that means."""
+    return typer.Option(*names, help=help, show_default=False, **settings)
+
+
+def flag(*names: str, help: str) -> Any:
+    """An option that takes no value."""
+    return typer.Option(*names, help=help)
+
+
+def suite_names() -> list[str]:
+    """What the shell can complete after --suite."""
+    from bench.suite import suites
+
+    return suites.names()
+
+
+SuiteOption = Annotated[
+    str,
+    typer.Option(
+        "--suite", "-s", help="Name of a suite, or a .toml file.", autocompletion=suite_names
+    ),
+]
+AnySuiteOption = Annotated[
+    str | None,
+    option("--suite", "-s", help="One suite (default: all).", autocompletion=suite_names),
+]
+MethodsOption = Annotated[
+    str | None, option("--methods", help="Row ids, comma-separated (default: all that fit).")
+]
+BudgetOption = Annotated[
+    str, typer.Option(help="'full' is the suite as written; its file may name smaller ones.")
+]
+DryRunOption = Annotated[
+    bool, flag("--dry-run", "-n", help="Show the plan and what it will cost; write nothing.")
+]
+SkipUnreadableOption = Annotated[
+    bool, flag("--skip-unreadable", help="Leave out images that cannot be decoded.")
+]
+DataOption = Annotated[
+    Path | None,
+    option(
+        "--data",
+        help="Folder of the data sets (default: $BENCH_DATA, else the user's data folder).",
+    ),
+]
+WeightsOption = Annotated[
+    Path | None,
+    option(
+        "--weights",
+        help="File of pretrained weights, .pth or .safetensors (default: they are downloaded).",
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="auto, cpu or cuda:N; auto takes a GPU where there is one.")
+]
+KnobsOption = Annotated[
+    list[str] | None,
+    option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a knob of the recipe or a hyper-parameter, such as lr=0.01, lr_mult.F=0.1 "
+        "or hyper.lam=0.5; repeatable.",
+    ),
+]
+ResultsOption = Annotated[
+    Path | None, option("--results", help="Folder of the run records (default: ./results).")
+]
+DataSetArgument = Annotated[
+    str,
+    typer.Argument(metavar="SET", help="Name of a data set, such as mnist.", show_default=False),
+]
+
+
+def split_list(text: str | None) -> list[str] | None:
+    """'a, b' -> ['a', 'b']; None stays None."""
+    return None if text is None else [x.strip() for x in text.split(",") if x.strip()]
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError unless `name` reads like a device.
+
+    Whether there is such a device is found out when it is used: asking needs torch, which takes seconds to import.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N")

@@ -1,0 +1,131 @@
+"""`bench run`: train what is not yet recorded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bench.cli.options import (
+    BudgetOption,
+    DataOption,
+    DeviceOption,
+    DryRunOption,
+    KnobsOption,
+    MethodsOption,
+    ResultsOption,
+    SkipUnreadableOption,
+    SuiteOption,
+    WeightsOption,
+    check_device,
+    flag,
+    option,
+    split_list,
+)
+from bench.cli.output import console
+
+if TYPE_CHECKING:
+    from bench.execute.here import Here
+    from bench.suite.suites import Suite
+
+TasksOption = Annotated[
+    str | None, option(help="Tasks such as MNIST-USPS, comma-separated (default: all).")
+]
+SeedsOption = Annotated[
+    str | None, option(help="0-4 or 0,2,5 (default: those of the suite; 0 with --smoke).")
+]
+SmokeOption = Annotated[
+    bool,
+    flag("--smoke", help="A few steps of every cell; random images stand in for missing data."),
+]
+RedoOption = Annotated[
+    bool, flag("--redo", help="Run finished cells again; the newest result counts.")
+]
+KeepGoingOption = Annotated[
+    bool, flag("--keep-going", "-k", help="Go on when a cell fails or diverges.")
+]
+PrecisionOption = Annotated[
+    Literal["fp32", "tf32", "bf16"] | None, option(help="Short for --set precision=...")
+]
+
+
+def run_cells(
+    suite: SuiteOption = "demo",
+    methods: MethodsOption = None,
+    tasks: TasksOption = None,
+    seeds: SeedsOption = None,
+    budget: BudgetOption = "full",
+    smoke: SmokeOption = False,
+    dry_run: DryRunOption = False,
+    redo: RedoOption = False,
+    skip_unreadable: SkipUnreadableOption = False,
+    keep_going: KeepGoingOption = False,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    knobs: KnobsOption = None,
+    precision: PrecisionOption = None,
+    results: ResultsOption = None,
+) -> None:
+    """Train every cell (row × task × seed) of a suite that is not yet recorded."""
+    from bench import paths
+    from bench.cli import screen
+    from bench.runs import plan, records
+    from bench.suite import settings, suites
+
+    check_device(device)
+    chosen = suites.find(suite)
+    for warning in chosen.warnings():
+        typer.secho(f"note: {warning}", dim=True)
+    budget = "smoke" if smoke else budget
+    seeds = "0" if smoke and seeds is None else seeds
+    knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
+    cells = plan.cells(
+        chosen,
+        methods=split_list(methods),
+        tasks=split_list(tasks),
+        seeds=plan.seeds(seeds) if seeds is not None else None,
+        budget=budget,
+        override=settings.parse(knobs),
+    )
+    root = paths.results_root(results, smoke=smoke)
+    found = records.read_all(root)
+    states = plan.states(cells, found)
+    screen.show_plan(states, found, console(), redo=redo)
+    if dry_run:
+        return
+    todo = [s.cell for s in states if redo or not s.done]
+    tally: Mapping[str, int] = {}
+    if todo:
+        executor = run_here(data, root, weights, device, skip_unreadable)
+        tally = screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console())
+    screen.show_result(tally, plan.states(cells, records.read_all(root)))
+    options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
+    name_next_command(chosen, budget, options, changed=bool(knobs))
+    if set(tally) - {"ok", "busy"}:
+        raise typer.Exit(1)
+
+
+def run_here(
+    data: Path | None, results: Path, weights: Path | None, device: str, skip_unreadable: bool
+) -> "Here":
+    """The executor that runs cells in this process. Raises UsageError for an absent device."""
+    from bench import paths
+    from bench.engine.lab import Lab, find_device
+    from bench.execute.here import Here
+
+    found = find_device(device)
+    return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable))
+
+
+def name_next_command(suite: "Suite", budget: str, options: str, *, changed: bool) -> None:
+    """Say which command shows the results. changed: whether --set changed the recipe."""
+    if changed:
+        typer.echo(
+            "no table shows these runs, because their recipe is not the suite's (--set); "
+            f"to list them: bench ls runs {options}"
+        )
+    elif budget != "smoke":
+        cost = suite.budget(budget).measures == "cost"
+        file = Path("tables/rendered", f"{suite.name}{'-cost' if cost else ''}.md")
+        typer.echo(f"table: bench tables {options}{' --cost' if cost else ''} -> {file}")

@@ -1,0 +1,70 @@
+"""`bench tables`: measured numbers beside published ones."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import AnySuiteOption, ResultsOption, flag, split_list
+from bench.errors import BenchError, unknown
+from bench.report.numbers.selection import Select
+
+FormatsOption = Annotated[
+    str, typer.Option("--format", help="md, latex, html: one or several, comma-separated.")
+]
+SelectOption = Annotated[
+    Select, typer.Option(help="Which evaluation of a run counts; best-on-target is an oracle.")
+]
+CheckOption = Annotated[
+    bool, flag("--check", help="Write nothing; exit 1 when a file is out of date.")
+]
+CostOption = Annotated[bool, flag("--cost", help="Time and memory instead of accuracy.")]
+OutOption = Annotated[Path, typer.Option(help="Folder for the rendered files.")]
+
+
+def print_tables(
+    suite: AnySuiteOption = None,
+    formats: FormatsOption = "md,latex,html",
+    select: SelectOption = "last",
+    check: CheckOption = False,
+    cost: CostOption = False,
+    out: OutOption = Path("tables/rendered"),
+    results: ResultsOption = None,
+) -> None:
+    """Print measured numbers beside published ones, and write them to files.
+
+    Nothing but the records and the suite decides what a table says.
+    """
+    from bench import paths
+    from bench.report.write.render import SUFFIXES, render_accuracies, render_costs
+    from bench.runs import records
+    from bench.suite import suites
+
+    kinds = split_list(formats) or [""]
+    for kind in kinds:
+        if kind not in SUFFIXES:
+            raise unknown("format", kind, SUFFIXES)
+    tag = "-cost" if cost else "" if select == "last" else f"-{select}"
+    stale = []
+    found = records.read_all(paths.results_root(results))
+    for name in [suite] if suite else suites.names():
+        chosen = suites.find(name)
+        for kind in kinds:
+            text = (
+                render_costs(chosen, found, kind)
+                if cost
+                else render_accuracies(chosen, found, kind, select)
+            )
+            path = out / f"{chosen.name}{tag}{SUFFIXES[kind]}"
+            if not check:
+                paths.write(path, text)
+                sys.stdout.write(text + "\n" if kind == "md" else "")
+            elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+                stale.append(str(path))
+    if stale:
+        raise BenchError(
+            f"out of date: {', '.join(stale)}; run `bench tables` and commit what it writes"
+        )
+    if check:
+        typer.echo("every rendered table matches the records")
