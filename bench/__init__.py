@@ -1,3 +1,111 @@
-"""Benchmark reproduction suite for unsupervised domain adaptation: published numbers beside measured ones."""
+"""Published numbers of unsupervised domain adaptation beside measured ones.
+
+    import bench
+
+    bench.run("demo", methods=["dann"], seeds=range(3))   # trains what is not yet recorded
+    bench.records("demo")                                 # a DataFrame, a row per evaluation
+    bench.table("demo")                                   # shows itself in a notebook
+
+The same as the commands `bench run` and `bench tables`; whatever is slow to import is imported when
+a function is called.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from bench.report.write.render import Rendered
 
 __version__ = "0.1.0"
+__all__ = ["records", "run", "table"]
+
+
+def run(
+    suite: str = "demo",
+    *,
+    methods: Iterable[str] | None = None,
+    tasks: Iterable[str] | None = None,
+    seeds: Iterable[int] | None = None,
+    budget: str = "full",
+    override: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    results: str | Path | None = None,
+    redo: bool = False,
+    keep_going: bool = False,
+) -> "DataFrame":
+    """Train every cell of a suite that is not yet recorded; returns `records` of the cells asked for.
+
+    suite: a name or a .toml file. methods: ids of rows. override: knobs otherwise than the suite
+    says, {"lr": 0.003, "hyper": {"lam": 0.5}}. data, weights, results: as --data, --weights and
+    --results of `bench run`. redo: also cells that are done. keep_going: also after a failure.
+    Raises UsageError for what does not exist, BenchError for what is missing or fails; Ctrl-C loses
+    no finished cell.
+    """
+    from bench import paths
+    from bench.cli import screen
+    from bench.cli.output import console
+    from bench.cli.run import run_here
+    from bench.report.numbers.frame import tidy
+    from bench.runs import plan
+    from bench.runs.records import read_all
+    from bench.suite import suites
+
+    cells = plan.cells(
+        suites.find(suite),
+        methods=methods,
+        tasks=tasks,
+        seeds=seeds,
+        budget=budget,
+        override=override,
+    )
+    root = paths.results_root(_path(results), smoke=budget == "smoke")
+    todo = [s.cell for s in plan.states(cells, read_all(root)) if redo or not s.done]
+    if todo:
+        executor = run_here(_path(data), root, _path(weights), device, skip_unreadable=False)
+        screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console())
+    states = plan.states(cells, read_all(root))
+    return tidy(r for s in states if (r := s.done or s.failed))
+
+
+def records(suite: str | None = None, *, results: str | Path | None = None) -> "DataFrame":
+    """Every record below the results folder, whether it counts or not: a row per evaluation.
+
+    suite: only the records that this suite asked for. The columns are those of
+    `bench.report.numbers.frame.tidy`.
+    """
+    from bench import paths
+    from bench.report.numbers.frame import tidy
+    from bench.runs.records import read_all
+
+    found = read_all(paths.results_root(_path(results)))
+    return tidy(r for r in found if suite is None or (r.run and r.run.suite == suite))
+
+
+def table(
+    suite: str = "demo",
+    *,
+    select: Literal["last", "best-on-source", "best-on-target"] = "last",
+    cost: bool = False,
+    results: str | Path | None = None,
+) -> "Rendered":
+    """The page of a suite, measured beside published; in a notebook it shows itself.
+
+    select: which evaluation of a run counts. cost: time and memory instead of accuracy.
+    Its texts are `.markdown`, `.html` and `.latex`.
+    """
+    from bench import paths
+    from bench.report.write.render import Rendered
+    from bench.runs.records import read_all
+    from bench.suite import suites
+
+    found = read_all(paths.results_root(_path(results)))
+    return Rendered(suites.find(suite), tuple(found), select, cost)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -1,6 +1,7 @@
 """A suite and its records to the text of one file: Markdown, LaTeX or HTML."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from bench.errors import unknown
 from bench.report.numbers.selection import Select
@@ -59,3 +60,41 @@ def _write(page: Page, fmt: str) -> str:
         case _:
             raise unknown("format", fmt, SUFFIXES)
     return write(page).rstrip("\n") + "\n"
+
+
+@dataclass(frozen=True, repr=False)
+class Rendered:
+    """The page of a suite, written in a format when it is asked for."""
+
+    suite: Suite
+    records: tuple[Record, ...]
+    select: Select = "last"  # which evaluation of a run counts
+    cost: bool = False  # time and memory instead of accuracy
+
+    def write(self, fmt: str) -> str:
+        """The page as md, latex or html."""
+        if self.cost:
+            return render_costs(self.suite, self.records, fmt)
+        return render_accuracies(self.suite, self.records, fmt, self.select)
+
+    @property
+    def markdown(self) -> str:
+        return self.write("md")
+
+    @property
+    def html(self) -> str:
+        return self.write("html")
+
+    @property
+    def latex(self) -> str:
+        return self.write("latex")
+
+    def __str__(self) -> str:
+        return self.markdown
+
+    def __repr__(self) -> str:
+        return self.markdown
+
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows."""
+        return self.markdown

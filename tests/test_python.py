@@ -1,0 +1,89 @@
+"""From Python: `bench.run`, `bench.records`, `bench.table`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import fakes
+import pytest
+from helpers import write_pictures, write_suite
+
+import bench
+from bench.errors import UsageError
+from bench.runs import plan
+from bench.suite import suites
+
+ROWS = {"one": {"method": "source_only"}, "two": {"method": "dann"}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_pictures(tmp_path / "data", "A", "B")
+    write_suite(tmp_path, rows=ROWS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_a_grid_is_run_recorded_and_shown(folder: Path) -> None:
+    frame = bench.run("tiny.toml", methods=["two"], seeds=range(2), data="data", device="cpu")
+    assert list(frame["row"]) == ["two", "two"] and list(frame["seed"]) == [0, 1]
+    assert set(frame["status"]) == {"ok"} and frame["last"].all() and (frame["step"] == 12).all()
+    expected = 100 * frame["target_correct"] / frame["target_total"]
+    assert (frame["target_accuracy"] == expected).all()
+    again = bench.run("tiny.toml", methods=["two"], seeds=range(2), data="data", device="cpu")
+    assert list(again["path"]) == list(frame["path"]), "what is done is not run again"
+    changed = bench.run(
+        "tiny.toml", methods=["two"], seeds=[0], data="data", device="cpu",
+        override={"lr": 0.5, "hyper": {"lam": 0.25}},
+    )  # fmt: skip
+    assert changed.loc[0, "recipe.lr"] == 0.5 and changed.loc[0, "hyper.lam"] == 0.25
+    assert len(bench.records()) == 3
+
+
+def test_records_are_a_row_per_evaluation_with_every_knob_and_count(folder: Path) -> None:
+    (cell,) = plan.cells(suites.find("tiny.toml"), methods=["two"])
+    fakes.write(folder / "results", cell, (60.0, 70.0), generated=True)
+    frame = bench.records("tiny")
+    assert list(frame["target_accuracy"]) == [60.0, 70.0] and list(frame["last"]) == [False, True]
+    row = frame.iloc[-1]
+    assert row["key"] == cell.key and row["recipe.lr"] == 0.001 and row["hyper.gamma"] == 10.0
+    assert row["recipe.discriminator.hidden"] == [16] and row["generated"]
+    assert row["data.source.test.images"] == 3000 and row["env.torch"] == "2.11.0"
+    assert row["ms"] == 10.0 and row["wall_s"] == 60.0 and row["code.commit"] == "0123456789ab"
+    assert bench.records("another").empty
+
+
+def test_a_record_that_does_not_count_has_its_reason(folder: Path) -> None:
+    (cell,) = plan.cells(suites.find("tiny.toml"), methods=["two"])
+    path = fakes.write(folder / "results", cell)
+    path.write_bytes(path.read_bytes()[:-2])
+    (row,) = bench.records("tiny").to_dict("records")
+    assert row["status"] == "unfinished"
+    path.write_bytes(b"{}\n")
+    (row,) = bench.records().to_dict("records")
+    assert row["status"] == "damaged" and "first line" in row["problem"]
+
+
+def test_a_table_shows_itself(folder: Path) -> None:
+    for cell in plan.cells(suites.find("tiny.toml"), seeds=range(3)):
+        fakes.write(folder / "results", cell, (70.0 + cell.seed,))
+    page = bench.table("tiny.toml")
+    assert "71.00 ± 1.00 (3)" in page._repr_markdown_() == str(page) == repr(page) == page.markdown
+    assert "71.00 ± 1.00 (3)" in page.html and page.html.startswith("<!")
+    assert "\\begin{tabular}" in page.latex
+    assert "Cost of Tiny" in bench.table("tiny.toml", cost=True).markdown
+
+
+def test_what_does_not_exist_is_refused(folder: Path) -> None:
+    with pytest.raises(UsageError, match="unknown row 'tow'; did you mean 'two'"):
+        bench.run("tiny.toml", methods=["tow"])
+    with pytest.raises(UsageError, match="unknown suite"):
+        bench.table("nonesuch")
+
+
+def test_importing_bench_imports_nothing_else() -> None:
+    code = "import sys; before = set(sys.modules); import bench; print(*sorted(set(sys.modules) - before))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torch", "pandas", "numpy", "pydantic", "rich", "typer"}
+    assert not heavy & {name.split(".")[0] for name in said}
