@@ -89,7 +89,8 @@ def test_published_counts_are_those_of_the_papers() -> None:
     assert all([*of] == sorted(of) for of in (*pacs.values(), *home.values()))
     assert (pacs["sketch"]["horse"], home["Art"]["Bottle"]) == (816, 99)
     assert all(
-        [*sets.find_set(name).domains] == [*sets.class_counts(name)] for name in ("pacs", "officehome")
+        [*sets.find_set(name).domains] == [*sets.class_counts(name)]
+        for name in ("pacs", "officehome")
     )
 
 
@@ -413,6 +414,38 @@ def test_made_up_pacs_is_the_same_for_the_same_seed_and_can_be_learnt(tmp_path: 
     means = torch.stack([photo.x[photo.y == k].float().mean(0).flatten() for k in range(7)])
     guess = torch.cdist(sketch.x.float().flatten(1), means).argmin(1)
     assert (guess == sketch.y).float().mean() > 0.9
+
+
+def test_made_up_images_are_known_whatever_way_a_suite_names_them(tmp_path: Path) -> None:
+    generate("officehome", tmp_path, scale=0.001)
+    (tmp_path / "some.txt").write_text("Art/TV/00001.jpg 0\nArt/Bed/00001.jpg 1\n")
+    (tmp_path / "root.txt").write_text(
+        "OfficeHome/Art/TV/00001.jpg 0\nOfficeHome/Art/Bed/00001.jpg 1\n"
+    )
+    whole = {"domain": None, "set": "folder", "transductive": True}
+    assert read(tmp_path, "Art", classes=65).generated
+    assert read(tmp_path, "Art", classes=2, list="some.txt").generated
+    assert read(tmp_path, classes=65, path="OfficeHome/Art", **whole).generated
+    assert read(tmp_path, classes=4, path="OfficeHome", **whole).generated
+    assert read(tmp_path, classes=1, path=".", **whole).generated
+    assert read(tmp_path, classes=2, path="OfficeHome", list="some.txt", **whole).generated
+    assert read(tmp_path, classes=2, list="root.txt", **whole).generated
+    assert read(tmp_path / "OfficeHome", classes=65, path="Art", **whole).generated
+    assert read(tmp_path / "OfficeHome/Art", classes=65, path=".", **whole).generated
+
+
+@pytest.mark.usefixtures("small")
+def test_the_users_own_and_the_published_images_are_not_made_up(tmp_path: Path) -> None:
+    folder = write_officehome(tmp_path)
+    write_parquet(tmp_path / "parquet", folder, CLASSES)
+    assert not read(tmp_path).generated
+    assert not read(tmp_path / "parquet").generated
+    own = read(tmp_path, None, set="folder", path="OfficeHome/Art", transductive=True)
+    assert not own.generated
+    embedded = DomainSpec(set="uci-digits")
+    how = {"root": tmp_path, "size": 8, "resize": "nearest", "classes": 10}
+    assert not load_domain("D", embedded, **how).generated
+    assert load_domain("D", embedded, **how, synthetic=True).generated
 
 
 def test_generate_never_touches_what_is_there(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from bench.data import cache, decode
+from bench.data import cache, decode, parquet
 from bench.data.digits import read_digits
 from bench.data.generate import blend_mnist_m
 from bench.data.images import Domain
@@ -404,6 +404,27 @@ def test_the_hubs_parquet_files_are_read(
     assert domain.train.y.tolist() == tiny.TRAIN.tolist()
 
 
+def test_rows_of_parquet_come_in_their_order_whatever_the_row_groups(tmp_path: Path) -> None:
+    images = [bytes([i]) for i in range(100)]
+    for size in (1, 7, 20, 100):
+        pq.write_table(pyarrow.table({"image": images}), tmp_path / "table", row_group_size=size)
+        for rows in ([*range(100)], [0, 3, 16, 17, 19, 20, 39, 47, 99], [50], [*range(33, 99, 5)]):
+            read = list(parquet.read_pictures(tmp_path / "table", rows))
+            assert read == [images[row] for row in rows]
+
+
+def test_pictures_of_other_colors_are_read_only_where_nothing_is_lost(tmp_path: Path) -> None:
+    train, test = tiny.pixels(12, 32, 32), tiny.pixels(10, 3, 32, 32)
+    write_parquet(tmp_path / "svhn/cropped_digits/train-0.parquet", train, tiny.TRAIN)
+    write_parquet(tmp_path / "svhn/cropped_digits/test-0.parquet", test, tiny.TEST)
+    domain = read("svhn", tmp_path)
+    assert np.array_equal(domain.train.x, np.repeat(train[:, None], 3, axis=1))
+    write_parquet(tmp_path / "usps/train-0.parquet", tiny.pixels(12, 3, 16, 16), tiny.TRAIN)
+    write_parquet(tmp_path / "usps/test-0.parquet", tiny.pixels(10, 16, 16), tiny.TEST)
+    with pytest.raises(BenchError, match=r"row 0 of .*cannot be read \(it is colored"):
+        read("usps", tmp_path)
+
+
 def test_parquet_cut_anywhere_is_refused(tmp_path: Path) -> None:
     write_parquet(tmp_path / "usps/test-0.parquet", tiny.pixels(10, 16, 16), tiny.TEST)
     write_parquet(tmp_path / "usps/train-0.parquet", tiny.pixels(12, 16, 16), tiny.TRAIN)
@@ -663,7 +684,11 @@ def test_photographs_that_will_not_do_are_named(tmp_path: Path) -> None:
 
 
 def test_facts_downloads_and_checks_need_no_torch() -> None:
-    code = "import bench.data.get, bench.data.doctor, sys; sys.exit('torch' in sys.modules)"
+    code = """
+import sys
+import bench.data.doctor, bench.data.get
+sys.exit(", ".join({"torch", "rich"} & set(sys.modules)) or 0)
+"""
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -16,7 +16,9 @@ from torchvision.transforms import InterpolationMode, Resize
 
 from bench.data import cache, decode
 from bench.data.images import Domain, Images
+from bench.data.listing import list_class_folders
 from bench.data.load import load_domain
+from bench.data.resize import Square
 from bench.errors import BenchError
 from bench.suite.suites import DomainSpec
 
@@ -179,6 +181,15 @@ def test_pictures_are_decoded_once_wherever_they_lie(
     monkeypatch.setattr(decode, "open_upright", never)
     assert torch.equal(read(art).train.x, first.train.x)
     assert torch.equal(read(art.rename(art.with_name("moved"))).train.x, first.train.x)
+
+
+def test_progress_is_told_while_pictures_are_decoded_and_only_then(art: Path) -> None:
+    for i in range(70):
+        os.link(art / "ant/0.png", art / f"bee/more{i}.png")
+    listing, told = list_class_folders(art), []
+    decode.decode_listing(listing, Square(8, "nearest"), progress=lambda *n: told.append(n))
+    assert told == [(32, 77), (64, 77), (77, 77)]
+    decode.decode_listing(listing, Square(8, "nearest"), progress=never)
 
 
 def test_the_kept_fingerprint_is_that_of_the_same_images_in_memory(art: Path) -> None:
