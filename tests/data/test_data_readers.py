@@ -1,4 +1,4 @@
-"""Published files become the images they hold, or one sentence saying why not."""
+"""Published files are read into the images they hold, or refused with one sentence."""
 
 import bz2
 import gzip
@@ -36,12 +36,13 @@ def _tiny_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def read(name: str, root: Path, *, size: int | None = None, **spec: object) -> Domain:
     """The set as it is, at its native size unless told otherwise."""
     native = size or sets.find_set(name).size or 8
-    how = DomainSpec.model_validate({"set": name} | spec)
-    return load_domain(name, how, root=root, size=native, resize="nearest", classes=10)
+    settings = DomainSpec.model_validate({"set": name} | spec)
+    return load_domain(name, settings, root=root, size=native, resize="nearest", classes=10)
 
 
 def cuts(data: bytes) -> Iterable[bytes]:
-    """Beginnings of the data: each of the first 20 lengths, 30 spread over the rest, and all but the last bytes."""
+    """Beginnings of the data: the first 20 lengths, 30 spread over the rest, and all but the last
+    one or two bytes."""
     lengths = {
         *range(20),
         *np.linspace(20, len(data) - 1, 30).astype(int).tolist(),
@@ -168,7 +169,8 @@ def test_usps_lines_become_rounded_grey_levels(tmp_path: Path) -> None:
 
 
 def write_libsvm(root: Path) -> None:
-    """The same numbers as write_usps, as libsvm has them: labels from 1, pairs of an index from 1 and a value."""
+    """The numbers of write_usps as LIBSVM publishes them: labels from 1, and pairs of an index
+    from 1 and a value."""
     for split, v, y in zip(
         ("usps.bz2", "usps.t.bz2"), tiny.write_usps(root), (tiny.TRAIN, tiny.TEST), strict=True
     ):
@@ -488,8 +490,8 @@ def write_folder(
 
 
 def read_folder(root: Path, classes: int = 2, **spec: object) -> Domain:
-    how = DomainSpec.model_validate({"set": "folder", "path": "art"} | spec)
-    return load_domain("Art", how, root=root, size=8, resize="bilinear", classes=classes)
+    settings = DomainSpec.model_validate({"set": "folder", "path": "art"} | spec)
+    return load_domain("Art", settings, root=root, size=8, resize="bilinear", classes=classes)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".PNG"])
@@ -606,9 +608,9 @@ def test_nearest_agrees_with_pillow_but_where_two_pixels_are_as_near() -> None:
 
 
 def test_limits_keep_images_from_all_over_the_set(tmp_path: Path) -> None:
-    how = {"root": tmp_path, "size": 28, "resize": "nearest", "classes": 10}
+    options = {"root": tmp_path, "size": 28, "resize": "nearest", "classes": 10}
     domain = load_domain(
-        "sample", DomainSpec(set="mnist-sample"), train_limit=20, test_limit=10, **how
+        "sample", DomainSpec(set="mnist-sample"), train_limit=20, test_limit=10, **options
     )
     assert len(domain.train) == 20 and len(domain.test) == 10
     assert domain.train.y.unique().tolist() == list(range(10))
@@ -616,10 +618,10 @@ def test_limits_keep_images_from_all_over_the_set(tmp_path: Path) -> None:
 
 def test_synthetic_images_stand_in_for_any_set(tmp_path: Path) -> None:
     def make(name: str, set_: str) -> Domain:
-        how = DomainSpec(set=set_, path="art")
+        settings = DomainSpec(set=set_, path="art")
         return load_domain(
             name,
-            how,
+            settings,
             root=tmp_path,
             size=32,
             resize="nearest",
@@ -636,8 +638,8 @@ def test_synthetic_images_stand_in_for_any_set(tmp_path: Path) -> None:
 
 
 def test_synthetic_classes_can_be_learnt(tmp_path: Path) -> None:
-    how = {"root": tmp_path, "size": 16, "resize": "nearest", "classes": 5, "synthetic": True}
-    domain = load_domain("A", DomainSpec(set="mnist"), **how)
+    options = {"root": tmp_path, "size": 16, "resize": "nearest", "classes": 5, "synthetic": True}
+    domain = load_domain("A", DomainSpec(set="mnist"), **options)
     means = torch.stack(
         [domain.train.x[domain.train.y == k].float().mean(0).flatten() for k in range(5)]
     )
@@ -701,5 +703,8 @@ def test_published_counts_add_up() -> None:
     }
     assert totals == {"mnist-sample": (4000, 1000), "uci-digits": (1442, 355)}
     assert published == {
-        "mnist": (60_000, 10_000), "usps": (7_291, 2_007), "svhn": (73_257, 26_032), "mnist-m": (59_001, 9_001),
-    }  # fmt: skip
+        "mnist": (60_000, 10_000),
+        "usps": (7_291, 2_007),
+        "svhn": (73_257, 26_032),
+        "mnist-m": (59_001, 9_001),
+    }
