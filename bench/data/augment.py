@@ -1,4 +1,4 @@
-"""Crop and flip of a batch where the batch is, a pure function of (seed, name, step)."""
+"""Crops and flips of a batch, on its device: a pure function of (seed, name, step)."""
 
 import hashlib
 import math
@@ -11,27 +11,29 @@ from torch import Tensor
 from bench.data.images import send
 from bench.errors import BenchError
 
-SCALE, RATIO, TRIES = (
-    (0.08, 1.0),
-    (3 / 4, 4 / 3),
-    10,
-)  # torchvision's: share of the area, width / height, boxes tried
+# torchvision's values for random boxes
+SCALE = 0.08, 1.0  # share of the image's area
+RATIO = 3 / 4, 4 / 3  # width / height
+TRIES = 10  # boxes drawn until one fits
 
 
-class Augment:
-    """A random crop x crop square of each image and, with `flip`, its mirror image half of the time.
+class RandomCrop:
+    """A random crop x crop square of each image; with `flip`, mirrored half of the time.
 
-    Images of one domain are all of one size, so that the batch is cut in one gather: no loop over images and no wait
-    for the device. Gives uint8, to be normalised by `Pixels` like any other batch.
+    The images of a domain are all of one size, so that one gather cuts the whole batch: there is
+    no loop over images and no wait for the device.
     """
 
     def __init__(self, crop: int, flip: bool, *, seed: int, name: str) -> None:
         self.crop, self.flip, self.seed, self.name = crop, flip, seed, name
 
     def __call__(self, x: Tensor, step: int) -> Tensor:
-        """(B, C, H, W) -> (B, C, crop, crop), the crops of this step. Raises BenchError when an image is smaller."""
+        """uint8 (B, C, H, W) -> uint8 (B, C, crop, crop), the crops of this step.
+
+        Raises BenchError when the images are smaller.
+        """
         at = send(self.draw(len(x), x.shape[2], x.shape[3], step), x.device)
-        return cut(x, self.crop, *at.unbind())
+        return cut_boxes(x, self.crop, *at.unbind())
 
     def draw(self, n: int, height: int, width: int, step: int) -> Tensor:
         """Top, left and mirrored (0 or 1) of n images at this step: int64 (3, n), on the CPU."""
@@ -43,12 +45,13 @@ class Augment:
 
 
 class ResizedCrop:
-    """torchvision's RandomResizedCrop: a random box of each image, 8 to 100 % of its area and 3:4 to 4:3 in shape, resized
-    to crop x crop; with `flip`, mirrored half of the time.
+    """torchvision's RandomResizedCrop: a random box of each image, of 8 to 100 % of its area and
+    3:4 to 4:3 in shape, resized to crop x crop; with `flip`, mirrored half of the time.
 
-    It is drawn from the images as they are kept, which for natural ones is after their resize to size x size. The code of
-    CDAN, MDD and TLlib does the same (ResizeImage(256), then RandomResizedCrop(224)); usual ImageNet training, which draws
-    boxes of the original picture, does not. One batch is two matrix products: no loop over images and no wait for the device.
+    Boxes are drawn in the images as they are kept, which for natural ones is after their resize to
+    size x size. The code of CDAN, MDD and TLlib does the same (ResizeImage(256), then
+    RandomResizedCrop(224)); usual ImageNet training draws them in the original picture. A batch
+    takes two matrix products: there is no loop over images and no wait for the device.
     """
 
     def __init__(self, crop: int, flip: bool, *, seed: int, name: str) -> None:
@@ -57,12 +60,14 @@ class ResizedCrop:
     def __call__(self, x: Tensor, step: int) -> Tensor:
         """uint8 (B, C, H, W) -> uint8 (B, C, crop, crop), the crops of this step."""
         at = send(self.draw(len(x), x.shape[2], x.shape[3], step), x.device)
-        return resized(x, self.crop, *at.unbind())
+        return resize_boxes(x, self.crop, *at.unbind())
 
     def draw(self, n: int, height: int, width: int, step: int) -> Tensor:
-        """Top, left, height and width of a box in n images, and mirrored (0 or 1), at this step: int64 (5, n), on the CPU.
+        """Top, left, height and width of a box in n images, and mirrored (0 or 1), at this step:
+        int64 (5, n), on the CPU.
 
-        Of ten boxes of random area and shape the first that fits, else the central one of the nearest shape.
+        As in torchvision, the box is the first of ten of random area and shape that fits, else the
+        central one of the nearest allowed shape.
         """
         chance = _chances(2 * TRIES + 3, n, f"{self.seed}/{self.name}/augment/{step}")
         area = height * width * (SCALE[0] + (SCALE[1] - SCALE[0]) * chance[:TRIES])
@@ -85,15 +90,21 @@ class ResizedCrop:
 
 
 def centre(x: Tensor, crop: int) -> Tensor:
-    """The central squares of a batch, for tests: (B, C, H, W) -> (B, C, crop, crop), a view."""
+    """The central squares of a batch: (B, C, H, W) -> (B, C, crop, crop), a view.
+
+    Raises BenchError when the images are smaller.
+    """
     height, width = x.shape[2:]
     _check(crop, height, width)
     top, left = round((height - crop) / 2), round((width - crop) / 2)  # as torchvision rounds
     return x[:, :, top : top + crop, left : left + crop]
 
 
-def cut(x: Tensor, crop: int, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:
-    """The square of each image at (top, left), mirrored where that is 1; all int64 (B,) on the device of x."""
+def cut_boxes(x: Tensor, crop: int, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:
+    """The crop x crop square of each image at (top, left), mirrored where `mirrored` is 1.
+
+    x (B, C, H, W); top, left and mirrored int64 (B,) on its device.
+    """
     n, channels = x.shape[:2]
     along = torch.arange(crop, device=x.device)
     rows = top[:, None] + along
@@ -107,34 +118,37 @@ def cut(x: Tensor, crop: int, top: Tensor, left: Tensor, mirrored: Tensor) -> Te
     ]
 
 
-def resized(
+def resize_boxes(
     x: Tensor, crop: int, top: Tensor, left: Tensor, height: Tensor, width: Tensor, mirrored: Tensor
 ) -> Tensor:
-    """The box of each image, height x width at (top, left), as crop x crop pixels, mirrored where that is 1; all int64 (B,)
-    on the device of x, which is uint8.
+    """The height x width box of each image at (top, left), resized to crop x crop and mirrored
+    where `mirrored` is 1.
 
-    Bilinear and antialiased, columns first and rounded, then rows: bit for bit what torchvision's resized_crop makes of a
-    uint8 image on a CPU (where no side shrinks below a quarter), and that on every device, since sums of whole numbers below
-    2^24 are exact in float32 in any order. Pillow's weights are finer: one pixel of several thousand photographed ones is
-    another there, by one grey level.
+    x uint8 (B, C, H, W); the others int64 (B,) on its device. Bilinear and antialiased, columns
+    first and rounded, then rows: bit for bit what torchvision's resized_crop makes of a uint8 image
+    on a CPU (where no side shrinks below a quarter). It is the same on every device, since float32
+    sums of whole numbers below 2^24 are exact in any order. Pillow's weights are finer: in
+    photographs, one pixel of several thousand differs, by one grey level.
     """
-    across, of_across = _weights(left, width, x.shape[3], crop)
-    down, of_down = _weights(top, height, x.shape[2], crop)
+    across, sum_across = _weights(left, width, x.shape[3], crop)
+    down, sum_down = _weights(top, height, x.shape[2], crop)
     with _exact_products():
         y = torch.einsum("bchw,bjw->bchj", x.float(), across)
-        y = ((y + of_across / 2) / of_across).floor_()
+        y = ((y + sum_across / 2) / sum_across).floor_()
         y = torch.einsum("bchj,bih->bcij", y, down)
-    out = ((y + of_down / 2) / of_down).to(torch.uint8).contiguous()
+    out = ((y + sum_down / 2) / sum_down).to(torch.uint8).contiguous()
     return out.where(mirrored[:, None, None, None] == 0, out.flip(3))
 
 
 def _weights(start: Tensor, length: Tensor, size: int, crop: int) -> tuple[Tensor, Tensor]:
-    """How much each of size pixels counts in each of crop, for stretches of that length from start, both int64 (B,): whole
-    numbers (B, crop, size) in float32, and what they add up to but for rounding, a power of two (B, 1, 1, 1).
+    """How much each of `size` pixels counts in each of `crop` new ones, for the stretches of
+    `length` pixels from `start`, both int64 (B,).
 
-    A triangle around each place, to each side one pixel wide or, when the stretch shrinks, one step from place to place; cut
-    off where the stretch ends. How they become whole numbers is torch's: aten/src/ATen/native/cpu/UpSampleKernel.cpp,
-    compute_index_ranges_int16_weights.
+    Gives whole numbers (B, crop, size) in float32 and, up to rounding, their sum, a power of two
+    (B, 1, 1, 1). The weights are a triangle around each new place; to each side it is one pixel
+    wide or, when the stretch shrinks, as wide as the new places are apart. It is cut off where the
+    stretch ends. Rounding is torch's: compute_index_ranges_int16_weights in
+    aten/src/ATen/native/cpu/UpSampleKernel.cpp.
     """
     step = (length.double() / crop)[:, None, None]
     place = step * (torch.arange(crop, device=start.device) + 0.5)[:, None]
@@ -144,7 +158,7 @@ def _weights(start: Tensor, length: Tensor, size: int, crop: int) -> tuple[Tenso
     w = w / w.sum(2, keepdim=True)
     largest = w.amax((1, 2), keepdim=True)
     large, larger = (
-        largest * of + 0.5 >= 2**15 for of in (2**16, 2**15)
+        largest * scale + 0.5 >= 2**15 for scale in (2**16, 2**15)
     )  # for 16 bits with a sign
     one = 2**16 / (1 + large.float() + 2 * larger)  # 2^16, 2^15 or 2^14
     return (w * one + 0.5).floor().float(), one[..., None]
@@ -152,7 +166,7 @@ def _weights(start: Tensor, length: Tensor, size: int, crop: int) -> tuple[Tenso
 
 @contextmanager
 def _exact_products() -> Iterator[None]:
-    """Products of matrices in float32 proper: a recipe's tf32 or bf16 lets a GPU cut their factors to 11 bits."""
+    """Switches TF32 off: it would let a GPU round the factors of matrix products to 11 bits."""
     kept = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
     try:
@@ -162,9 +176,9 @@ def _exact_products() -> Iterator[None]:
 
 
 def _chances(rows: int, n: int, key: str) -> Tensor:
-    """Numbers in [0, 1), float64 (rows, n), that the key alone decides.
+    """Random numbers in [0, 1) that the key alone decides, float64 (rows, n).
 
-    Doubles: a float just below 1 times the number of places can round up to a place that is not there.
+    Not float32: just below 1, times the number of places, it can round up to a place too far.
     """
     digest = hashlib.sha256(key.encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
@@ -172,7 +186,9 @@ def _chances(rows: int, n: int, key: str) -> Tensor:
 
 
 def _check(crop: int, height: int, width: int) -> None:
+    """Raises BenchError when the crop is larger than the images."""
     if crop > min(height, width):
         raise BenchError(
-            f"a crop of {crop} does not fit images of {width}x{height} pixels: lower the crop or raise the size"
+            f"a crop of {crop} does not fit images of {width}x{height} pixels: "
+            "lower the crop or raise the size"
         )

@@ -174,7 +174,7 @@ def _attempt_all(
 def _attempt(
     source: Path | bytes, convert: Callable[[Image.Image], _T], put: Callable[[_T], object]
 ) -> Exception | None:
-    """Decodes one picture; returns what Pillow or `convert` raised, lets through what `put` does."""
+    """Decodes one picture; returns the exception of Pillow or `convert`, raises that of `put`."""
     try:
         made = convert(open_upright(source))
     except MemoryError:

@@ -1,4 +1,4 @@
-"""What is read: encoded pictures in files, or images as arrays; and the error for a damaged file."""
+"""What is read: pictures in files, or images as arrays; and the error for a damaged file."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence

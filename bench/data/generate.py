@@ -1,4 +1,4 @@
-"""Images that this program makes: MNIST-M from photographs, sets in a published layout, stand-ins."""
+"""Images that this program makes: MNIST-M, folders in a published layout, random stand-ins."""
 
 import hashlib
 import math

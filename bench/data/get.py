@@ -118,7 +118,10 @@ def _fetch(
     Raises BenchError saying why neither could give it and what to do by hand.
     """
     failures = []
-    for source, offered in ((_from_publishers, facts.downloads), (_from_hub, facts.hub)):
+    for source, offered in (
+        (_download_from_publishers, facts.downloads),
+        (_download_from_hub, facts.hub),
+    ):
         if not offered:
             continue
         try:
@@ -127,12 +130,13 @@ def _fetch(
         except BenchError as e:
             failures.append(str(e))
     raise BenchError(
-        f"{facts.name} could not be downloaded ({'; '.join(failures)}): run `bench data get {facts.name}` again when "
-        f"there is a network (it goes on where it stopped), or {explain_layout(facts, root)}"
+        f"{facts.name} could not be downloaded ({'; '.join(failures)}): "
+        f"run `bench data get {facts.name}` again when there is a network (it goes on where it "
+        f"stopped), or {explain_layout(facts, root)}"
     )
 
 
-def _from_publishers(
+def _download_from_publishers(
     facts: DataSet, root: Path, progress: DownloadProgress | None, mirror: str | None
 ) -> None:
     """Downloads those of the publishers' files that are not there with the published md5."""
@@ -143,7 +147,9 @@ def _from_publishers(
             download(urls, path, md5, progress)
 
 
-def _from_hub(facts: DataSet, root: Path, _: DownloadProgress | None, mirror: str | None) -> None:
+def _download_from_hub(
+    facts: DataSet, root: Path, _: DownloadProgress | None, mirror: str | None
+) -> None:
     """Downloads the Hub's files. Its client resumes, checks and shows progress by itself, but may
     wait for ever for an answer."""
     from huggingface_hub import HfApi, hf_hub_download

@@ -1,6 +1,7 @@
 """Parquet files of encoded pictures, as the Hugging Face Hub serves them.
 
-Their columns are `image` (plain bytes or {bytes, path}), `label` and, for several domains, `domain`.
+Their columns are `image` (plain bytes or {bytes, path}), `label` and, where a set has several
+domains, `domain`.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""The batch of a step, a pure function of (seed, step): no loader, no hidden state, so any step can be made again."""
+"""The batch of a step: a pure function of (seed, step).
+
+There is no loader with a hidden state, so that training can go on exactly from any step.
+"""
 
 import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,10 +15,11 @@ from bench.errors import BenchError
 
 
 class Stream:
-    """Endless shuffled batches of one domain, the incomplete last batch of a pass dropped.
+    """Endless shuffled batches of one domain; the incomplete last batch of a pass is dropped.
 
-    Every pass over the images is a permutation of its own, made from (seed, name, pass) alone. Images that are not on
-    `device` (default: where they are) are gathered where they are, and the batch is copied there.
+    The order of each pass over the images is a permutation that (seed, name, pass) alone decide.
+    A batch is gathered where the images are and copied to `device`, by default the same place.
+    Raises BenchError when a batch is larger than the domain.
     """
 
     def __init__(
@@ -29,7 +33,8 @@ class Stream:
     ) -> None:
         if batch > len(images):
             raise BenchError(
-                f"a batch of {batch} does not fit {name}'s {len(images)} training images; lower the batch"
+                f"a batch of {batch} does not fit {name}'s {len(images)} training images; "
+                "lower the batch"
             )
         self.images, self.batch, self.seed, self.name = images, batch, seed, name
         self.device = device or images.y.device
@@ -54,14 +59,16 @@ class Stream:
         return self._order[i * self.batch : (i + 1) * self.batch]
 
     def gather(self, step: int) -> Images:
-        """The batch of this step where the images are, ready to be sent."""
+        """The batch of this step where the images are, in memory that a GPU can copy from."""
         keep = self.indices(step)
         return Images(pin(self.images.x[keep], self.device), pin(self.images.y[keep], self.device))
 
     def __call__(self, step: int) -> Images:
+        """The batch of this step on the device."""
         return self.send(self.gather(step))
 
     def send(self, batch: Images) -> Images:
+        """A gathered batch on the device."""
         return Images(send(batch.x, self.device), send(batch.y, self.device))
 
     @property
@@ -71,11 +78,11 @@ class Stream:
 
 
 class Ahead:
-    """A stream whose next batch is gathered, by a thread of its own, while the device works on this one: the same batches.
+    """The batches of a stream, the next one gathered by a thread while the device uses this one.
 
-    The copy to the device is the caller's, on the caller's CUDA stream, so that it is done before the batch is used.
-    To be left as a context manager: the thread ends there, after the batch in hand if there is one. What goes wrong in the
-    thread is raised when its batch is asked for.
+    The caller's thread copies a batch to the device, on its own CUDA stream, so that the copy ends
+    before the batch is used. An exception in the thread is raised when its batch is asked for.
+    Use it as a context manager: the thread ends with the block.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -83,14 +90,16 @@ class Ahead:
         self._next: tuple[int, Future[Images]] | None = None
 
     def __call__(self, step: int) -> Images:
-        at, asked = self._next or self._ask(step)
-        if at != step:  # a jump
-            asked = self._ask(step)[1]
-        batch = asked.result()
+        """The batch of this step on the device; the next one is expected to be that of step + 1."""
+        expected, batch = self._next or self._ask(step)
+        if expected != step:
+            _, batch = self._ask(step)
+        gathered = batch.result()
         self._next = self._ask(step + 1)
-        return self.stream.send(batch)
+        return self.stream.send(gathered)
 
     def _ask(self, step: int) -> tuple[int, Future[Images]]:
+        """The step, and its batch once the thread has gathered it."""
         return step, self._thread.submit(self.stream.gather, step)
 
     def __enter__(self) -> "Ahead":

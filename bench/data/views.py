@@ -1,11 +1,11 @@
-"""What a recipe makes of a batch of images before the network sees it: crop, mirror, normalise, on the batch's device."""
+"""What a recipe makes of a batch of images before the network sees it, on the batch's device."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from bench.data.augment import Augment, ResizedCrop, centre
+from bench.data.augment import RandomCrop, ResizedCrop, centre
 from bench.suite.recipe import Recipe
 
 _MEAN_STD = {
@@ -16,47 +16,51 @@ _MEAN_STD = {
 
 
 class Pixels:
-    """uint8 (B, 1|3, H, W) -> normalised float (B, 3, H, W) on the same device; grey is repeated."""
+    """Turns pixels into a network's input: (x / 255 - mean) / std per channel.
+
+    uint8 (B, 1 or 3, H, W) -> float (B, 3, H, W) on the same device; grey is repeated.
+    """
 
     def __init__(self, normalise: str, device: torch.device) -> None:
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in _MEAN_STD[normalise])
         self.scale, self.shift = 1 / (255 * std), -mean / std
 
     def __call__(self, x: Tensor) -> Tensor:
+        """The input that these pixels make."""
         return torch.addcmul(self.shift, x.float(), self.scale)
 
 
 class Views:
-    """The views of one recipe on one device."""
+    """Crops, mirrors and normalization as one recipe asks for them."""
 
     def __init__(self, recipe: Recipe, device: torch.device, *, seed: int) -> None:
         self.recipe, self.seed = recipe, seed
         self.pixels = Pixels(recipe.normalize, device)
 
     def train(self, name: str) -> Callable[[Tensor, int], Tensor]:
-        """(uint8 batch, step) -> float batch, for the stream of that name."""
-        r, drawn = self.recipe, self._drawn(name)
+        """(uint8 batch, step) -> float batch, for training on the stream of that name."""
+        r, augment = self.recipe, self._choose_augmentation(name)
 
         def view(x: Tensor, step: int) -> Tensor:
             x = centre(x, r.pixels) if r.train_crop == "center" else x
-            return self.pixels(drawn(x, step) if drawn else x)
+            return self.pixels(augment(x, step) if augment else x)
 
         return view
 
-    def _drawn(self, name: str) -> Augment | ResizedCrop | None:
-        """What is drawn anew for every image of every step, if anything is."""
+    def _choose_augmentation(self, name: str) -> RandomCrop | ResizedCrop | None:
+        """What is drawn anew for each image at each step; None when nothing is."""
         r = self.recipe
         if r.train_crop == "random-resized":
             return ResizedCrop(r.pixels, r.flip, seed=self.seed, name=name)
         if r.train_crop == "random" or r.flip:
-            side = (
-                r.size if r.train_crop == "none" else r.pixels
-            )  # a mirror alone, whatever the test crops
-            return Augment(side, r.flip, seed=self.seed, name=name)
+            # without a crop in training, images are only mirrored, whatever the test crops
+            side = r.size if r.train_crop == "none" else r.pixels
+            return RandomCrop(side, r.flip, seed=self.seed, name=name)
         return None
 
     def test(self, x: Tensor) -> list[Tensor]:
-        """The float batches that are predicted for x: one, or the ten of CDAN's test (corners, centre, their mirrors)."""
+        """uint8 batch -> the float batches whose predictions are averaged: one, or the ten of
+        CDAN's test (corners and center, each with its mirror image)."""
         crop = self.recipe.pixels
         match self.recipe.test_crop:
             case "none":

@@ -1,6 +1,7 @@
-"""Bad input as a user meets it, in real processes: one sentence that names it, exit code 1, no traceback, no result.
+"""Bad input at the command line, in real processes: one sentence that names it, exit code 1, no
+traceback, no result.
 
-What each reader, cache and download does about it is tested beside them; here is what comes of it at the command line.
+What each reader, the cache and the download do about bad input is tested in the other files.
 """
 
 import time
@@ -20,7 +21,8 @@ RUN = ("run", "--suite", "tiny.toml", "--data", "data", "--device", "cpu")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working folder with 15 pictures of each of three classes in data/A and data/B, and a suite of one row."""
+    """A working folder: data/A and data/B with 15 pictures of each of three classes, and a suite of
+    one row."""
     write_pictures(tmp_path / "data", "A", "B")
     write_suite(tmp_path)
     return tmp_path
@@ -168,8 +170,8 @@ def test_weights_that_cannot_be_downloaded_are_one_sentence_and_no_record(
     ended = bench.run(*RUN, env=nowhere)
     assert ended.code == 1 and "Traceback" not in ended.text
     assert (
-        "only A-B seed 0: error: the weights VGG16_Weights.IMAGENET1K_V1 could not be downloaded (<urlopen error"
-        in ended.out
+        "only A-B seed 0: error: the weights VGG16_Weights.IMAGENET1K_V1 could not be downloaded "
+        "(<urlopen error" in ended.out
     )
     assert "give a local .pth or .safetensors file with --weights" in ended.out
     assert not list(folder.rglob("*.jsonl"))
@@ -178,13 +180,14 @@ def test_weights_that_cannot_be_downloaded_are_one_sentence_and_no_record(
 def test_a_cell_too_large_for_the_memory_says_its_sizes_and_the_next_is_run(
     folder: Path, bench: Children
 ) -> None:
-    """More than any address space holds, so no machine is brought to its knees."""
+    """The cell needs more than any address space holds, so that it fails at once everywhere."""
     large = {"method": "dann", "recipe": {"discriminator": {"hidden": [10**12]}}}
     write_suite(folder, rows={"large": large, "small": {"method": "dann"}})
     ended = bench.run(*RUN)
     assert ended.code == 1 and ended.err == "" and "Traceback" not in ended.text
     assert (
-        "large A-B seed 0: failed: out of memory on cpu in row large: batches of 2 × 4 images of 28×28 through ganin-mnist; "
+        "large A-B seed 0: failed: out of memory on cpu in row large: "
+        "batches of 2 × 4 images of 28×28 through ganin-mnist; "
         "try --set batch=2, --set precision=bf16, a device with more memory\n"
     ) in ended.out
     assert "1 out of memory, 1 ok; 1 of 2 cells pending" in ended.out

@@ -1,4 +1,5 @@
-"""PACS and Office-Home: found however they are spelt, labelled by the names of their classes, checked by their counts."""
+"""PACS and Office-Home: found however they are spelled, labelled by the names of their classes,
+checked by their counts."""
 
 import json
 from collections import Counter
@@ -29,9 +30,11 @@ CLASSES = [
     "Table",
 ]  # sorted as Python and the papers' code sort: capitals first
 COUNTS = {
-    "Art": {"Alarm_Clock": 2, "TV": 1, "Table": 3}, "Clipart": {"Alarm_Clock": 1, "TV": 1, "Table": 1},
-    "Product": {"Alarm_Clock": 1, "TV": 2, "Table": 1}, "Real World": {"Alarm_Clock": 1, "TV": 3, "Table": 2},
-}  # fmt: skip
+    "Art": {"Alarm_Clock": 2, "TV": 1, "Table": 3},
+    "Clipart": {"Alarm_Clock": 1, "TV": 1, "Table": 1},
+    "Product": {"Alarm_Clock": 1, "TV": 2, "Table": 1},
+    "Real World": {"Alarm_Clock": 1, "TV": 3, "Table": 2},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +53,8 @@ def colour(domain: str, name: str, i: int) -> tuple[int, int, int]:
 
 
 def write_officehome(root: Path, *, fourth: str = "Real World", folder: str = "OfficeHome") -> Path:
-    for domain, of in COUNTS.items():
-        for name, n in of.items():
+    for domain, classes in COUNTS.items():
+        for name, n in classes.items():
             place = root / folder / (fourth if domain == "Real World" else domain) / name
             place.mkdir(parents=True)
             for i in range(1, n + 1):
@@ -64,8 +67,8 @@ def write_officehome(root: Path, *, fourth: str = "Real World", folder: str = "O
 def read(
     root: Path, domain: str | None = "Real World", *, classes: int = 3, **spec: object
 ) -> Domain:
-    how = DomainSpec.model_validate({"set": "officehome", "domain": domain} | spec)
-    return load_domain("R", how, root=root, size=8, resize="bilinear", classes=classes)
+    settings = DomainSpec.model_validate({"set": "officehome", "domain": domain} | spec)
+    return load_domain("R", settings, root=root, size=8, resize="bilinear", classes=classes)
 
 
 def told(root: Path, level: str) -> list[str]:
@@ -76,20 +79,21 @@ def told(root: Path, level: str) -> list[str]:
 
 def test_published_counts_are_those_of_the_papers() -> None:
     pacs, home = sets.class_counts("pacs"), sets.class_counts("officehome")
-    assert {d: sum(of.values()) for d, of in pacs.items()} == {
+    assert {d: sum(classes.values()) for d, classes in pacs.items()} == {
         "photo": 1670, "art_painting": 2048, "cartoon": 2344, "sketch": 3929,
     }  # fmt: skip
-    assert {d: sum(of.values()) for d, of in home.items()} == {
+    assert {d: sum(classes.values()) for d, classes in home.items()} == {
         "Art": 2427,
         "Clipart": 4365,
         "Product": 4439,
         "Real World": 4357,
     }
-    assert [len(of) for of in (*pacs.values(), *home.values())] == [7] * 4 + [65] * 4
-    assert all([*of] == sorted(of) for of in (*pacs.values(), *home.values()))
+    assert [len(classes) for classes in (*pacs.values(), *home.values())] == [7] * 4 + [65] * 4
+    assert all([*classes] == sorted(classes) for classes in (*pacs.values(), *home.values()))
     assert (pacs["sketch"]["horse"], home["Art"]["Bottle"]) == (816, 99)
     assert all(
-        [*sets.find_set(name).domains] == [*sets.class_counts(name)] for name in ("pacs", "officehome")
+        [*sets.find_set(name).domains] == [*sets.class_counts(name)]
+        for name in ("pacs", "officehome")
     )
 
 
@@ -214,7 +218,8 @@ def test_the_doctor_names_missing_extra_and_unreadable_files(tmp_path: Path) -> 
     assert passed.startswith(f"Art: {art}/Thumbs.db is passed over")
     assert copy == f"Art: {art}/Alarm_Clock/copy.jpg is not one of the published pictures"
     assert told(tmp_path, "ok")[1:] == [
-        f"{domain}: {sum(COUNTS[domain].values())} images, as many of each class as expected, all readable"
+        f"{domain}: {sum(COUNTS[domain].values())} images, "
+        "as many of each class as expected, all readable"
         for domain in ("Clipart", "Product", "Real World")
     ]
 
@@ -225,20 +230,24 @@ def test_the_doctor_names_missing_extra_and_unreadable_files(tmp_path: Path) -> 
 def write_parquet(
     root: Path, folder: Path, names: list[str] | None, *, spelt: str = "Real World"
 ) -> Path:
-    """The pictures of an Office-Home folder as the Hub serves them, in two files; names: the numbering of the classes."""
+    """The pictures of an Office-Home folder as the Hub serves them, in two files.
+
+    names: the classes in the order of their numbers.
+    """
     rows = [
-        {"image": {"bytes": path.read_bytes(), "path": path.name}, "domain": spelt if "Real" in str(path) else path.parts[-3],
+        {"image": {"bytes": path.read_bytes(), "path": path.name},
+         "domain": spelt if "Real" in str(path) else path.parts[-3],
          "label": names.index(path.parent.name) if names else CLASSES.index(path.parent.name)}
         for path in sorted(folder.rglob("*.jpg"))
     ]  # fmt: skip
     np.random.default_rng(0).shuffle(rows)
-    about = (
+    metadata = (
         {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}} if names else {}
     )
     (root / "officehome/data").mkdir(parents=True)
     for number, part in enumerate((rows[:11], rows[11:])):
         table = pyarrow.Table.from_pylist(part).replace_schema_metadata(
-            {"huggingface": json.dumps(about)}
+            {"huggingface": json.dumps(metadata)}
         )
         pq.write_table(
             table, root / f"officehome/data/train-0000{number}-of-00002.parquet", row_group_size=4
@@ -328,7 +337,8 @@ def test_a_list_file_says_which_pictures_and_what_they_show(tmp_path: Path) -> N
     [
         (
             "Art/TV/00009.jpg 0",
-            r"some.txt lists 1 pictures that are not there, .*Art/TV/00009.jpg first: correct it or `path`",
+            r"some.txt lists 1 pictures that are not there, .*Art/TV/00009.jpg first: "
+            r"correct it or `path`",
         ),
         ("Art/TV/00001.jpg", "line 2 is not a name and a label"),
         ("Art/TV/00001.jpg 7", "R has 8 classes, the suite 2"),
@@ -379,13 +389,14 @@ def test_a_made_up_set_has_the_published_shape_and_says_what_it_is(tmp_path: Pat
         for d in sets.class_counts("officehome")
     }
     assert counts == {
-        d: {c: max(1, round(n * 0.02)) for c, n in of.items()}
-        for d, of in sets.class_counts("officehome").items()
+        d: {c: max(1, round(n * 0.02)) for c, n in classes.items()}
+        for d, classes in sets.class_counts("officehome").items()
     }
     assert len({side(path) for path in (folder / "Art").rglob("*.jpg")}) > 50
     assert told(tmp_path, "error") == []
     assert told(tmp_path, "warn") == [
-        f"{folder} holds made-up images at scale 0.02, seed 3, not the published ones: no result comes of them"
+        f"{folder} holds made-up images at scale 0.02, seed 3, not the published ones: "
+        "no result comes of them"
     ]
     domain = read(tmp_path, classes=65)
     assert domain.origin == "made-up images at scale 0.02, seed 3, image files in OfficeHome"
@@ -398,9 +409,10 @@ def test_made_up_pacs_is_the_same_for_the_same_seed_and_can_be_learnt(tmp_path: 
     def made(place: str, seed: int) -> dict[str, Domain]:
         folder = generate("pacs", tmp_path / place, scale=0.01, seed=seed)
         assert {side(path) for path in folder.rglob("*.*g")} == {(227, 227)}
-        how = {"root": tmp_path / place, "size": 32, "resize": "bilinear", "classes": 7}
+        options = {"root": tmp_path / place, "size": 32, "resize": "bilinear", "classes": 7}
         return {
-            d: load_domain(d, DomainSpec(set="pacs", domain=d), **how) for d in ("photo", "sketch")
+            d: load_domain(d, DomainSpec(set="pacs", domain=d), **options)
+            for d in ("photo", "sketch")
         }
 
     one, again, other = made("a", 0), made("b", 0), made("c", 1)
@@ -415,12 +427,48 @@ def test_made_up_pacs_is_the_same_for_the_same_seed_and_can_be_learnt(tmp_path: 
     assert (guess == sketch.y).float().mean() > 0.9
 
 
+def test_made_up_images_are_known_whatever_way_a_suite_names_them(tmp_path: Path) -> None:
+    generate("officehome", tmp_path, scale=0.001)
+    (tmp_path / "some.txt").write_text("Art/TV/00001.jpg 0\nArt/Bed/00001.jpg 1\n")
+    (tmp_path / "root.txt").write_text(
+        "OfficeHome/Art/TV/00001.jpg 0\nOfficeHome/Art/Bed/00001.jpg 1\n"
+    )
+    whole = {"domain": None, "set": "folder", "transductive": True}
+    assert read(tmp_path, "Art", classes=65).generated
+    assert read(tmp_path, "Art", classes=2, list="some.txt").generated
+    assert read(tmp_path, classes=65, path="OfficeHome/Art", **whole).generated
+    assert read(tmp_path, classes=4, path="OfficeHome", **whole).generated
+    assert read(tmp_path, classes=1, path=".", **whole).generated
+    assert read(tmp_path, classes=2, path="OfficeHome", list="some.txt", **whole).generated
+    assert read(tmp_path, classes=2, list="root.txt", **whole).generated
+    assert read(tmp_path / "OfficeHome", classes=65, path="Art", **whole).generated
+    assert read(tmp_path / "OfficeHome/Art", classes=65, path=".", **whole).generated
+
+
+@pytest.mark.usefixtures("small")
+def test_the_users_own_and_the_published_images_are_not_made_up(tmp_path: Path) -> None:
+    folder = write_officehome(tmp_path)
+    write_parquet(tmp_path / "parquet", folder, CLASSES)
+    assert not read(tmp_path).generated
+    assert not read(tmp_path / "parquet").generated
+    own = read(tmp_path, None, set="folder", path="OfficeHome/Art", transductive=True)
+    assert not own.generated
+    embedded = DomainSpec(set="uci-digits")
+    options = {"root": tmp_path, "size": 8, "resize": "nearest", "classes": 10}
+    assert not load_domain("D", embedded, **options).generated
+    assert load_domain("D", embedded, **options, synthetic=True).generated
+
+
 def test_generate_never_touches_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "PACS").mkdir()
     with pytest.raises(BenchError, match="PACS exists already"):
         generate("pacs", tmp_path)
-    for kind, scale, says in (("pcs", 0.01, "did you mean 'pacs'"), ("mnist", 0.01, "known: officehome, pacs"),
-                              ("pacs", 0, "a scale of 0 makes no sense"), ("pacs", float("nan"), "a scale of nan")):  # fmt: skip
+    for kind, scale, says in (
+        ("pcs", 0.01, "did you mean 'pacs'"),
+        ("mnist", 0.01, "known: officehome, pacs"),
+        ("pacs", 0, "a scale of 0 makes no sense"),
+        ("pacs", float("nan"), "a scale of nan"),
+    ):
         with pytest.raises(UsageError, match=says):
             generate(kind, tmp_path, scale=scale)
     assert [path.name for path in tmp_path.iterdir()] == ["PACS"]

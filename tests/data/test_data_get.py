@@ -1,4 +1,7 @@
-"""Downloads resume, are checked, and give up soon and clearly; all against a server in this process."""
+"""Downloads are resumed and checked, and give up soon with one clear sentence.
+
+All of them are asked of a server in this process.
+"""
 
 import hashlib
 import json
@@ -28,7 +31,7 @@ MD5 = hashlib.md5(DATA).hexdigest()
 
 @dataclass
 class Shop:
-    """A web server's files, its ways, and what it was asked: (path, Range header)."""
+    """A web server: its files, how it behaves, and its requests as (path, Range header)."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -84,7 +87,10 @@ def shop() -> Iterator[Shop]:
 
 @pytest.fixture
 def mnist(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Both[np.ndarray]:
-    """The shop sells a tiny MNIST, whose checksums and counts are the published ones; returns its images."""
+    """A tiny MNIST on the server, its checksums and counts taken for the published ones.
+
+    Returns its images.
+    """
     tiny.shrink(monkeypatch, "mnist")
     tiny.cache_in(monkeypatch, tmp_path / "cache")
     images = tiny.write_mnist(tmp_path / "shop", gz=True)

@@ -1,4 +1,4 @@
-"""Published files become the images they hold, or one sentence saying why not."""
+"""Published files are read into the images they hold, or refused with one sentence."""
 
 import bz2
 import gzip
@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from bench.data import cache, decode
+from bench.data import cache, decode, parquet
 from bench.data.digits import read_digits
 from bench.data.generate import blend_mnist_m
 from bench.data.images import Domain
@@ -36,12 +36,13 @@ def _tiny_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def read(name: str, root: Path, *, size: int | None = None, **spec: object) -> Domain:
     """The set as it is, at its native size unless told otherwise."""
     native = size or sets.find_set(name).size or 8
-    how = DomainSpec.model_validate({"set": name} | spec)
-    return load_domain(name, how, root=root, size=native, resize="nearest", classes=10)
+    settings = DomainSpec.model_validate({"set": name} | spec)
+    return load_domain(name, settings, root=root, size=native, resize="nearest", classes=10)
 
 
 def cuts(data: bytes) -> Iterable[bytes]:
-    """Beginnings of the data: each of the first 20 lengths, 30 spread over the rest, and all but the last bytes."""
+    """Beginnings of the data: the first 20 lengths, 30 spread over the rest, and all but the last
+    one or two bytes."""
     lengths = {
         *range(20),
         *np.linspace(20, len(data) - 1, 30).astype(int).tolist(),
@@ -168,7 +169,8 @@ def test_usps_lines_become_rounded_grey_levels(tmp_path: Path) -> None:
 
 
 def write_libsvm(root: Path) -> None:
-    """The same numbers as write_usps, as libsvm has them: labels from 1, pairs of an index from 1 and a value."""
+    """The numbers of write_usps as LIBSVM publishes them: labels from 1, and pairs of an index
+    from 1 and a value."""
     for split, v, y in zip(
         ("usps.bz2", "usps.t.bz2"), tiny.write_usps(root), (tiny.TRAIN, tiny.TEST), strict=True
     ):
@@ -404,6 +406,27 @@ def test_the_hubs_parquet_files_are_read(
     assert domain.train.y.tolist() == tiny.TRAIN.tolist()
 
 
+def test_rows_of_parquet_come_in_their_order_whatever_the_row_groups(tmp_path: Path) -> None:
+    images = [bytes([i]) for i in range(100)]
+    for size in (1, 7, 20, 100):
+        pq.write_table(pyarrow.table({"image": images}), tmp_path / "table", row_group_size=size)
+        for rows in ([*range(100)], [0, 3, 16, 17, 19, 20, 39, 47, 99], [50], [*range(33, 99, 5)]):
+            read = list(parquet.read_pictures(tmp_path / "table", rows))
+            assert read == [images[row] for row in rows]
+
+
+def test_pictures_of_other_colors_are_read_only_where_nothing_is_lost(tmp_path: Path) -> None:
+    train, test = tiny.pixels(12, 32, 32), tiny.pixels(10, 3, 32, 32)
+    write_parquet(tmp_path / "svhn/cropped_digits/train-0.parquet", train, tiny.TRAIN)
+    write_parquet(tmp_path / "svhn/cropped_digits/test-0.parquet", test, tiny.TEST)
+    domain = read("svhn", tmp_path)
+    assert np.array_equal(domain.train.x, np.repeat(train[:, None], 3, axis=1))
+    write_parquet(tmp_path / "usps/train-0.parquet", tiny.pixels(12, 3, 16, 16), tiny.TRAIN)
+    write_parquet(tmp_path / "usps/test-0.parquet", tiny.pixels(10, 16, 16), tiny.TEST)
+    with pytest.raises(BenchError, match=r"row 0 of .*cannot be read \(it is colored"):
+        read("usps", tmp_path)
+
+
 def test_parquet_cut_anywhere_is_refused(tmp_path: Path) -> None:
     write_parquet(tmp_path / "usps/test-0.parquet", tiny.pixels(10, 16, 16), tiny.TEST)
     write_parquet(tmp_path / "usps/train-0.parquet", tiny.pixels(12, 16, 16), tiny.TRAIN)
@@ -467,8 +490,8 @@ def write_folder(
 
 
 def read_folder(root: Path, classes: int = 2, **spec: object) -> Domain:
-    how = DomainSpec.model_validate({"set": "folder", "path": "art"} | spec)
-    return load_domain("Art", how, root=root, size=8, resize="bilinear", classes=classes)
+    settings = DomainSpec.model_validate({"set": "folder", "path": "art"} | spec)
+    return load_domain("Art", settings, root=root, size=8, resize="bilinear", classes=classes)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".PNG"])
@@ -585,9 +608,9 @@ def test_nearest_agrees_with_pillow_but_where_two_pixels_are_as_near() -> None:
 
 
 def test_limits_keep_images_from_all_over_the_set(tmp_path: Path) -> None:
-    how = {"root": tmp_path, "size": 28, "resize": "nearest", "classes": 10}
+    options = {"root": tmp_path, "size": 28, "resize": "nearest", "classes": 10}
     domain = load_domain(
-        "sample", DomainSpec(set="mnist-sample"), train_limit=20, test_limit=10, **how
+        "sample", DomainSpec(set="mnist-sample"), train_limit=20, test_limit=10, **options
     )
     assert len(domain.train) == 20 and len(domain.test) == 10
     assert domain.train.y.unique().tolist() == list(range(10))
@@ -595,10 +618,10 @@ def test_limits_keep_images_from_all_over_the_set(tmp_path: Path) -> None:
 
 def test_synthetic_images_stand_in_for_any_set(tmp_path: Path) -> None:
     def make(name: str, set_: str) -> Domain:
-        how = DomainSpec(set=set_, path="art")
+        settings = DomainSpec(set=set_, path="art")
         return load_domain(
             name,
-            how,
+            settings,
             root=tmp_path,
             size=32,
             resize="nearest",
@@ -615,8 +638,8 @@ def test_synthetic_images_stand_in_for_any_set(tmp_path: Path) -> None:
 
 
 def test_synthetic_classes_can_be_learnt(tmp_path: Path) -> None:
-    how = {"root": tmp_path, "size": 16, "resize": "nearest", "classes": 5, "synthetic": True}
-    domain = load_domain("A", DomainSpec(set="mnist"), **how)
+    options = {"root": tmp_path, "size": 16, "resize": "nearest", "classes": 5, "synthetic": True}
+    domain = load_domain("A", DomainSpec(set="mnist"), **options)
     means = torch.stack(
         [domain.train.x[domain.train.y == k].float().mean(0).flatten() for k in range(5)]
     )
@@ -663,7 +686,11 @@ def test_photographs_that_will_not_do_are_named(tmp_path: Path) -> None:
 
 
 def test_facts_downloads_and_checks_need_no_torch() -> None:
-    code = "import bench.data.get, bench.data.doctor, sys; sys.exit('torch' in sys.modules)"
+    code = """
+import sys
+import bench.data.doctor, bench.data.get
+sys.exit(", ".join({"torch", "rich"} & set(sys.modules)) or 0)
+"""
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -676,5 +703,8 @@ def test_published_counts_add_up() -> None:
     }
     assert totals == {"mnist-sample": (4000, 1000), "uci-digits": (1442, 355)}
     assert published == {
-        "mnist": (60_000, 10_000), "usps": (7_291, 2_007), "svhn": (73_257, 26_032), "mnist-m": (59_001, 9_001),
-    }  # fmt: skip
+        "mnist": (60_000, 10_000),
+        "usps": (7_291, 2_007),
+        "svhn": (73_257, 26_032),
+        "mnist-m": (59_001, 9_001),
+    }

@@ -1,4 +1,5 @@
-"""Crops and flips are torchvision's for the same places, a pure function of the step; batches come from wherever images are."""
+"""Crops and flips are torchvision's at the same places and a pure function of the step; batches
+come from wherever the images are."""
 
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as tv
 
-from bench.data.augment import Augment, ResizedCrop, centre, cut, resized
+from bench.data.augment import RandomCrop, ResizedCrop, centre, cut_boxes, resize_boxes
 from bench.data.images import Images, place_images, send
 from bench.data.stream import Stream
 from bench.data.views import Pixels
@@ -40,7 +41,7 @@ def batch(n: int = 6, channels: int = 3, height: int = 12, width: int = 15) -> t
 def test_a_cut_is_torchvisions_crop_and_flip_bit_for_bit(
     n: int, channels: int, crop: int, h: int, w: int, flip: bool
 ) -> None:
-    x, augment = batch(n, channels, h, w), Augment(crop, flip, seed=n, name="source")
+    x, augment = batch(n, channels, h, w), RandomCrop(crop, flip, seed=n, name="source")
     ours = augment(x, 7)
     for image, out, top, left, mirrored in zip(
         x, ours, *augment.draw(n, h, w, 7).tolist(), strict=True
@@ -51,7 +52,7 @@ def test_a_cut_is_torchvisions_crop_and_flip_bit_for_bit(
 
 
 def test_after_normalisation_they_are_still_torchvisions() -> None:
-    x, augment = batch(4, 3, 256, 256), Augment(224, True, seed=0, name="target")
+    x, augment = batch(4, 3, 256, 256), RandomCrop(224, True, seed=0, name="target")
     ours = Pixels("imagenet", torch.device("cpu"))(augment(x, 3))
     for image, out, top, left, mirrored in zip(
         x, ours, *augment.draw(4, 256, 256, 3).tolist(), strict=True
@@ -76,42 +77,43 @@ def test_the_centre_is_torchvisions(height: int, width: int, crop: int) -> None:
 
 def test_a_step_has_its_own_crops_whatever_was_asked_before() -> None:
     x = batch()
-    augment = Augment(6, True, seed=0, name="source")
+    augment = RandomCrop(6, True, seed=0, name="source")
     straight = [augment(x, k) for k in range(5)]
     assert all(
-        torch.equal(Augment(6, True, seed=0, name="source")(x, k), straight[k]) for k in (4, 0, 2)
+        torch.equal(RandomCrop(6, True, seed=0, name="source")(x, k), straight[k])
+        for k in (4, 0, 2)
     )
     others = [
         augment(x, 1),
-        Augment(6, True, seed=1, name="source")(x, 0),
-        Augment(6, True, seed=0, name="target")(x, 0),
+        RandomCrop(6, True, seed=1, name="source")(x, 0),
+        RandomCrop(6, True, seed=0, name="target")(x, 0),
     ]
     assert not any(torch.equal(straight[0], other) for other in others)
 
 
 def test_the_crops_are_pinned() -> None:
     """Records of a seed stay comparable from version to version."""
-    drawn = Augment(224, True, seed=0, name="source").draw(4, 256, 256, 0)
+    drawn = RandomCrop(224, True, seed=0, name="source").draw(4, 256, 256, 0)
     assert drawn.tolist() == [[0, 8, 11, 10], [1, 0, 11, 2], [0, 1, 0, 1]]
 
 
 def test_drawing_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
-    Augment(6, True, seed=0, name="source")(batch(), 0)
+    RandomCrop(6, True, seed=0, name="source")(batch(), 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_every_place_is_as_likely_and_half_are_mirrored() -> None:
-    top, left, mirrored = Augment(8, True, seed=0, name="source").draw(20_000, 10, 13, 0)
+    top, left, mirrored = RandomCrop(8, True, seed=0, name="source").draw(20_000, 10, 13, 0)
     for places, drawn in ((3, top), (6, left), (2, mirrored)):
         share = drawn.bincount(minlength=places) / 20_000
         assert len(share) == places and (share - 1 / places).abs().max() < 0.02
-    assert Augment(8, False, seed=0, name="source").draw(1000, 10, 13, 0)[2].sum() == 0
+    assert RandomCrop(8, False, seed=0, name="source").draw(1000, 10, 13, 0)[2].sum() == 0
 
 
 def test_a_crop_larger_than_the_images_is_one_sentence() -> None:
     for attempt in (
-        lambda: Augment(13, True, seed=0, name="source")(batch(), 0),
+        lambda: RandomCrop(13, True, seed=0, name="source")(batch(), 0),
         lambda: centre(batch(), 13),
     ):
         with pytest.raises(BenchError, match="a crop of 13 does not fit images of 15x12 pixels"):
@@ -120,13 +122,13 @@ def test_a_crop_larger_than_the_images_is_one_sentence() -> None:
 
 def test_each_image_is_cut_at_its_own_place() -> None:
     x = torch.arange(2 * 4 * 4, dtype=torch.uint8).view(2, 1, 4, 4)
-    out = cut(x, 2, torch.tensor([0, 2]), torch.tensor([1, 2]), torch.tensor([0, 1]))
+    out = cut_boxes(x, 2, torch.tensor([0, 2]), torch.tensor([1, 2]), torch.tensor([0, 1]))
     assert out.tolist() == [[[[1, 2], [5, 6]]], [[[27, 26], [31, 30]]]]
 
 
 # resized crops
 
-# where torchvision has no kernel for uint8, it rounds once, not after the columns and after the rows
+# without a kernel for uint8, torchvision rounds once, not after columns and rows
 KERNEL = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
 
 
@@ -141,7 +143,8 @@ def same(ours: Tensor, others: Tensor) -> bool:
 
 @st.composite
 def boxes(draw: st.DrawFn) -> tuple[int, int, int, list[list[int]]]:
-    """Height and width of some images, a crop no smaller than a quarter of them, and a box and a mirror or none for each."""
+    """Height and width of some images, a crop no smaller than a quarter of them, and for each image
+    a box and whether it is mirrored."""
     height, width = draw(st.integers(1, 40)), draw(st.integers(1, 40))
     crop = draw(st.integers(-(-max(height, width) // 4), 50))
 
@@ -163,7 +166,7 @@ def test_a_resized_box_is_torchvisions_bit_for_bit(
 ) -> None:
     height, width, crop, asked = made
     x = batch(len(asked), channels, height, width)
-    ours = resized(x, crop, *torch.tensor(asked).T)
+    ours = resize_boxes(x, crop, *torch.tensor(asked).T)
     assert (
         ours.shape == (len(asked), channels, crop, crop)
         and ours.dtype == torch.uint8
@@ -175,7 +178,7 @@ def test_a_resized_box_is_torchvisions_bit_for_bit(
 
 @pytest.fixture
 def tf32() -> Iterator[None]:
-    """A recipe's arithmetic that lets a GPU round the factors of matrix products."""
+    """TF32 is on: a GPU may round the factors of matrix products."""
     kept, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, True
     yield
     torch.backends.cuda.matmul.allow_tf32 = kept
@@ -192,13 +195,14 @@ def test_resized_crops_at_full_size_are_torchvisions_whatever_the_precision() ->
 
 
 def test_resized_crops_are_pillows_to_a_grey_level() -> None:
-    """Of something as smooth as a photograph; boxes that Pillow, from 13.0 on, resizes in the same order."""
+    """In images as smooth as photographs, for boxes that Pillow resizes in the same order, from its
+    version 13.0 on."""
     smooth = tv.resize(batch(8, 3, 32, 32), [256, 256])
     asked = torch.tensor(
         [[0, 0, 224, 256, 0], [9, 3, 200, 150, 0], [100, 90, 80, 100, 0], [32, 0, 224, 224, 0]] * 2
     )
     for image, out, (top, left, h, w, _) in zip(
-        smooth, resized(smooth, 224, *asked.T), asked.tolist(), strict=True
+        smooth, resize_boxes(smooth, 224, *asked.T), asked.tolist(), strict=True
     ):
         picture = Image.fromarray(image.permute(1, 2, 0).numpy()).crop(
             (left, top, left + w, top + h)
@@ -212,7 +216,7 @@ def test_resized_crops_are_pillows_to_a_grey_level() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(256, 256), (256, 200), (60, 180), (180, 60)])
 def test_boxes_are_spread_as_torchvisions(height: int, width: int) -> None:
-    """The last two are so oblong that several of ten tries fail."""
+    """The last two sizes are so oblong that several of ten boxes do not fit."""
     ours = ResizedCrop(64, False, seed=0, name="source").draw(5000, height, width, 0)[:4].T.double()
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -324,7 +328,7 @@ def test_a_stream_serves_its_device_in_the_same_order() -> None:
 def test_a_gpu_gives_what_the_cpu_gives() -> None:
     gpu = torch.device("cuda")
     resident, _ = place_images(images(), gpu)
-    augment = Augment(6, True, seed=0, name="source")
+    augment = RandomCrop(6, True, seed=0, name="source")
     expected = [augment(Stream(images(), 4, seed=0, name="source")(k).x, k) for k in range(8)]
     for stream in (
         Stream(resident, 4, seed=0, name="source", device=gpu),

@@ -1,4 +1,4 @@
-"""Natural pictures become torchvision's pixels once, and what is kept of them is whole or not used."""
+"""Natural pictures are decoded once, to torchvision's pixels, and a damaged cache is not used."""
 
 import json
 import os
@@ -16,7 +16,9 @@ from torchvision.transforms import InterpolationMode, Resize
 
 from bench.data import cache, decode
 from bench.data.images import Domain, Images
+from bench.data.listing import list_class_folders
 from bench.data.load import load_domain
+from bench.data.resize import Square
 from bench.errors import BenchError
 from bench.suite.suites import DomainSpec
 
@@ -45,11 +47,11 @@ def art(tmp_path: Path) -> Path:
 def read(
     art: Path, *, size: int = SIZE, resize: str = "bilinear", skip: bool = False, **spec: object
 ) -> Domain:
-    how = DomainSpec.model_validate(
+    settings = DomainSpec.model_validate(
         {"set": "folder", "path": art.name, "transductive": True} | spec
     )
     return load_domain(
-        "Art", how, root=art.parent, size=size, resize=resize, classes=2, skip_unreadable=skip
+        "Art", settings, root=art.parent, size=size, resize=resize, classes=2, skip_unreadable=skip
     )
 
 
@@ -80,7 +82,7 @@ def test_the_crop_comes_before_the_resize(art: Path) -> None:
 
 
 def odd(mode: str) -> tuple[Image.Image, Image.Image]:
-    """A picture of that mode, and what it is in RGB."""
+    """A picture of that mode, and the same picture in RGB."""
     grey = np.linspace(0, 255, 30 * 40).astype(np.uint8).reshape(30, 40)
     if mode == "I;16":
         return Image.fromarray(grey.astype(np.uint16) * 256 + 77), Image.fromarray(grey).convert(
@@ -98,9 +100,12 @@ def odd(mode: str) -> tuple[Image.Image, Image.Image]:
 
 @pytest.mark.parametrize(
     ("mode", "suffix"),
-    [("L", "png"), ("1", "png"), ("P", "png"), ("P, transparent", "png"), ("RGBA", "png"), ("LA", "png"), ("I;16", "png"),
-     ("CMYK", "jpg"), ("L", "jpg")],
-)  # fmt: skip
+    [
+        *((mode, "png") for mode in ("L", "1", "P", "P, transparent", "RGBA", "LA", "I;16")),
+        ("CMYK", "jpg"),
+        ("L", "jpg"),
+    ],
+)
 def test_pictures_of_every_mode_become_rgb(art: Path, mode: str, suffix: str) -> None:
     picture, rgb = odd(mode)
     picture.save(art / f"ant/00.{suffix}", **({"quality": 100} if suffix == "jpg" else {}))
@@ -181,6 +186,15 @@ def test_pictures_are_decoded_once_wherever_they_lie(
     assert torch.equal(read(art.rename(art.with_name("moved"))).train.x, first.train.x)
 
 
+def test_progress_is_told_while_pictures_are_decoded_and_only_then(art: Path) -> None:
+    for i in range(70):
+        os.link(art / "ant/0.png", art / f"bee/more{i}.png")
+    listing, told = list_class_folders(art), []
+    decode.decode_listing(listing, Square(8, "nearest"), progress=lambda *n: told.append(n))
+    assert told == [(32, 77), (64, 77), (77, 77)]
+    decode.decode_listing(listing, Square(8, "nearest"), progress=never)
+
+
 def test_the_kept_fingerprint_is_that_of_the_same_images_in_memory(art: Path) -> None:
     images = read(art).train
     assert images.known == images.fingerprint() == Images(images.x.clone(), images.y).fingerprint()
@@ -211,10 +225,10 @@ def test_whatever_changes_the_pixels_or_labels_makes_a_new_file(
             (art / "ant").rename(art / "cat")
         case "Pillow":
             monkeypatch.setattr(decode.PIL, "__version__", "0")
-    how = {"size": {"size": 12}, "resize": {"resize": "nearest"}, "crop": {"crop": 8}}.get(
+    options = {"size": {"size": 12}, "resize": {"resize": "nearest"}, "crop": {"crop": 8}}.get(
         change, {}
     )
-    read(art, **how)  # type: ignore[arg-type]
+    read(art, **options)  # type: ignore[arg-type]
     assert len([*kept.glob("*.u8")]) == 2
 
 
@@ -222,7 +236,7 @@ def test_a_cache_that_is_not_whole_is_made_anew(art: Path, kept: Path) -> None:
     first, fingerprint = read(art).train.x.clone(), read(art).train.fingerprint()
     [pixels], [sidecar] = [*kept.glob("*.u8")], [*kept.glob("*.json")]
     raw, text = pixels.read_bytes(), sidecar.read_text()
-    about = json.loads(text)
+    written = json.loads(text)
 
     def damage() -> list[tuple[Path, bytes | None]]:
         cuts: list[tuple[Path, bytes | None]] = [
@@ -230,7 +244,7 @@ def test_a_cache_that_is_not_whole_is_made_anew(art: Path, kept: Path) -> None:
         ]
         cuts += [(sidecar, text[:n].encode()) for n in (0, 1, len(text) // 2, len(text) - 1)]
         cuts += [
-            (sidecar, json.dumps(about | {"key": "of other data"}).encode()),
+            (sidecar, json.dumps(written | {"key": "of other data"}).encode()),
             (sidecar, b"[]"),
             (sidecar, b"\xff"),
         ]
@@ -240,14 +254,14 @@ def test_a_cache_that_is_not_whole_is_made_anew(art: Path, kept: Path) -> None:
         path.unlink() if content is None else path.write_bytes(content)
         again = read(art).train
         assert torch.equal(again.x, first) and again.fingerprint() == fingerprint
-        assert pixels.read_bytes() == raw and json.loads(sidecar.read_text()) == about
+        assert pixels.read_bytes() == raw and json.loads(sidecar.read_text()) == written
 
 
 @pytest.mark.parametrize("moment", [0, 1])
 def test_a_build_that_is_interrupted_leaves_nothing_to_be_used(
     art: Path, kept: Path, moment: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the pixels are moved into place, and between them and their mark."""
+    """Before the pixels are moved into place, and before the file that describes them is."""
     real, calls = os.replace, iter(range(9))
 
     def replace(*paths: Path) -> None:

@@ -1,4 +1,4 @@
-"""The batch of a step: a pure function of seed, name and step; and pixels as torchvision normalises them."""
+"""Batches are a pure function of seed, name and step; pixels are normalized as by torchvision."""
 
 import threading
 from collections.abc import Iterator
@@ -53,8 +53,8 @@ def test_every_image_is_seen_when_the_batch_divides_the_set() -> None:
 
 
 def test_passes_seeds_and_domains_are_shuffled_differently() -> None:
-    def order(step: int = 0, **how: object) -> list[int]:
-        return stream(50, 50, **how).indices(step).tolist()  # type: ignore[arg-type]
+    def order(step: int = 0, **options: object) -> list[int]:
+        return stream(50, 50, **options).indices(step).tolist()  # type: ignore[arg-type]
 
     orders = [order(), order(1), order(2), order(seed=1), order(name="target")]
     assert len({tuple(x) for x in orders}) == len(orders)
@@ -105,7 +105,7 @@ def test_batches_gathered_ahead_are_those_of_the_stream(asked: list[int]) -> Non
 
 
 class Watched(Stream):
-    """A stream that says which steps were gathered, and by which thread; the third cannot be."""
+    """A stream that notes which steps were gathered and by which thread, and fails at step 3."""
 
     def __init__(self) -> None:
         super().__init__(images(20), 6, seed=0, name="source")

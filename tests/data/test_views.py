@@ -1,4 +1,4 @@
-"""What the network is shown: crops, mirrors and normalisation as torchvision does them one image at a time."""
+"""Crops, mirrors and normalization are those of torchvision, which does them image by image."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from bench.data.augment import Augment, ResizedCrop
+from bench.data.augment import RandomCrop, ResizedCrop
 from bench.data.views import Views
 from bench.suite.recipe import Recipe
 
@@ -67,7 +67,9 @@ def test_random_crops_are_those_of_the_step_and_of_the_domain() -> None:
         images(),
     )
     source, target = views.train("source"), views.train("target")
-    torch.testing.assert_close(source(x, 7), shown(Augment(16, True, seed=5, name="source")(x, 7)))
+    torch.testing.assert_close(
+        source(x, 7), shown(RandomCrop(16, True, seed=5, name="source")(x, 7))
+    )
     assert not torch.equal(source(x, 7), source(x, 8)) and not torch.equal(
         source(x, 7), target(x, 7)
     )
