@@ -20,7 +20,15 @@ from bench.suite.recipe import Recipe
 from methods import Batch, Progress, get
 
 RECIPE = Recipe.model_validate(
-    {"backbone": "resnet50", "size": 224, "iterations": 10, "batch": 32, "lr": 1e-3, "momentum": 0.9, "nesterov": True}
+    {
+        "backbone": "resnet50",
+        "size": 224,
+        "iterations": 10,
+        "batch": 32,
+        "lr": 1e-3,
+        "momentum": 0.9,
+        "nesterov": True,
+    }
 )
 
 
@@ -58,7 +66,10 @@ def peak_mib(name: str, **hyper: Any) -> float:
         optimiser = nets.optimiser(net, method, RECIPE)
         for it in range(2):
             live.peak = live.now
-            s, t = (Batch(torch.rand(n, 3, 224, 224), y) for y in (torch.zeros(n, dtype=torch.long), None))
+            s, t = (
+                Batch(torch.rand(n, 3, 224, 224), y)
+                for y in (torch.zeros(n, dtype=torch.long), None)
+            )
             for loss in method.step(net, s, t, Progress(it, 10)):
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
