@@ -109,7 +109,7 @@ def test_ctrl_c_while_the_program_starts_is_one_sentence(folder: Path) -> None:
     assert (
         said == "bench: interrupted; what was finished is recorded, run the same command to go on\n"
     )
-    # an import that was interrupted can make Python end by the signal itself: a shell calls both 130
+    # an interrupted import can make Python end by the signal itself: a shell calls both 130
     assert child.returncode in (130, -signal.SIGINT)
 
 

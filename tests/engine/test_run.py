@@ -193,7 +193,10 @@ def test_images_that_the_gpu_has_no_room_for_are_recorded_as_such(
         lambda images, _: place(images, torch.device("cuda", 0), budget_fraction=0.001),
     )
     r = trained(data.parent)
-    elsewhere = "are more than 0% of the 2 MiB free on cuda:0: batches are gathered in the computer's memory and copied"
+    elsewhere = (
+        "are more than 0% of the 2 MiB free on cuda:0: "
+        "batches are gathered in the computer's memory and copied"
+    )
     assert r.status == "ok" and r.end and r.end["placed"] == [f"0 MiB of images {elsewhere}"]
 
 
@@ -248,7 +251,7 @@ FULL = {
 def two_cells(
     folder: Path, monkeypatch: pytest.MonkeyPatch, step: Any, **recipe: Any
 ) -> tuple[dict[str, int], str]:
-    """A grid of two rows, the first of which takes that step: how the cells ended, and what was printed."""
+    """Run two rows, the first with that step; how the cells ended, and what was printed."""
     suite = suites.load(
         write_suite(
             folder, rows={"large": {"method": "dann"}, "small": {"method": "source_only"}}, **recipe
@@ -295,7 +298,8 @@ def test_out_of_memory_in_an_evaluation_gives_its_own_sizes(
     monkeypatch.setattr(get("dann"), "predict", FULL["torch on a GPU"])
     r = trained(data.parent, rows={"only": {"method": "dann"}}, precision="bf16")
     assert r.end and r.end["reason"] == (
-        "out of memory on cpu in row only: evaluating 500 images of 28×28 through ganin-mnist; try a device with more memory"
+        "out of memory on cpu in row only: evaluating 500 images of 28×28 through ganin-mnist; "
+        "try a device with more memory"
     )
     assert r.train and not r.evals
 
