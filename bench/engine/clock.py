@@ -1,7 +1,8 @@
 """Time per iteration and peak memory, without a synchronisation inside a window.
 
-On CUDA two events are recorded per iteration (it began; its batch is ready) and read after one synchronisation per window;
-on the CPU `perf_counter` takes their place. What happens between windows (evaluation, records) is outside the clock.
+On CUDA two events are recorded per iteration (it began; its batch is ready) and read after one
+synchronisation per window; on the CPU `perf_counter` takes their place. What happens between two
+windows (evaluation, writing) is not timed.
 """
 
 import resource
@@ -20,14 +21,16 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Lap:
-    """Of each iteration of a window: milliseconds in all, and milliseconds until its batch was ready."""
+    """The times of one window, one number for each of its iterations."""
 
-    ms: list[float]
-    wait_ms: list[float]
+    ms: list[
+        float
+    ]  # from the beginning of the iteration to the beginning of the next, milliseconds
+    wait_ms: list[float]  # of these, until its batch was ready
 
 
 class Clock:
-    """Call `begin`, `ready`, ..., `begin`, `ready`, `end` and read the Lap that `end` returns."""
+    """Times the iterations of a window: call `begin` and `ready` for each of them, then `end`."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.cuda = device, device.type == "cuda"
@@ -37,12 +40,15 @@ class Clock:
         self.reset_peak()
 
     def begin(self) -> None:
+        """An iteration begins, and with it the wait for its batch."""
         self._mark()
 
     def ready(self) -> None:
+        """The batch of the iteration is ready."""
         self._mark()
 
     def end(self) -> Lap:
+        """The window is over: wait for the device and return its times."""
         self._mark()
         marks, self._marks = self._marks, []
         if self.cuda:
@@ -63,7 +69,7 @@ class Clock:
             self._marks.append(time.perf_counter())
 
     def reset_peak(self) -> None:
-        """Forget the memory used so far: called once the warm-up is over, and after an evaluation."""
+        """Forget the peak so far. To be called after the warm-up and after each evaluation."""
         self._rss = 0
         if self.cuda:
             torch.cuda.init()
@@ -72,7 +78,11 @@ class Clock:
             self._counted = forget_peak()
 
     def memory(self) -> dict[str, float]:
-        """Peak since `reset_peak`, MiB: allocated and reserved by CUDA tensors, or the process's resident set on a CPU."""
+        """The peak since `reset_peak`, MiB.
+
+        On CUDA what tensors allocated and what torch reserved for them; on a CPU the resident set
+        of the whole process.
+        """
         if self.cuda:
             return {
                 "allocated_mib": round(torch.cuda.max_memory_allocated(self.device) / MIB, 1),
@@ -82,7 +92,7 @@ class Clock:
 
 
 def rss() -> int:
-    """Resident bytes of this process now (its peak so far where the system does not tell)."""
+    """Bytes of this process in memory now; where the system does not tell, the most so far."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize()
@@ -92,7 +102,7 @@ def rss() -> int:
 
 
 def forget_peak() -> bool:
-    """Start `peak_rss` anew; False where the system does not let a process do so."""
+    """Make `peak_rss` count from now; returns False where the system does not allow that."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
         return True
@@ -101,13 +111,13 @@ def forget_peak() -> bool:
 
 
 def peak_rss() -> int:
-    """The kernel's own count of the most resident bytes since `forget_peak` could start it."""
+    """The most bytes in memory since `forget_peak`, which must have returned True."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median, 5th and 95th percentile."""
+    """Median, 5th and 95th percentile; NaN for no values."""
     if len(values) < 2:
         return dict.fromkeys(("p50", "p5", "p95"), round(values[0], 4) if values else float("nan"))
     q = quantiles(values, n=100, method="inclusive")

@@ -1,4 +1,5 @@
-"""What made a run: program, versions, machine. Names no host, no user and no path."""
+"""The program, the versions and the machine that made a run. Names no host, user or path, because
+records are published."""
 
 import os
 import platform
@@ -54,7 +55,10 @@ def installed(package: str) -> str | None:
 
 
 def git() -> dict[str, Any] | None:
-    """Commit and cleanliness of the checkout that the program runs from; None when it runs from a wheel or git cannot tell."""
+    """Commit of the checkout that the program runs from, and whether its code was changed since.
+
+    None when the program runs from a wheel, or when git cannot tell.
+    """
     top = paths.PACKAGE.parent
     if not (top / ".git").exists():
         return None
@@ -65,18 +69,18 @@ def git() -> dict[str, Any] | None:
         ).stdout.strip()
 
     try:
-        # what counts is the code that ran, new files too: records and tables may be ahead of the commit
+        # only code counts, new files too: records and tables may be ahead of the commit
         dirty = ask("status", "--porcelain", "--untracked-files=normal", "--", "bench", "methods")
         return {"commit": ask("rev-parse", "HEAD")[:12], "dirty": bool(dirty)}
     except (
         OSError,
         subprocess.CalledProcessError,
-    ):  # no git, or one that does not trust the owner of this folder
+    ):  # no git, or git does not trust the owner of this folder
         return None
 
 
 def cpu() -> str:
-    """The processor's model name where the system tells it."""
+    """The processor's model name, or whatever the system tells of it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -93,7 +97,7 @@ def memory_gib() -> float:
 
 
 def driver() -> str | None:
-    """The NVIDIA driver's version."""
+    """Version of the NVIDIA driver; None when there is none."""
     try:
         ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         return (

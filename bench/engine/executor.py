@@ -9,7 +9,7 @@ from bench.runs.cell import Cell
 
 
 class Executor(Protocol):
-    """Takes cells, gives events. What is done is what the records say, never an executor's memory."""
+    """Takes cells, gives events. Which cells are done is what the records say, not an executor."""
 
     def check(self, cells: Iterable[Cell]) -> None:
         """Raise BenchError when backbone, data or weights of any of these cells are missing."""

@@ -86,7 +86,7 @@ class Lab:
         )
 
     def pretrained(self, cell: Cell) -> Pretrained:
-        """The pretrained weights that a cell's recipe names. Raises BenchError when they are missing.
+        """The pretrained weights of a cell's recipe. Raises BenchError when they are missing.
 
         A smoke run without a file of weights starts at random instead of downloading any.
         """

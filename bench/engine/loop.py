@@ -30,7 +30,7 @@ class Window:
 
     @property
     def diverged_at(self) -> int | None:
-        """The first iteration (1 is the first of the training) whose loss was not finite, if any."""
+        """The first iteration, counted from 1, whose loss was not finite; None when all were."""
         begun = self.step - len(self.loss)
         return next((begun + i for i, x in enumerate(self.loss, 1) if not isfinite(x)), None)
 

@@ -1,4 +1,4 @@
-"""Running out of memory: told in one sentence, then cleared away for the next cell."""
+"""Running out of memory: one sentence says so, and the next cell gets the memory back."""
 
 import ctypes
 import gc
@@ -10,8 +10,8 @@ import torch
 from bench.errors import BenchError
 from bench.suite.recipe import Recipe
 
-# in what torch, and the CUDA libraries below it, raise as a RuntimeError like any other
-SAID = (
+# torch and the CUDA libraries raise a plain RuntimeError; only its text tells what it was
+OUT_OF_MEMORY_TEXTS = (
     "can't allocate memory",
     "not enough memory",
     "CUDA error: out of memory",
@@ -23,10 +23,10 @@ class OutOfMemory(BenchError):
     """The memory of a device is full. The next cell may need less."""
 
 
-def full(e: BaseException) -> bool:
-    """Whether that is what went wrong: in Python, on a GPU, or in torch on a CPU."""
+def is_out_of_memory(e: BaseException) -> bool:
+    """Whether memory was full: Python's, a GPU's, or torch's on a CPU."""
     return isinstance(e, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(e, RuntimeError) and any(text in str(e) for text in SAID)
+        isinstance(e, RuntimeError) and any(text in str(e) for text in OUT_OF_MEMORY_TEXTS)
     )
 
 
@@ -34,28 +34,31 @@ def full(e: BaseException) -> bool:
 def within_memory(
     device: torch.device, row: str, r: Recipe, *, evaluated: int | None = None
 ) -> Iterator[None]:
-    """Raises OutOfMemory, with the sizes and what to do, in place of whatever a full memory makes torch raise in the block.
+    """Turn whatever a full memory makes torch raise in the block into an OutOfMemory that names the
+    sizes and what to do.
 
-    evaluated: how many images are evaluated at once, which a smaller batch does not change; None while the row trains.
+    row, r: what is run. evaluated: how many images are evaluated at once, which a smaller batch
+    does not change; None while the row trains.
     """
     try:
         yield
     except Exception as e:
-        if not full(e):
+        if not is_out_of_memory(e):
             raise
         what = f"batches of 2 × {r.batch}" if evaluated is None else f"evaluating {evaluated}"
         ways = [f"--set batch={r.batch // 2}"] if evaluated is None and r.batch > 3 else []
         ways += ["--set precision=bf16"] if r.precision != "bf16" else []
         raise OutOfMemory(
-            f"out of memory on {device} in row {row}: {what} images of {r.pixels}×{r.pixels} through {r.backbone}; "
-            f"try {', '.join([*ways, 'a device with more memory'])}"
+            f"out of memory on {device} in row {row}: {what} images of {r.pixels}×{r.pixels} "
+            f"through {r.backbone}; try {', '.join([*ways, 'a device with more memory'])}"
         ) from e
 
 
 def free() -> None:
-    """Give back what no living object holds: the next cell finds as much memory as the first, and is measured alone."""
+    """Give unused memory back to the system: the next cell finds as much as the first did, and its
+    peak is its own."""
     gc.collect()
-    with suppress(RuntimeError):  # a GPU that has failed frees nothing; the record says why
+    with suppress(RuntimeError):  # a GPU that failed frees nothing; its record says why
         torch.cuda.empty_cache()
-    with suppress(OSError, AttributeError):  # another C library than GNU's
+    with suppress(OSError, AttributeError):  # a C library other than GNU's
         ctypes.CDLL(None).malloc_trim(0)

@@ -38,7 +38,7 @@ class Task(ABC):
 
     @abstractmethod
     def build(self) -> tuple[Network, Method]:
-        """A new network and method on the run's device; torch's random numbers are seeded before."""
+        """A new network and method on the run's device, drawn from torch's random numbers."""
 
     def open(self) -> None:  # noqa: B027  # most tasks have nothing to open
         """Get ready to serve batches and to measure. Called after `build`."""

@@ -57,14 +57,19 @@ def check_hyper(override: Mapping[str, Any], methods: Iterable[str]) -> None:
 def _text(key: str, v: Any) -> str:
     if isinstance(v, str):
         # a word stands as it is, unless that would be read as something else
-        return v if v and v == v.strip() and _value(v) == v else json.dumps(v, ensure_ascii=False)
+        return v if v and v == v.strip() and _value(v) == v else _quote(v)
     if isinstance(v, list | tuple):
-        return "[" + ", ".join(json.dumps(x) if isinstance(x, str) else _text(key, x) for x in v) + "]"
+        return "[" + ", ".join(_quote(x) if isinstance(x, str) else _text(key, x) for x in v) + "]"
     if isinstance(v, bool):
         return str(v).lower()
     if isinstance(v, int | float):
         return repr(v)
     raise UsageError(f"{key} = {v!r} cannot be written as --set {key}=VALUE; say it in the suite")
+
+
+def _quote(text: str) -> str:
+    """A TOML string: JSON's but for one character that TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _value(text: str) -> Any:

@@ -1,5 +1,6 @@
 """Hyper-parameters chosen on tasks whose labels may be seen (`bench tune`).
 
 `sampler` says what to try next, `trials` what the records know, `tune` is the search itself, `row`
-writes its outcome to the suite's file. Nothing here prints or runs a cell: an executor is passed in.
+writes its outcome to the suite's file. Nothing here prints, and cells are run by an
+executor that is passed in.
 """

@@ -80,7 +80,7 @@ def choose(s: Search, trials: list[Trial]) -> Row:
 
 
 def write(suite: Suite, row: Row) -> Suite:
-    """Write the row to the suite's file, in place of one of its id; returns the suite as it is then.
+    """Write the row to the suite's file, in place of one of its id; returns the suite with it.
 
     Raises BenchError, with the file as it was, when the suite is not valid with the row.
     """

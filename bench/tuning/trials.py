@@ -1,4 +1,4 @@
-"""Sets of values and their runs. The records are all that a search leaves, and all it resumes from."""
+"""Sets of values and their runs. A search leaves nothing but records, and resumes from them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -123,7 +123,7 @@ def free_tasks(suite: Suite, on: Iterable[str]) -> tuple[str, ...]:
 
 
 def _overlap(a: DomainSpec, b: DomainSpec) -> bool:
-    """Whether two domains may share images: one set or folder, and not two different parts of it."""
+    """Whether two domains may share images: of one set or folder, and not of two parts of it."""
     paths = [os.path.normpath(x.path or "") for x in (a, b)]
     parts = ((a.domain, b.domain), (a.list, b.list))
     same_set = (a.set, paths[0]) == (b.set, paths[1])
@@ -177,7 +177,7 @@ def best_first(s: Search, results: Path) -> list[Trial]:
 
 
 def _try(executor: Executor, states: list[State]) -> Generator[Event, None, Ended | None]:
-    """Run what is pending of one set of values; returns the end of the cell that stopped it, if any.
+    """Run what is pending of one set of values; returns the end of the cell that stopped it.
 
     A cell that diverged stops nothing: it says that the values are bad.
     """
@@ -191,7 +191,7 @@ def _try(executor: Executor, states: list[State]) -> Generator[Event, None, Ende
 
 
 def _next_values(s: Search, found: list[Trial], elsewhere: list[Values]) -> Values | None:
-    """A set that was begun and is nobody else's, or one that the sampler proposes; None: no more."""
+    """A set that was begun and that nobody else runs, else a new one; None when none is left."""
     begun = [t.values for t in found if not t.done and t.values not in elsewhere]
     if begun:
         return begun[0]

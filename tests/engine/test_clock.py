@@ -25,7 +25,9 @@ def at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_an_iteration_lasts_until_the_next_begins_and_waits_until_its_batch_is_ready(at: list[float]) -> None:
+def test_an_iteration_lasts_until_the_next_begins_and_waits_until_its_batch_is_ready(
+    at: list[float],
+) -> None:
     c = Clock(CPU)
     for wait, work in ((1, 4), (2, 8), (0, 16)):
         c.begin()
@@ -68,7 +70,9 @@ def held(mib: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.skipif(not clock.forget_peak(), reason="this system keeps no peak that a process may reset")
+@pytest.mark.skipif(
+    not clock.forget_peak(), reason="this system keeps no peak that a process may reset"
+)
 def test_a_peak_within_an_iteration_is_seen_and_forgotten() -> None:
     c = Clock(CPU)
     c.begin(), c.ready()
@@ -91,7 +95,9 @@ def test_resident_memory_grows_with_what_is_held() -> None:
 def test_spread_is_the_median_and_the_percentiles(values: list[float]) -> None:
     found = spread(values)
     assert found["p50"] == pytest.approx(statistics.median(values), abs=1e-4)
-    assert [found["p5"], found["p95"]] == pytest.approx(list(np.percentile(values, [5, 95])), abs=1e-4)
+    assert [found["p5"], found["p95"]] == pytest.approx(
+        list(np.percentile(values, [5, 95])), abs=1e-4
+    )
 
 
 def test_spread_of_one_value_is_that_value() -> None:

@@ -59,9 +59,12 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize(
-    ("moment", "sig"), [*((m, signal.SIGKILL) for m in MOMENTS), *((m, signal.SIGINT) for m in list(MOMENTS)[1::2])]
+    ("moment", "sig"),
+    [*((m, signal.SIGKILL) for m in MOMENTS), *((m, signal.SIGINT) for m in list(MOMENTS)[1::2])],
 )
-def test_a_run_cut_short_goes_on_where_it_was(moment: str, sig: signal.Signals, folder: Path, bench: Children) -> None:
+def test_a_run_cut_short_goes_on_where_it_was(
+    moment: str, sig: signal.Signals, folder: Path, bench: Children
+) -> None:
     child = bench.start(*RUN)
     until(lambda: MOMENTS[moment](folder))
     child.send(sig)
@@ -70,7 +73,10 @@ def test_a_run_cut_short_goes_on_where_it_was(moment: str, sig: signal.Signals, 
         assert cut.code == -signal.SIGKILL
     else:
         assert cut.code == 130
-        assert cut.err == "bench: interrupted; what was finished is recorded, run the same command to go on\n"
+        assert (
+            cut.err
+            == "bench: interrupted; what was finished is recorded, run the same command to go on\n"
+        )
     before = contents(folder)
     done = [s for s in states(folder) if s.done]
     assert (moment == "in the second cell") <= len(done) < 3
@@ -92,14 +98,18 @@ def test_a_run_cut_short_goes_on_where_it_was(moment: str, sig: signal.Signals, 
 def test_ctrl_c_while_the_program_starts_is_one_sentence(folder: Path) -> None:
     """With a new interpreter: a moment after the plan is on the screen, torch is being imported."""
     command = [sys.executable, "-u", "-m", "bench", *RUN]
-    child = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=PIPE, stderr=PIPE, text=True)
+    child = subprocess.Popen(
+        command, cwd=folder, env=environment(folder), stdout=PIPE, stderr=PIPE, text=True
+    )
     assert child.stdout
     assert "plan" in child.stdout.readline()
     time.sleep(0.2)
     child.send_signal(signal.SIGINT)
     said = child.communicate(timeout=120)[1]
-    assert said == "bench: interrupted; what was finished is recorded, run the same command to go on\n"
-    # an import that was interrupted can make Python end by the signal itself: a shell calls both 130
+    assert (
+        said == "bench: interrupted; what was finished is recorded, run the same command to go on\n"
+    )
+    # an interrupted import can make Python end by the signal itself: a shell calls both 130
     assert child.returncode in (130, -signal.SIGINT)
 
 
@@ -129,7 +139,10 @@ def test_a_cell_that_another_process_holds_is_left_to_it(folder: Path, bench: Ch
 
 
 def test_a_diverged_cell_is_recorded_and_stops_the_grid(folder: Path, bench: Children) -> None:
-    rows = {"bad": {"method": "source_only", "recipe": {"lr": 1e30}}, "good": {"method": "source_only"}}
+    rows = {
+        "bad": {"method": "source_only", "recipe": {"lr": 1e30}},
+        "good": {"method": "source_only"},
+    }
     write_suite(folder, rows=rows)
     stopped = bench.run(*RUN)
     assert stopped.code == 1 and stopped.err == ""
@@ -145,7 +158,10 @@ def test_a_diverged_cell_is_recorded_and_stops_the_grid(folder: Path, bench: Chi
 
 
 def test_keep_going_runs_the_rest_after_a_cell_that_diverged(folder: Path, bench: Children) -> None:
-    rows = {"bad": {"method": "source_only", "recipe": {"lr": 1e30}}, "good": {"method": "source_only"}}
+    rows = {
+        "bad": {"method": "source_only", "recipe": {"lr": 1e30}},
+        "good": {"method": "source_only"},
+    }
     write_suite(folder, rows=rows)
     both = bench.run(*RUN, "--keep-going")
     assert both.code == 1
@@ -153,13 +169,19 @@ def test_keep_going_runs_the_rest_after_a_cell_that_diverged(folder: Path, bench
     assert [s.done.status for s in states(folder) if s.done] == ["diverged", "ok"]
 
 
-def test_a_method_that_raises_is_recorded_as_failed_and_run_again(folder: Path, bench: Children) -> None:
+def test_a_method_that_raises_is_recorded_as_failed_and_run_again(
+    folder: Path, bench: Children
+) -> None:
     write_suite(folder, rows={"bad": {"method": "nogrl", "hyper": {"reading": "upside down"}}})
     failed = bench.run(*RUN)
     assert failed.code == 1
     assert "bad A-B seed 0: failed: " in failed.out and "Traceback" not in failed.text
     (record,) = records.read_all(folder / "results")
-    assert record.status == "failed" and "reading must be" in record.end["reason"] and "Traceback" in record.end["trace"]
+    assert (
+        record.status == "failed"
+        and "reading must be" in record.end["reason"]
+        and "Traceback" in record.end["trace"]
+    )
     bench.run(*RUN)
     assert [r.attempt for r in records.read_all(folder / "results")] == [1, 2]
     assert [s.label for s in states(folder)] == ["pending"]
@@ -175,7 +197,9 @@ def test_a_full_disk_is_one_sentence_and_no_result(folder: Path, bench: Children
     assert "3 ok; 0 of 3 cells pending" in bench.run(*RUN).out
 
 
-def test_a_file_in_place_of_the_results_folder_is_one_sentence(folder: Path, bench: Children) -> None:
+def test_a_file_in_place_of_the_results_folder_is_one_sentence(
+    folder: Path, bench: Children
+) -> None:
     (folder / "results").write_text("not a folder", encoding="utf-8")
     ended = bench.run(*RUN)
     assert ended.code == 1 and "Traceback" not in ended.text

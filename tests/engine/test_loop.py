@@ -36,12 +36,16 @@ def make(name: str = "dann") -> tuple[Network, Method]:
 def sgd(net: Network, method: Method, momentum: float = 0.9) -> torch.optim.SGD:
     parts = ((net.F, 1.0, 0.0), (net.C, 10.0, 0.02), (method, 0.5, 0.1))
     groups = [
-        {"params": list(m.parameters()), "lr_mult": mult, "weight_decay": decay} for m, mult, decay in parts if [*m.parameters()]
+        {"params": list(m.parameters()), "lr_mult": mult, "weight_decay": decay}
+        for m, mult, decay in parts
+        if [*m.parameters()]
     ]
     return torch.optim.SGD(groups, lr=1.0, momentum=momentum)
 
 
-def windows(method: Any, net: Network, optimiser: torch.optim.Optimizer, stops: set[int], clock: Any = None) -> list[Window]:
+def windows(
+    method: Any, net: Network, optimiser: torch.optim.Optimizer, stops: set[int], clock: Any = None
+) -> list[Window]:
     how = {"iterations": ITERATIONS, "stops": stops, "autocast": nullcontext()}
     return list(train(method, net, batches, optimiser, lr_at, clock or Clock(CPU), **how))
 
@@ -76,7 +80,9 @@ def test_it_is_stochastic_gradient_descent_bit_for_bit(name: str) -> None:
     assert all(torch.equal(v, theirs[k]) for k, v in state(net, method).items())
 
 
-@pytest.mark.parametrize("stops", [{ITERATIONS}, {1, 2, ITERATIONS}, {5, 6, ITERATIONS}, set(range(1, ITERATIONS + 1))])
+@pytest.mark.parametrize(
+    "stops", [{ITERATIONS}, {1, 2, ITERATIONS}, {5, 6, ITERATIONS}, set(range(1, ITERATIONS + 1))]
+)
 def test_windows_end_at_the_stops_and_lose_no_iteration(stops: set[int]) -> None:
     net, method = make()
     found = windows(method, net, sgd(net, method), stops)
@@ -124,10 +130,16 @@ def test_a_loss_with_a_module_steps_that_module_alone() -> None:
     groups = sgd(net, method).param_groups
     windows(method, net, Watch(groups, lr=1.0, momentum=0.9, weight_decay=0.1), {ITERATIONS})
     assert len(seen) == 2 * ITERATIONS
-    moved = [{k for k, v in after.items() if not torch.equal(v, before[k])} for before, after in seen]
+    moved = [
+        {k for k, v in after.items() if not torch.equal(v, before[k])} for before, after in seen
+    ]
     own = {k for k in seen[0][0] if k.startswith("1.D")}
-    assert all(x == own for x in moved[1::2]), "neither momentum nor weight decay may move the others"
-    assert all(x == set(seen[0][0]) - own for x in moved[0::2]), "D has no gradient in the first loss"
+    assert all(x == own for x in moved[1::2]), (
+        "neither momentum nor weight decay may move the others"
+    )
+    assert all(x == set(seen[0][0]) - own for x in moved[0::2]), (
+        "D has no gradient in the first loss"
+    )
 
 
 def test_the_loss_of_an_iteration_is_the_sum_of_those_it_stepped() -> None:
@@ -136,7 +148,10 @@ def test_the_loss_of_an_iteration_is_the_sum_of_those_it_stepped() -> None:
     everything = [*net.parameters(), *method.parameters()]
     optimiser = torch.optim.SGD([{"params": everything, "lr_mult": 1.0}], lr=1.0)
     found = windows(method, net, optimiser, {ITERATIONS})[0].loss
-    wanted = [sum(descend(same, plain, *batches(it), 0.0, lr=lr_at(it / ITERATIONS))) for it in range(ITERATIONS)]
+    wanted = [
+        sum(descend(same, plain, *batches(it), 0.0, lr=lr_at(it / ITERATIONS)))
+        for it in range(ITERATIONS)
+    ]
     assert found == pytest.approx(wanted, rel=1e-5)
 
 
@@ -168,7 +183,14 @@ class Marks(Clock):
         return super().end()
 
 
-READS = ("aten._local_scalar_dense.", "aten.item.", "aten.nonzero.", "aten.is_nonzero.", "aten.equal.", "aten.masked_select.")
+READS = (
+    "aten._local_scalar_dense.",
+    "aten.item.",
+    "aten.nonzero.",
+    "aten.is_nonzero.",
+    "aten.equal.",
+    "aten.masked_select.",
+)
 
 
 @pytest.mark.parametrize("name", ["source_only", "dann", "nogrl", "pseudo_label"])
@@ -205,7 +227,10 @@ def test_a_read_inside_a_window_would_be_seen() -> None:
 def test_no_window_synchronises_a_gpu(name: str) -> None:
     device = torch.device("cuda:0")
     net, method = (m.to(device) for m in make(name))
-    data = [tuple(Batch(b.x.to(device), None if b.y is None else b.y.to(device)) for b in batches(i)) for i in range(ITERATIONS)]
+    data = [
+        tuple(Batch(b.x.to(device), None if b.y is None else b.y.to(device)) for b in batches(i))
+        for i in range(ITERATIONS)
+    ]
 
     class Strict(Clock):
         def begin(self) -> None:
@@ -217,7 +242,9 @@ def test_no_window_synchronises_a_gpu(name: str) -> None:
             return super().end()
 
     how = {"iterations": ITERATIONS, "stops": {3, ITERATIONS}, "autocast": nullcontext()}
-    found = list(train(method, net, lambda i: data[i], sgd(net, method), lr_at, Strict(device), **how))  # type: ignore[arg-type]
+    found = list(
+        train(method, net, lambda i: data[i], sgd(net, method), lr_at, Strict(device), **how)
+    )  # type: ignore[arg-type]
     assert [w.step for w in found] == [3, ITERATIONS]
 
 
@@ -251,7 +278,11 @@ def test_unused_parameters_do_not_move() -> None:
     """A module that no loss reaches keeps its weights, weight decay or not."""
     net, _ = make("source_only")
     extra = nn.Linear(2, 2)
-    optimiser = torch.optim.SGD([{"params": [*net.parameters(), *extra.parameters()], "lr_mult": 1.0}], lr=1.0, weight_decay=0.1)
+    optimiser = torch.optim.SGD(
+        [{"params": [*net.parameters(), *extra.parameters()], "lr_mult": 1.0}],
+        lr=1.0,
+        weight_decay=0.1,
+    )
     before = state(extra)
     windows(get("source_only")(net), net, optimiser, {ITERATIONS})
     assert all(torch.equal(v, before[k]) for k, v in state(extra).items())

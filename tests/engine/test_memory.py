@@ -1,7 +1,8 @@
-"""What a step holds in memory at its peak, counted in tensors: ResNet-50, 224×224, the batch of 32 of ToAlign's figure 8.
+"""What a step holds in memory at its peak, counted in tensors.
 
-No number is computed: the tensors are fake, their sizes are not. What a GPU adds (workspaces, the allocator's rounding, the
-context) is left out, so these are ratios to hold beside the figure's, not megabytes.
+ResNet-50, 224×224 pixels, the batch of 32 of ToAlign's figure 8. No number is computed: the tensors
+are fake, their sizes are not. What a GPU adds (workspaces, the allocator's rounding, the context)
+is left out, so these are ratios to compare with the figure's, not megabytes.
 """
 
 import weakref
@@ -20,7 +21,15 @@ from bench.suite.recipe import Recipe
 from methods import Batch, Progress, get
 
 RECIPE = Recipe.model_validate(
-    {"backbone": "resnet50", "size": 224, "iterations": 10, "batch": 32, "lr": 1e-3, "momentum": 0.9, "nesterov": True}
+    {
+        "backbone": "resnet50",
+        "size": 224,
+        "iterations": 10,
+        "batch": 32,
+        "lr": 1e-3,
+        "momentum": 0.9,
+        "nesterov": True,
+    }
 )
 
 
@@ -58,7 +67,10 @@ def peak_mib(name: str, **hyper: Any) -> float:
         optimiser = nets.optimizer(net, method, RECIPE)
         for it in range(2):
             live.peak = live.now
-            s, t = (Batch(torch.rand(n, 3, 224, 224), y) for y in (torch.zeros(n, dtype=torch.long), None))
+            s, t = (
+                Batch(torch.rand(n, 3, 224, 224), y)
+                for y in (torch.zeros(n, dtype=torch.long), None)
+            )
             for loss in method.step(net, s, t, Progress(it, 10)):
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
@@ -68,7 +80,7 @@ def peak_mib(name: str, **hyper: Any) -> float:
 
 
 def test_the_count_holds_weights_gradients_momentum_and_activations() -> None:
-    """ResNet-50's own: 25.6 M parameters three times over, and about 80 MiB of activations for an image."""
+    """ResNet-50 has 25.6 M parameters, three times over, and 80 MiB of activations an image."""
     activations = peak_mib("source_only") - 3 * 25.6e6 * 4 / 2**20
     assert 75 < activations / RECIPE.batch < 90
 
@@ -84,5 +96,5 @@ def test_metaalign_takes_half_as_much_again_as_figure_8_has_it() -> None:
 
 
 def test_a_second_forward_for_toalign_is_not_what_figure_8_measured() -> None:
-    """The released code takes two forwards of the source; the figure's 6,668 of 6,660 MB is not of that."""
+    """The released code takes two forwards of the source; the figure's 6,668 MB is not of that."""
     assert peak_mib("toalign", twice=True) / peak_mib("dannp") > 1.4

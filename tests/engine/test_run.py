@@ -79,7 +79,12 @@ def test_an_evaluation_counts_every_image_once(n: int) -> None:
 
 
 def test_a_record_says_all_of_its_run(data: Path) -> None:
-    r = trained(data.parent, iterations=230, eval_every=100, rows={"only": {"method": "dann", "hyper": {"gamma": float("inf")}}})
+    r = trained(
+        data.parent,
+        iterations=230,
+        eval_every=100,
+        rows={"only": {"method": "dann", "hyper": {"gamma": float("inf")}}},
+    )
     assert r.complete and r.status == "ok"
     assert [(w["step"], w["n"], w["warmup"]) for w in r.train] == [
         (10, 10, True),
@@ -92,10 +97,19 @@ def test_a_record_says_all_of_its_run(data: Path) -> None:
     assert (
         r.run["cell"]
         == cell(
-            data.parent, iterations=230, eval_every=100, rows={"only": {"method": "dann", "hyper": {"gamma": float("inf")}}}
+            data.parent,
+            iterations=230,
+            eval_every=100,
+            rows={"only": {"method": "dann", "hyper": {"gamma": float("inf")}}},
         ).key
     )
-    assert r.run["hyper_all"] == {"weight": 1.0, "lam": 1.0, "gamma": "inf", "entropy": False, "eps": 0.0}
+    assert r.run["hyper_all"] == {
+        "weight": 1.0,
+        "lam": 1.0,
+        "gamma": "inf",
+        "entropy": False,
+        "eps": 0.0,
+    }
     assert r.run["recipe"]["momentum"] == 0.9, "defaults are written out"
     assert {k: v["train"]["images"] for k, v in r.run["data"].items()} == {"A": 36, "B": 36}
     assert r.run["env"]["torch"] == torch.__version__ and r.run["env"]["device"] == "cpu"
@@ -105,12 +119,17 @@ def test_a_record_says_all_of_its_run(data: Path) -> None:
 
 
 def test_a_run_depends_on_its_seed_alone(data: Path) -> None:
-    losses = [[w["loss"] for w in trained(data.parent, seed=s, iterations=30).train] for s in (0, 0, 1)]
+    losses = [
+        [w["loss"] for w in trained(data.parent, seed=s, iterations=30).train] for s in (0, 0, 1)
+    ]
     assert losses[0] == losses[1] != losses[2]
 
 
 def test_evaluating_more_often_does_not_change_the_training(data: Path) -> None:
-    often, once = (trained(data.parent, iterations=40, eval_every=e, rows={"only": {"method": "dann"}}) for e in (10, 40))
+    often, once = (
+        trained(data.parent, iterations=40, eval_every=e, rows={"only": {"method": "dann"}})
+        for e in (10, 40)
+    )
     assert often.evals[-1] == once.evals[-1]
     mean = lambda r: sum(w["loss"] * w["n"] for w in r.train) / 40  # noqa: E731
     assert mean(often) == pytest.approx(mean(once), abs=1e-5)
@@ -133,7 +152,9 @@ def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path
 def test_a_batch_larger_than_the_domain_ends_as_failed_with_its_sentence(data: Path) -> None:
     r = trained(data.parent, batch=37)
     assert r.complete and r.status == "failed" and r.end
-    assert r.end["reason"] == "a batch of 37 does not fit source's 36 training images; lower the batch"
+    assert (
+        r.end["reason"] == "a batch of 37 does not fit source's 36 training images; lower the batch"
+    )
 
 
 def test_weights_of_another_network_end_as_failed_with_their_sentence(data: Path) -> None:
@@ -146,28 +167,39 @@ def test_weights_of_another_network_end_as_failed_with_their_sentence(data: Path
     assert "Traceback" not in found.path.read_text()
 
 
-def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(uda, "evaluate", lambda *_: {}["absent"])
     r = trained(data.parent)
     assert r.status == "failed" and r.end and r.end["reason"] == "KeyError: 'absent'"
-    assert 'File "run.py"' in r.end["trace"] and str(Path(uda.__file__).parent) not in json.dumps(r.end)
+    assert 'File "run.py"' in r.end["trace"] and str(Path(uda.__file__).parent) not in json.dumps(
+        r.end
+    )
 
 
 # where the images are
 
 
-def test_images_that_the_gpu_has_no_room_for_are_recorded_as_such(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_the_gpu_has_no_room_for_are_recorded_as_such(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A GPU as far as the placing goes; the training is on the CPU."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2 << 20, 8 << 20))
     monkeypatch.setattr(
         uda, "place_images", lambda images, _: place_images(images, torch.device("cuda", 0), budget_fraction=0.001)
     )
     r = trained(data.parent)
-    elsewhere = "are more than 0% of the 2 MiB free on cuda:0: batches are gathered in the computer's memory and copied"
+    elsewhere = (
+        "are more than 0% of the 2 MiB free on cuda:0: "
+        "batches are gathered in the computer's memory and copied"
+    )
     assert r.status == "ok" and r.end and r.end["placed"] == [f"0 MiB of images {elsewhere}"]
 
 
-def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: dict[str, Any] = {"iterations": 30, "rows": {"only": {"method": "dann"}}}
     plain, before = trained(data.parent, **asked), threading.enumerate()
     names = set()
@@ -180,7 +212,9 @@ def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(data: Path, monkey
     monkeypatch.setattr(Stream, "away", True)
     monkeypatch.setattr(Stream, "gather", watched)
     ahead = trained(data.parent, **asked)
-    assert [w["loss"] for w in ahead.train] == [w["loss"] for w in plain.train] and ahead.evals == plain.evals
+    assert [w["loss"] for w in ahead.train] == [
+        w["loss"] for w in plain.train
+    ] and ahead.evals == plain.evals
     assert {name.partition("_")[0] for name in names} == {"gathers source", "gathers target"}
     monkeypatch.setattr(get("dann"), "step", lambda *_: {}["absent"])
     assert trained(data.parent, **asked).status == "failed"
@@ -203,15 +237,23 @@ def raising(error: Exception) -> Any:
 
 FULL = {
     "torch on a CPU": too_much,
-    "torch on a GPU": raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")),
+    "torch on a GPU": raising(
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+    ),
     "below torch": raising(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")),
     "Python": raising(MemoryError()),
 }
 
 
-def two_cells(folder: Path, monkeypatch: pytest.MonkeyPatch, step: Any, **recipe: Any) -> tuple[dict[str, int], str]:
-    """A grid of two rows, the first of which takes that step: how the cells ended, and what was printed."""
-    suite = suites.load(write_suite(folder, rows={"large": {"method": "dann"}, "small": {"method": "source_only"}}, **recipe))
+def two_cells(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: Any, **recipe: Any
+) -> tuple[dict[str, int], str]:
+    """Run two rows, the first with that step; how the cells ended, and what was printed."""
+    suite = suites.load(
+        write_suite(
+            folder, rows={"large": {"method": "dann"}, "small": {"method": "source_only"}}, **recipe
+        )
+    )
     monkeypatch.setattr(get("dann"), "step", step)
     out = StringIO()
     executor = Here(Lab(folder / "data", folder / "results", CPU))
@@ -232,24 +274,36 @@ def test_out_of_memory_is_told_with_the_sizes_and_the_grid_goes_on(
     assert f"large A-B seed 0: failed: {reason}\n" in said and "small A-B seed 0: target " in said
     large, small = records.read_all(data.parent / "results")
     assert large.complete and large.status == "failed" and small.status == "ok"
-    assert large.end and large.end["reason"] == reason and large.end["out_of_memory"] is True and "trace" not in large.end
+    assert (
+        large.end
+        and large.end["reason"] == reason
+        and large.end["out_of_memory"] is True
+        and "trace" not in large.end
+    )
 
 
 def test_anything_else_still_stops_the_grid(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tally, said = two_cells(data.parent, monkeypatch, raising(RuntimeError("the memory of an elephant")))
+    tally, said = two_cells(
+        data.parent, monkeypatch, raising(RuntimeError("the memory of an elephant"))
+    )
     assert tally == {"failed": 1} and "failed: RuntimeError: the memory of an elephant" in said
 
 
-def test_out_of_memory_in_an_evaluation_gives_its_own_sizes(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_in_an_evaluation_gives_its_own_sizes(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(get("dann"), "predict", FULL["torch on a GPU"])
     r = trained(data.parent, rows={"only": {"method": "dann"}}, precision="bf16")
     assert r.end and r.end["reason"] == (
-        "out of memory on cpu in row only: evaluating 500 images of 28×28 through ganin-mnist; try a device with more memory"
+        "out of memory on cpu in row only: evaluating 500 images of 28×28 through ganin-mnist; "
+        "try a device with more memory"
     )
     assert r.train and not r.evals
 
 
-def test_after_out_of_memory_nothing_of_the_cell_is_left(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_out_of_memory_nothing_of_the_cell_is_left(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nets: list[weakref.ref[Network]] = []
 
     def step(method: Method, net: Network, *_: object) -> Any:
@@ -264,10 +318,16 @@ def test_after_out_of_memory_nothing_of_the_cell_is_left(data: Path, monkeypatch
 
 
 def test_precision_sets_the_arithmetic_of_the_run() -> None:
-    recipe = Recipe.model_validate({"backbone": "x", "size": 1, "iterations": 1, "batch": 2, "lr": 0.5})
+    recipe = Recipe.model_validate(
+        {"backbone": "x", "size": 1, "iterations": 1, "batch": 2, "lr": 0.5}
+    )
     kept = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:
-        for name, tf32, dtype in (("fp32", False, torch.float32), ("tf32", True, torch.float32), ("bf16", True, torch.bfloat16)):
+        for name, tf32, dtype in (
+            ("fp32", False, torch.float32),
+            ("tf32", True, torch.float32),
+            ("bf16", True, torch.bfloat16),
+        ):
             with set_precision(recipe.model_copy(update={"precision": name}), CPU):
                 assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
             assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == tf32

@@ -1,4 +1,4 @@
-"""`bench tune`: what it may look at, what it tries, what a cut search leaves, and the row that comes of it."""
+"""`bench tune`: what it may read, what it tries, what a cut search leaves, what row it writes."""
 
 import re
 import shutil
@@ -29,7 +29,10 @@ from bench.tuning.trials import Search
 OTHERS = '[domains.C]\nset = "folder"\npath = "C"\n\n[domains.D]\nset = "folder"\npath = "D"\n\n'
 LAM = "hyper.lam = { low = 1e-3, high = 1.0, log = true }"
 WIDE = f"[search]\nlr = {{ low = 1e-4, high = 1e-1, log = true }}\nbatch = [4, 8]\n{LAM}"
-ROWS = {"plain": {"method": "source_only"}, "dann": {"method": "dann", "hyper": {"lam": 0.05, "gamma": float("inf")}}}
+ROWS = {
+    "plain": {"method": "source_only"},
+    "dann": {"method": "dann", "hyper": {"lam": 0.05, "gamma": float("inf")}},
+}
 TUNE = ("tune", "--suite", "tiny.toml", "--data", "data", "--device", "cpu", "--on", "A-C,A-D")
 ONE = (*TUNE, "--methods", "dann")
 
@@ -40,7 +43,7 @@ def write(folder: Path, space: str = WIDE, rows: Any = ROWS, **recipe: Any) -> P
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working folder with pictures of A, C and D, but none of B, in data/ and a suite of two rows."""
+    """A folder with a suite of two rows, and in data/ pictures of A, C and D, but none of B."""
     write_pictures(tmp_path / "data", "A", "C", "D", each=10)
     write(tmp_path)
     return tmp_path
@@ -68,37 +71,58 @@ def refused(ended: Ended, *said: str, code: int = 2) -> None:
         assert text in flat
 
 
-def test_the_best_values_become_a_row_and_nothing_of_the_target_is_there_to_be_read(folder: Path, bench: Children) -> None:
+def test_the_best_values_become_a_row_and_nothing_of_the_target_is_there_to_be_read(
+    folder: Path, bench: Children
+) -> None:
     before = (folder / "tiny.toml").read_text(encoding="utf-8")
     shown = bench.run(*ONE, "--trials", "3", "--seeds", "0-1", "--dry-run")
-    assert shown.code == 0 and re.search(r"hyper\.lam 0\.001 to 1\.0, log", shown.out) and re.search(r"dann .* 0/3", shown.out)
+    assert (
+        shown.code == 0
+        and re.search(r"hyper\.lam 0\.001 to 1\.0, log", shown.out)
+        and re.search(r"dann .* 0/3", shown.out)
+    )
     assert "a trial is 4 runs: A-C, A-D × seed 0, 1, budget full" in shown.out
-    assert not (folder / "results").exists() and (folder / "tiny.toml").read_text(encoding="utf-8") == before
+    assert (
+        not (folder / "results").exists()
+        and (folder / "tiny.toml").read_text(encoding="utf-8") == before
+    )
 
     ended = bench.run(*ONE, "--trials", "3", "--seeds", "0-1")
     assert (ended.code, ended.err) == (0, ""), ended.text
     found = kept(folder)
-    assert len(found) == 12 and all(r.path.parts[-5:-2] == ("tuning", "tiny", "dann") for r in found)
+    assert len(found) == 12 and all(
+        r.path.parts[-5:-2] == ("tuning", "tiny", "dann") for r in found
+    )
     assert {name for r in found for name in r.run["data"]} == {"A", "C", "D"}
     by_lr: dict[float, list[float]] = {}
     for r in found:
         by_lr.setdefault(r.run["recipe"]["lr"], []).append(accuracy(r))
-    assert [len(x) for x in by_lr.values()] == [4] * 3 and 0.001 in by_lr, "the row's own values are tried too"
+    assert [len(x) for x in by_lr.values()] == [4] * 3 and 0.001 in by_lr, (
+        "the row's own values are tried too"
+    )
     means = {lr: sum(x) / 4 for lr, x in by_lr.items()}
 
     text = (folder / "tiny.toml").read_text(encoding="utf-8")
     assert text.startswith(before), "the file is added to"
     row = suites.load(folder / "tiny.toml").by_id["dann-tuned"]
     assert row.recipe.keys() == {"lr", "batch"} and means[row.recipe["lr"]] == max(means.values())
-    assert row.hyper["gamma"] == float("inf") and row.label == f"dann, tuned on A→C, A→D (lam {row.hyper['lam']})"
+    assert (
+        row.hyper["gamma"] == float("inf")
+        and row.label == f"dann, tuned on A→C, A→D (lam {row.hyper['lam']})"
+    )
     chosen = f"lr {row.recipe['lr']}, batch {row.recipe['batch']}, hyper.lam {row.hyper['lam']}"
-    said = f"the best of 3 tried on A→C, A→D (budget full, seeds 0, 1), {max(means.values()):.2f} % there"
+    best = f"{max(means.values()):.2f} % there"
+    said = f"the best of 3 tried on A→C, A→D (budget full, seeds 0, 1), {best}"
     assert row.note == f"{chosen}: {said}"
-    assert "row dann-tuned of tiny.toml: bench run --suite tiny.toml --methods dann-tuned" in ended.out
+    assert (
+        "row dann-tuned of tiny.toml: bench run --suite tiny.toml --methods dann-tuned" in ended.out
+    )
 
     write_pictures(folder / "data", "B")
     assert bench.run("run", *TUNE[1:-2], "--methods", "dann-tuned").code == 0
-    assert len(re.findall("jsonl", bench.run("ls", "runs", "--suite", "tiny.toml").out)) == 1, "trials are no results"
+    assert len(re.findall("jsonl", bench.run("ls", "runs", "--suite", "tiny.toml").out)) == 1, (
+        "trials are no results"
+    )
 
 
 def test_a_search_cut_short_goes_on_as_if_it_had_not_been(folder: Path, bench: Children) -> None:
@@ -120,7 +144,9 @@ def test_a_search_cut_short_goes_on_as_if_it_had_not_been(folder: Path, bench: C
 
     after = complete(folder)
     assert bench.run(*ask, "--results", "other").code == 0
-    assert Counter(r.run["cell"] for r in records.read_all(folder / "other")) == after, "the same sets of values"
+    assert Counter(r.run["cell"] for r in records.read_all(folder / "other")) == after, (
+        "the same sets of values"
+    )
 
     more = bench.run(*ONE, "--trials", "5")
     assert more.code == 0 and more.out.count(": target ") == 2 and "trial 5 of 5: " in more.out
@@ -145,17 +171,25 @@ def test_a_validation_domain_that_is_absent_is_one_sentence(folder: Path, bench:
     assert not kept(folder) and (folder / "tiny.toml").read_text(encoding="utf-8") == before
     alone = bench.run(*ONE, "--on", "A-D", "--trials", "1")
     assert alone.code == 0, alone.text
-    assert "the best of 1 tried on A→D" in suites.load(folder / "tiny.toml").by_id["dann-tuned"].note
+    assert (
+        "the best of 1 tried on A→D" in suites.load(folder / "tiny.toml").by_id["dann-tuned"].note
+    )
 
 
-def test_pacs_needs_neither_the_target_nor_the_domains_not_asked_for(tmp_path: Path, bench: Children) -> None:
+def test_pacs_needs_neither_the_target_nor_the_domains_not_asked_for(
+    tmp_path: Path, bench: Children
+) -> None:
     pacs = generate("pacs", tmp_path / "data", scale=0.004)
     for absent in ("art_painting", "cartoon"):
         shutil.rmtree(pacs / absent)
-    text = write(tmp_path, space="[search]\nbatch = [2, 3]", rows={"plain": ROWS["plain"]}).read_text(encoding="utf-8")
+    text = write(
+        tmp_path, space="[search]\nbatch = [2, 3]", rows={"plain": ROWS["plain"]}
+    ).read_text(encoding="utf-8")
     text = text.replace("classes = 3", "classes = 7")
     for name, domain in zip("ABCD", ("photo", "art_painting", "cartoon", "sketch"), strict=True):
-        text = text.replace(f'set = "folder"\npath = "{name}"', f'set = "pacs"\ndomain = "{domain}"')
+        text = text.replace(
+            f'set = "folder"\npath = "{name}"', f'set = "pacs"\ndomain = "{domain}"'
+        )
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
     refused(bench.run(*TUNE, "--trials", "1"), "pacs is incomplete", "cartoon", code=1)
     assert not kept(tmp_path)
@@ -165,31 +199,55 @@ def test_pacs_needs_neither_the_target_nor_the_domains_not_asked_for(tmp_path: P
 MISTAKES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "row": (("--methods", "dan"), ("unknown row 'dan'; did you mean 'dann'?",)),
     "budget": (("--budget", "ful"), ("unknown budget 'ful'; did you mean 'full'?",)),
-    "a budget without a meaning": (("--budget", "smoke"), ("accuracies of the budget 'smoke' mean nothing",)),
-    "task": (("--on", "A-E"), ("unknown task to choose on 'A-E'; did you mean 'A-D'?", "known: A-C, A-D, C-A")),
+    "a budget without a meaning": (
+        ("--budget", "smoke"),
+        ("accuracies of the budget 'smoke' mean nothing",),
+    ),
+    "task": (
+        ("--on", "A-E"),
+        ("unknown task to choose on 'A-E'; did you mean 'A-D'?", "known: A-C, A-D, C-A"),
+    ),
     "no task": (("--on", ","), ("no task is named to choose on; known: A-C, A-D",)),
     "a domain onto itself": (("--on", "C-C"), ("unknown task to choose on 'C-C'",)),
-    "the task reported": (("--on", "A-B"), ("A-B would read labels of B, on which tiny reports: choose on A-C, A-D, C-A",)),
+    "the task reported": (
+        ("--on", "A-B"),
+        ("A-B would read labels of B, on which tiny reports: choose on A-C, A-D, C-A",),
+    ),
     "another task of the target": (("--on", "A-D,C-B"), ("C-B would read labels of B",)),
     "the target as a source": (("--on", "B-C"), ("B-C would read labels of B",)),
-    "a knob both set and searched": (("--set", "lr=0.1"), ("lr is fixed by --set and searched by the suite",)),
+    "a knob both set and searched": (
+        ("--set", "lr=0.1"),
+        ("lr is fixed by --set and searched by the suite",),
+    ),
+    "a hyper-parameter both set and searched": (
+        ("--set", "hyper.lam=0.1"),
+        ("hyper.lam is fixed by --set and searched by the suite",),
+    ),
     "a knob that is none": (("--set", "lrate=0.1"), ("did you mean 'lr'?",)),
+    "a hyper-parameter that is none": (("--set", "hyper.lamb=0.1"), ("did you mean 'lam'?",)),
     "device": (("--device", "gpu"), ("unknown device 'gpu'; use auto, cpu or cuda:N",)),
     "no trial": (("--trials", "0"), ("greater than or equal to 1",)),
     "seeds": (("--seeds", "0-"), ("cannot read the seeds '0-'",)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_refused_before_anything_is_written(mistake: str, folder: Path, bench: Children) -> None:
+def test_a_mistake_is_refused_before_anything_is_written(
+    mistake: str, folder: Path, bench: Children
+) -> None:
     args, said = MISTAKES[mistake]
     before = (folder / "tiny.toml").read_text(encoding="utf-8")
     refused(bench.run(*TUNE, *args), *said)
-    assert not (folder / "results").exists() and (folder / "tiny.toml").read_text(encoding="utf-8") == before
+    assert (
+        not (folder / "results").exists()
+        and (folder / "tiny.toml").read_text(encoding="utf-8") == before
+    )
 
 
 def test_a_target_by_another_name_is_still_a_target(tmp_path: Path) -> None:
-    suite = load(tmp_path, '[domains.E]\nset = "folder"\npath = "B"\ntransductive = true\n\n' + WIDE)
+    suite = load(
+        tmp_path, '[domains.E]\nset = "folder"\npath = "B"\ntransductive = true\n\n' + WIDE
+    )
     with pytest.raises(UsageError, match="A-E would read labels of E"):
         tune.free_tasks(suite, ["A-E"])
     for other in ('path = "./B"', 'path = "B"\nlist = "b.txt"'):
@@ -199,17 +257,31 @@ def test_a_target_by_another_name_is_still_a_target(tmp_path: Path) -> None:
     assert tune.free_tasks(suite, ["C-D", "A-C", "C-D"]) == ("C-D", "A-C")
 
 
-def test_a_suite_that_says_nothing_to_search_is_told_what_to_add(folder: Path, bench: Children) -> None:
+def test_a_suite_that_says_nothing_to_search_is_told_what_to_add(
+    folder: Path, bench: Children
+) -> None:
     write(folder, space="")
-    refused(bench.run(*TUNE), "the suite 'tiny' does not say what to search: add to its file `[search]`")
-    write(folder, space='[search]\nlr = [0.1, 0.2]\n\n[budgets.quick]\nnote = "quick"\nrecipe = { lr = 0.3 }')
-    refused(bench.run(*TUNE, "--budget", "quick"), "lr is fixed by budget 'quick' and searched by the suite")
+    refused(
+        bench.run(*TUNE), "the suite 'tiny' does not say what to search: add to its file `[search]`"
+    )
+    write(
+        folder,
+        space='[search]\nlr = [0.1, 0.2]\n\n[budgets.quick]\nnote = "quick"\nrecipe = { lr = 0.3 }',
+    )
+    refused(
+        bench.run(*TUNE, "--budget", "quick"),
+        "lr is fixed by budget 'quick' and searched by the suite",
+    )
     write(folder, space="[search]\nhyper.lam = [0.1, 0.2]")
     refused(bench.run(*TUNE, "--methods", "plain"), "nothing is searched for row 'plain'")
-    assert not re.search("plain", bench.run(*TUNE, "--dry-run").out), "asked for all rows, it is left out"
+    assert not re.search("plain", bench.run(*TUNE, "--dry-run").out), (
+        "asked for all rows, it is left out"
+    )
 
 
-def test_a_space_of_few_values_is_tried_out_and_divergence_counts_as_nothing_learnt(folder: Path, bench: Children) -> None:
+def test_a_space_of_few_values_is_tried_out_and_divergence_counts_as_nothing_learnt(
+    folder: Path, bench: Children
+) -> None:
     write(folder, space="[search]\nlr = [1e30, 1e-3]")
     ended = bench.run(*ONE)
     assert (ended.code, ended.err) == (0, ""), ended.text
@@ -218,7 +290,11 @@ def test_a_space_of_few_values_is_tried_out_and_divergence_counts_as_nothing_lea
     assert suites.load(folder / "tiny.toml").by_id["dann-tuned"].recipe == {"lr": 0.001}
 
     write(folder, space="[search]\nlr = [1e30, 1e31]")
-    refused(bench.run(*ONE, "--results", "other"), "every trial of dann diverged, so nothing is chosen", code=1)
+    refused(
+        bench.run(*ONE, "--results", "other"),
+        "every trial of dann diverged, so nothing is chosen",
+        code=1,
+    )
     assert "dann-tuned" not in (folder / "tiny.toml").read_text(encoding="utf-8")
 
 
@@ -226,7 +302,11 @@ def test_a_failed_run_stops_the_search_and_is_tried_anew(folder: Path, bench: Ch
     write(folder, space="[search]\nbatch = [4, 4000]")
     for _ in range(2):
         stopped = bench.run(*ONE)
-        refused(stopped, "1 of 20 trials done; mend what failed, or take its values out of [search]", code=1)
+        refused(
+            stopped,
+            "1 of 20 trials done; mend what failed, or take its values out of [search]",
+            code=1,
+        )
         assert "dann A-C seed 0: failed: " in stopped.out
     assert sorted(r.attempt for r in kept(folder) if r.status == "failed") == [1, 2]
     assert "dann-tuned" not in (folder / "tiny.toml").read_text(encoding="utf-8")
@@ -236,12 +316,20 @@ def test_every_row_is_tuned_but_not_what_is_tuned_already(folder: Path, bench: C
     write(folder, space="[search]\nlr = [0.01, 0.001]\nhyper.lam = [0.05, 0.5]")
     for _ in range(2):
         assert bench.run(*TUNE, "--trials", "1").code == 0
-        assert [r.id for r in suites.load(folder / "tiny.toml").rows] == ["plain", "dann", "plain-tuned", "dann-tuned"]
+        assert [r.id for r in suites.load(folder / "tiny.toml").rows] == [
+            "plain",
+            "dann",
+            "plain-tuned",
+            "dann-tuned",
+        ]
 
 
 def test_a_row_by_hand_is_not_overwritten(folder: Path, bench: Children) -> None:
     write(folder, rows=ROWS | {"dann-tuned": ROWS["dann"]})
-    refused(bench.run(*ONE), "has a row 'dann-tuned' that `bench tune` did not write and will not replace")
+    refused(
+        bench.run(*ONE),
+        "has a row 'dann-tuned' that `bench tune` did not write and will not replace",
+    )
     assert not (folder / "results").exists()
 
 
@@ -277,21 +365,48 @@ def load(folder: Path, space: str, **more: Any) -> Suite:
 
 BAD = {
     "a key": ("lrate = [0.1]", "unknown key of \\[search\\] 'lrate'; did you mean 'lr'"),
-    "a part": ("lr_mult.E = [0.1]", "unknown key of \\[search\\] 'lr_mult.E'; did you mean 'lr_mult."),
-    "a hyper-parameter": ("hyper.lamda = [0.1]", "unknown key of \\[search\\] 'hyper.lamda'; did you mean 'hyper.lam'"),
+    "a part": (
+        "lr_mult.E = [0.1]",
+        "unknown key of \\[search\\] 'lr_mult.E'; did you mean 'lr_mult.",
+    ),
+    "a hyper-parameter": (
+        "hyper.lamda = [0.1]",
+        "unknown key of \\[search\\] 'hyper.lamda'; did you mean 'hyper.lam'",
+    ),
     "one that no row states": ("hyper.adapt_F = [1]", "unknown key"),
     "an end": ("lr = { lwo = 0.1, high = 0.2 }", "unknown key 'lwo'; did you mean 'low'"),
-    "ends that are exchanged": ("lr = { low = 0.2, high = 0.1 }", "search.lr.range: low must be below high"),
-    "an end that is a word": ('lr = { low = "a", high = 0.1 }', "search.lr.range.low: 'a' is not a number"),
-    "an end that is infinite": ("lr = { low = 0.1, high = inf }", "search.lr.range.high: inf is not a number"),
-    "a logarithm of nothing": ("momentum = { low = 0, high = 1, log = true }", "needs a low above 0"),
+    "ends that are exchanged": (
+        "lr = { low = 0.2, high = 0.1 }",
+        "search.lr.range: low must be below high",
+    ),
+    "an end that is a word": (
+        'lr = { low = "a", high = 0.1 }',
+        "search.lr.range.low: 'a' is not a number",
+    ),
+    "an end that is infinite": (
+        "lr = { low = 0.1, high = inf }",
+        "search.lr.range.high: inf is not a number",
+    ),
+    "a logarithm of nothing": (
+        "momentum = { low = 0, high = 1, log = true }",
+        "needs a low above 0",
+    ),
     "a value": ("lr = 0.1", "search.lr: give a list of choices, or { low"),
     "no choice": ("lr = []", "search.lr.choices: .* at least 1"),
     "a choice twice": ("lr = [0.1, 0.1]", "a choice is listed twice"),
     "a choice that is a list": ("lr = [[0.1]]", "is no choice: give numbers or words"),
-    "a choice that the recipe has not": ('schedule = ["inv", "cosine"]', "\\[search\\] at schedule: Input should be"),
-    "fractions of images": ("batch = { low = 32.0, high = 132.0 }", "\\[search\\] at batch: .*fractional"),
-    "a rate of zero": ("lr = { low = 0, high = 0.1 }", "\\[search\\] at lr: Input should be greater than 0"),
+    "a choice that the recipe has not": (
+        'schedule = ["inv", "cosine"]',
+        "\\[search\\] at schedule: Input should be",
+    ),
+    "fractions of images": (
+        "batch = { low = 32.0, high = 132.0 }",
+        "\\[search\\] at batch: .*fractional",
+    ),
+    "a rate of zero": (
+        "lr = { low = 0, high = 0.1 }",
+        "\\[search\\] at lr: Input should be greater than 0",
+    ),
     "a hyper-parameter's type": ('hyper.lam = ["much"]', "lam of dann is a float"),
 }
 
@@ -301,7 +416,9 @@ def test_a_space_that_makes_no_sense_is_refused_with_the_file(wrong: str, tmp_pa
     space, said = BAD[wrong]
     with pytest.raises(UsageError, match=said) as e:
         load(tmp_path, f"[search]\n{space}")
-    assert len(str(e.value).splitlines()) <= 2 and str(e.value).startswith(str(tmp_path / "tiny.toml"))
+    assert len(str(e.value).splitlines()) <= 2 and str(e.value).startswith(
+        str(tmp_path / "tiny.toml")
+    )
 
 
 def test_hyper_parameters_are_searched_for_the_rows_that_state_them(tmp_path: Path) -> None:
@@ -313,19 +430,30 @@ def test_hyper_parameters_are_searched_for_the_rows_that_state_them(tmp_path: Pa
         "dann": ["lr_mult.F", "hyper.lam"],
         "ramp": ["lr_mult.F"],
     }
-    with pytest.raises(UsageError, match="only rows that state 'lam' in their hyper search it, and none does"):
+    with pytest.raises(
+        UsageError, match="only rows that state 'lam' in their hyper search it, and none does"
+    ):
         load(tmp_path, "[search]\nhyper.lam = [0.1]", rows={"ramp": {"method": "dann"}})
 
 
 def test_a_trial_trains_what_the_row_will_train(tmp_path: Path) -> None:
     """But for its id, the cells of a set of values are those of the row that is written."""
-    s = searching(tmp_path, "[search]\nlr_mult.F = [0.1, 1.0]\nhyper.lam = [0.1, 0.5]\nbatch = [4, 8]")
+    s = searching(
+        tmp_path, "[search]\nlr_mult.F = [0.1, 1.0]\nhyper.lam = [0.1, 0.5]\nbatch = [4, 8]"
+    )
     (cell,) = s.cells({"lr_mult.F": 0.1, "hyper.lam": 0.5, "batch": 8})
-    assert (cell.recipe.lr_mult.F, cell.recipe.lr_mult.C, cell.recipe.batch, cell.hyper["lam"]) == (0.1, 1.0, 8, 0.5)
+    assert (cell.recipe.lr_mult.F, cell.recipe.lr_mult.C, cell.recipe.batch, cell.hyper["lam"]) == (
+        0.1,
+        1.0,
+        8,
+        0.5,
+    )
     assert cell.row == "dann" and cell.folder == Path("tiny/dann/A-C")
 
 
-def searching(folder: Path, space: str, seeds: tuple[int, ...] = (0,), on: tuple[str, ...] = ("A-C",)) -> Search:
+def searching(
+    folder: Path, space: str, seeds: tuple[int, ...] = (0,), on: tuple[str, ...] = ("A-C",)
+) -> Search:
     (s,) = tune.searches(load(folder, space), ["dann"], on, seeds, "full", {})
     return s
 
@@ -337,7 +465,11 @@ def test_neither_the_space_nor_further_domains_change_a_cell(tmp_path: Path) -> 
         assert n == 1
     (tmp_path / "pacs.toml").write_text(text, encoding="utf-8")
     old, new = suites.load(tmp_path / "pacs.toml"), suites.find("pacs")
-    assert not old.search and new.search.keys() == {"lr", "batch", "hyper.lam"} and len(new.domains) == 4
+    assert (
+        not old.search
+        and new.search.keys() == {"lr", "batch", "hyper.lam"}
+        and len(new.domains) == 4
+    )
     assert [c.key for c in plan.cells(old)] == [c.key for c in plan.cells(new)]
 
 
@@ -355,18 +487,28 @@ def test_a_trial_is_worth_the_mean_over_tasks_of_the_mean_over_seeds(tmp_path: P
     made = [fakes.record(c, (99.0, x)) for c, x in zip(cells, (60.0, 62.0, 30.0), strict=False)]
     made.append(fakes.record(cells[3], status="diverged", reason="the loss was no longer finite"))
     trial = trials.Trial({}, plan.states(cells, made))
-    assert trial.done and trial.accuracies == {"A-C": 61.0, "A-D": 15.0} and trial.mean == 38.0 and trial.diverged == 1
+    assert (
+        trial.done
+        and trial.accuracies == {"A-C": 61.0, "A-D": 15.0}
+        and trial.mean == 38.0
+        and trial.diverged == 1
+    )
     assert not trials.Trial({}, plan.states(cells, made[:3])).done
 
 
 def test_records_of_another_question_are_not_taken_for_trials(tmp_path: Path) -> None:
-    s = searching(tmp_path, "[search]\nlr = { low = 1e-3, high = 1e-1, log = true }\nhyper.gamma = [5.0, inf]")
+    s = searching(
+        tmp_path, "[search]\nlr = { low = 1e-3, high = 1e-1, log = true }\nhyper.gamma = [5.0, inf]"
+    )
     values = {"lr": 0.02, "hyper.gamma": float("inf")}
     (cell,) = s.cells(values)
 
     def of(**changed: Any) -> Record:
         record = fakes.record(cell)
-        record.run.update({"started": "2026-01-01T00:00:00Z", "hyper": records.plain(record.run["hyper"])} | changed)
+        record.run.update(
+            {"started": "2026-01-01T00:00:00Z", "hyper": records.plain(record.run["hyper"])}
+            | changed
+        )
         return record
 
     (found,) = s.trials([of()])
@@ -385,10 +527,16 @@ def test_a_proposal_is_a_function_of_what_was_tried(tmp_path: Path) -> None:
         values = sampler.propose(space, scored)
         assert values is not None and values == sampler.propose(space, list(scored))
         assert 1e-4 <= values["lr"] <= 1e-1 and float(f"{values['lr']:.3g}") == values["lr"]
-        assert values["batch"] in (4, 8) and type(values["iterations"]) is int and 5 <= values["iterations"] <= 50
+        assert (
+            values["batch"] in (4, 8)
+            and type(values["iterations"]) is int
+            and 5 <= values["iterations"] <= 50
+        )
         scored.append((values, float(k % 5)))
     assert len({repr(v) for v, _ in scored}) == 14
-    assert sampler.propose(space, scored, [{"lr": 0.01}]) != sampler.propose(space, scored), "others are left what they try"
+    assert sampler.propose(space, scored, [{"lr": 0.01}]) != sampler.propose(space, scored), (
+        "others are left what they try"
+    )
 
 
 def test_a_finite_space_is_gone_through_without_repetition() -> None:
@@ -411,12 +559,19 @@ def test_a_space_of_near_numbers_comes_to_an_end() -> None:
 
 def test_a_row_is_replaced_where_it_stands(tmp_path: Path) -> None:
     suite = load(tmp_path, WIDE)
-    row = suite.by_id["dann"].model_copy(update={"id": "dann-tuned", "note": 'with "quotes" and a \\', "recipe": {"lr": 1e-5}})
+    row = suite.by_id["dann"].model_copy(
+        update={"id": "dann-tuned", "note": 'with "quotes" and a \\', "recipe": {"lr": 1e-5}}
+    )
     suite = tuned.write(suite, row)
     assert suite.by_id["dann-tuned"] == row and tuned.written(suite) == {"dann-tuned"}
     path = tmp_path / "tiny.toml"
-    path.write_text(path.read_text(encoding="utf-8") + '\n[budgets.later]\nnote = "later"\nrecipe = {}\n', encoding="utf-8")
-    changed = row.model_copy(update={"recipe": {"lr": 0.5, "lr_mult": {"F": 0.1}}, "hyper": {"gamma": float("inf")}})
+    path.write_text(
+        path.read_text(encoding="utf-8") + '\n[budgets.later]\nnote = "later"\nrecipe = {}\n',
+        encoding="utf-8",
+    )
+    changed = row.model_copy(
+        update={"recipe": {"lr": 0.5, "lr_mult": {"F": 0.1}}, "hyper": {"gamma": float("inf")}}
+    )
     suite = tuned.write(suites.load(path), changed)
     assert suite.by_id["dann-tuned"] == changed and "later" in suite.budgets
     assert path.read_text(encoding="utf-8").count("dann-tuned") == 3, "two marks and the id"
@@ -426,21 +581,30 @@ def test_a_row_that_the_suite_would_not_take_leaves_the_file_as_it_was(tmp_path:
     suite = load(tmp_path, WIDE)
     before = (tmp_path / "tiny.toml").read_bytes()
     with pytest.raises(BenchError, match="was chosen, but the suite would not take it"):
-        tuned.write(suite, suite.by_id["dann"].model_copy(update={"id": "dann-tuned", "recipe": {"lr": -1.0}}))
+        tuned.write(
+            suite,
+            suite.by_id["dann"].model_copy(update={"id": "dann-tuned", "recipe": {"lr": -1.0}}),
+        )
     assert (tmp_path / "tiny.toml").read_bytes() == before
 
 
 def test_rows_that_are_no_blocks_are_refused_before_any_training(tmp_path: Path) -> None:
     path = write(tmp_path, rows={"x": ROWS["plain"]})
-    text = re.sub(r"\[\[rows\]\].*?(?=\[domains\.C\])", "", path.read_text(encoding="utf-8"), flags=re.S)
+    text = re.sub(
+        r"\[\[rows\]\].*?(?=\[domains\.C\])", "", path.read_text(encoding="utf-8"), flags=re.S
+    )
     text = text.replace(LAM, "")
-    path.write_text('rows = [{ id = "x", label = "X", method = "source_only" }]\n' + text, encoding="utf-8")
+    path.write_text(
+        'rows = [{ id = "x", label = "X", method = "source_only" }]\n' + text, encoding="utf-8"
+    )
     suite = suites.load(path)
     with pytest.raises(UsageError, match="can take no further row"):
         tuned.check(suite, suite.by_id["x"])
 
 
-def test_a_suite_of_the_installed_program_is_copied_to_the_users_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suite_of_the_installed_program_is_copied_to_the_users_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shipped = tmp_path / "site-packages" / "bench" / "tables"
     write(shipped)
     (tmp_path / "work").mkdir()

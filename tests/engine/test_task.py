@@ -1,0 +1,179 @@
+"""A task that measures no accuracy, from its batches to its record and the line on the screen."""
+
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import write_suite
+from rich.console import Console
+from torch import Tensor, nn
+
+from bench.cli import screen
+from bench.engine.events import Ended, Event, Measured, Progressed, Started
+from bench.engine.lab import Lab
+from bench.engine.run import run
+from bench.engine.task import Materials, Placement, Task
+from bench.errors import BenchError
+from bench.execute.here import Here
+from bench.runs import plan, records
+from bench.runs.plan import Cell
+from bench.suite import suites
+from methods import Batch, Method, Network
+
+CPU = torch.device("cpu")
+
+
+class Meet(Method):
+    """L = ‖mean F(x_s) − mean x_t‖²"""
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        yield (net.F(s.x).mean(0) - t.x.mean(0)).square().sum()
+
+
+class Clouds(Task):
+    """Moves a cloud of points in the plane onto another; measures how far apart their means are."""
+
+    def __init__(self, cell: Cell, lab: Lab) -> None:
+        self.cell, self.lab = cell, lab
+        self.calls: list[str] = []
+        generator = torch.Generator().manual_seed(cell.seed)
+        self.points = torch.randn(64, 2, generator=generator)
+
+    def describe(self) -> Materials:
+        return Materials({"plane": {"origin": "drawn", "points": len(self.points)}}, {})
+
+    def build(self) -> tuple[Network, Method]:
+        self.calls.append("build")
+        net = Network(
+            nn.Linear(2, 2), nn.Identity(), dim=2, classes=2, discriminator=lambda n: nn.Identity()
+        )
+        return net, Meet()
+
+    def open(self) -> None:
+        self.calls.append("open")
+
+    def batches(self, step: int) -> tuple[Batch, Batch]:
+        keep = torch.arange(step, step + self.cell.recipe.batch) % len(self.points)
+        nobody = torch.zeros(len(keep), dtype=torch.long)
+        return Batch(self.points[keep], nobody), Batch(self.points[keep] + 3, nobody)
+
+    @torch.no_grad()
+    def measure(self, net: Network, method: Method) -> dict[str, Any]:
+        assert not net.training and not method.training
+        apart = net.F(self.points).mean(0) - (self.points + 3).mean(0)
+        return {"distance": round(apart.norm().item(), 4), "per_axis": apart.abs().tolist()}
+
+    def placement(self) -> Placement:
+        return Placement(0.5, ("64 points in the computer's memory",))
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cell:
+    (cell,) = plan.cells(suites.load(write_suite(tmp_path, iterations=40, eval_every=20, lr=0.05)))
+    return cell
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path / "no data", tmp_path / "results", CPU)
+
+
+def made(tasks: list[Clouds], kind: type[Clouds] = Clouds) -> Any:
+    """A maker of tasks that keeps them in the list."""
+
+    def make(cell: Cell, lab: Lab) -> Task:
+        tasks.append(kind(cell, lab))
+        return tasks[-1]
+
+    return make
+
+
+def test_a_distance_is_measured_and_recorded(cell: Cell, lab: Lab) -> None:
+    tasks: list[Clouds] = []
+    events: list[Event] = list(run(cell, lab, make_task=made(tasks)))
+    assert tasks[0].calls == ["build", "open", "close"]
+    kinds = [type(e) for e in events]
+    assert kinds == [Started, Progressed, Progressed, Measured, Progressed, Measured, Ended]
+    assert all(e.cell is cell for e in events)  # type: ignore[union-attr]
+    measured = [e for e in events if isinstance(e, Measured)]
+    steps = [e.window.step for e in events if isinstance(e, Progressed)]
+    assert [e.step for e in measured] == [20, 40] and steps == [10, 20, 40]
+
+    end = events[-1]
+    assert isinstance(end, Ended) and end.status == "ok" and end.path
+    record = records.read(end.path)
+    assert record and record.complete and record.status == "ok" and record.end
+    assert record.evals == [{"kind": "eval", "step": e.step, **e.fields} for e in measured]
+    first, last = (e["distance"] for e in record.evals)
+    assert last < 0.5 < first, "it was trained"
+    assert record.run["data"] == {"plane": {"origin": "drawn", "points": 64}}
+    assert record.end["data_mib"] == 0.5 and record.end["ms"]["p50"] > 0
+    assert record.end["placed"] == ["64 points in the computer's memory"]
+    assert plan.states([cell], [record])[0].label == "done"
+
+
+def test_an_executor_runs_it_and_the_screen_says_what_it_measured(cell: Cell, lab: Lab) -> None:
+    out = StringIO()
+    tally = screen.draw(Here(lab, Clouds).run([cell]), Console(file=out, width=300))
+    (record,) = records.read_all(lab.results)
+    assert tally == {"ok": 1}
+    assert f"only A-B seed 0: distance {record.evals[-1]['distance']}, per_axis [" in out.getvalue()
+
+
+class Missing(Clouds):
+    def __init__(self, cell: Cell, lab: Lab) -> None:
+        raise BenchError("there are no points; draw some")
+
+
+class Broken(Clouds):
+    def build(self) -> tuple[Network, Method]:
+        raise BenchError("these points are of another plane; draw others")
+
+
+class Late(Clouds):
+    def measure(self, net: Network, method: Method) -> dict[str, Any]:
+        raise ZeroDivisionError("no points")
+
+
+def test_what_a_task_misses_before_its_run_leaves_no_record(cell: Cell, lab: Lab) -> None:
+    with pytest.raises(BenchError, match="there are no points"):
+        list(run(cell, lab, make_task=Missing))
+    (end,) = Here(lab, Missing).run([cell])
+    assert end == Ended(cell, "error", "there are no points; draw some")
+    assert not lab.results.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (Broken, "these points are of another plane; draw others"),
+        (Late, "ZeroDivisionError: no points"),
+    ],
+)
+def test_a_task_that_fails_is_closed_and_its_run_recorded_as_failed(
+    kind: type[Clouds], reason: str, cell: Cell, lab: Lab
+) -> None:
+    tasks: list[Clouds] = []
+    *_, end = run(cell, lab, make_task=made(tasks, kind))
+    assert isinstance(end, Ended) and (end.status, end.reason) == ("failed", reason)
+    assert tasks[0].calls[-1] == "close"
+    (record,) = records.read_all(lab.results)
+    assert record.complete and record.end and record.end["reason"] == reason
+
+
+def test_a_run_that_nobody_follows_to_its_end_is_no_result(cell: Cell, lab: Lab) -> None:
+    tasks: list[Clouds] = []
+    events = run(cell, lab, make_task=made(tasks))
+    assert isinstance(next(events), Started) and isinstance(next(events), Progressed)
+    events.close()
+    assert tasks[0].calls[-1] == "close"
+    (record,) = records.read_all(lab.results)
+    assert not record.complete
+    *_, end = run(cell, lab, redo=False, make_task=Clouds)  # the lock is free again
+    assert isinstance(end, Ended) and end.status == "ok"

@@ -1,0 +1,190 @@
+"""A training that was interrupted and resumed ends as one that was not, bit for bit."""
+
+import random
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import tiny_batches, tiny_net, write_pictures, write_suite
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bench import nets
+from bench.engine.clock import Clock
+from bench.engine.lab import Lab
+from bench.engine.training import State, Stops, Training
+from bench.engine.uda import UDA
+from bench.runs import plan
+from bench.runs.plan import Cell
+from bench.suite import catalog, suites
+from bench.suite.recipe import Recipe
+from methods import Batch, Method, Network
+
+CPU = torch.device("cpu")
+ITERATIONS, MIDDLE = 7, 3
+# whatever a step can draw at random or keep: dropout, crops and mirrors, batch norm, momentum
+RECIPE = {
+    "iterations": ITERATIONS, "lr": 0.01, "schedule": "inv", "size": 32, "crop": 28, "flip": True,
+    "train_crop": "random", "test_crop": "centre",
+    "bottleneck": {"width": 16, "batch_norm": True, "relu": True, "dropout": 0.3},
+    "classifier": {"hidden": [8], "dropout": 0.5},
+    "discriminator": {"hidden": [8], "dropout": 0.5},
+    "weight_decay": {"F": 0.001, "C": 0.01, "D": 0.0},
+}  # fmt: skip
+OPTIMIZERS = {"sgd": {"nesterov": True}, "adam": {"optimiser": "adam"}}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab with the pictures of domains A and B, read once for all tests."""
+    folder = tmp_path_factory.mktemp("lab")
+    write_pictures(folder / "data", "A", "B", each=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield Lab(folder / "data", folder / "results", CPU)
+
+
+def cell_of(folder: Path, method: str, **recipe: Any) -> Cell:
+    suite = suites.load(write_suite(folder, rows={"only": {"method": method}}, **RECIPE | recipe))
+    (cell,) = plan.cells(suite)
+    return cell
+
+
+class Begun:
+    """A training of a cell, at its first step."""
+
+    def __init__(self, cell: Cell, lab: Lab, seed: int) -> None:
+        self.recipe = cell.recipe
+        torch.manual_seed(seed)
+        self.task = UDA(cell, lab)
+        net, method = self.task.build()
+        self.training = Training(net, method, nets.optimiser(net, method, cell.recipe))
+        self.task.open()
+
+    def run(self, until: int) -> list[float]:
+        """Train on up to that many iterations; the losses of those that were run."""
+        return run(self.training, self.task.batches, self.recipe, until)
+
+
+def run(training: Training, batches: Any, recipe: Recipe, until: int) -> list[float]:
+    windows = training.run(
+        batches, recipe.lr_at, Clock(CPU),
+        iterations=recipe.iterations, stops=frozenset({MIDDLE, ITERATIONS}), autocast=nullcontext(),
+    )  # fmt: skip
+    losses: list[float] = []
+    while training.step < until:
+        losses += next(windows).loss
+    return losses
+
+
+def differences(a: Any, b: Any, at: str = "state") -> list[str]:
+    """The places in which two states differ by as much as a bit."""
+    if is_dataclass(a):
+        pairs = [(f.name, getattr(a, f.name), getattr(b, f.name)) for f in fields(a)]
+    elif isinstance(a, dict):
+        if a.keys() != b.keys():
+            return [f"{at}: other keys"]
+        pairs = [(k, a[k], b[k]) for k in a]
+    elif isinstance(a, list | tuple):
+        if len(a) != len(b):
+            return [f"{at}: another length"]
+        pairs = [(i, x, y) for i, (x, y) in enumerate(zip(a, b, strict=True))]
+    elif isinstance(a, Tensor):
+        return [] if torch.equal(a, b) else [at]
+    elif isinstance(a, np.ndarray):
+        return [] if np.array_equal(a, b) else [at]
+    else:
+        return [] if a == b else [at]
+    return [place for k, x, y in pairs for place in differences(x, y, f"{at}.{k}")]
+
+
+def tensors(state: State) -> int:
+    momenta = [v for kept in state.optimizer["state"].values() for v in kept.values()]
+    return len(state.net) + len(state.method) + len(momenta)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("method", sorted(catalog.methods()))
+def test_resumed_in_the_middle_it_ends_as_if_never_interrupted(
+    method: str, optimizer: str, lab: Lab, tmp_path: Path
+) -> None:
+    cell = cell_of(tmp_path, method, **OPTIMIZERS[optimizer])
+    whole = Begun(cell, lab, seed=0)
+    losses = whole.run(ITERATIONS)
+    ended = whole.training.state()
+    assert len(set(losses)) == ITERATIONS and ended.optimizer["state"], "it trained, with momentum"
+
+    interrupted = Begun(cell, lab, seed=0)
+    head = interrupted.run(MIDDLE)
+    middle = interrupted.training.state()
+    assert head + interrupted.run(ITERATIONS) == losses, "taking the state disturbs nothing"
+    assert differences(middle.net, ended.net), "and the state is not what is trained on"
+    for seed in (1, 2):  # twice, since the first must not have written into the state
+        resumed = Begun(cell, lab, seed)  # at other weights, other random numbers
+        resumed.training.load(middle)
+        assert resumed.training.step == MIDDLE
+        assert head + resumed.run(ITERATIONS) == losses
+        assert differences(resumed.training.state(), ended) == []
+        assert tensors(ended) == tensors(resumed.training.state()) > 10
+
+
+def test_a_state_keeps_what_it_was_while_the_training_goes_on(lab: Lab, tmp_path: Path) -> None:
+    begun = Begun(cell_of(tmp_path, "dann"), lab, seed=0)
+    begun.run(MIDDLE)
+    before, same = begun.training.state(), begun.training.state()
+    begun.run(ITERATIONS)
+    assert differences(before, same) == []
+    found = differences(before, begun.training.state())
+    for part in ("net", "method", "optimizer", "random.torch_cpu", "step"):
+        assert any(place.startswith(f"state.{part}") for place in found), part
+
+
+class Noisy(Method):
+    """Draws from every generator that a method may find."""
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        noise = random.random() + float(np.random.rand()) + torch.rand(())
+        yield cross_entropy(net.C(net.F(s.x)) * noise, s.y)
+
+
+def test_the_random_numbers_of_python_and_numpy_go_on_too() -> None:
+    recipe = Recipe(backbone="any", size=2, iterations=ITERATIONS, batch=5, lr=0.1)
+
+    def begin(seed: int) -> Training:
+        torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
+        net, method = tiny_net(), Noisy()
+        return Training(net, method, nets.optimiser(net, method, recipe))
+
+    def go(training: Training, until: int) -> list[float]:
+        return run(training, lambda step: tiny_batches(seed=step), recipe, until)
+
+    losses = go(begin(0), ITERATIONS)
+    first = begin(0)
+    head, middle = go(first, MIDDLE), first.state()
+    second = begin(1)
+    second.load(middle)
+    assert head + go(second, ITERATIONS) == losses
+
+
+@pytest.mark.parametrize(
+    ("iterations", "eval_every", "warmup", "measured", "others"),
+    [
+        (230, 100, 10, {100, 200, 230}, {10}),
+        (230, None, 10, {230}, {10, 100, 200}),
+        (12, 5, 6, {5, 10, 12}, {6}),
+        (1, None, 0, {1}, {0}),
+        (100, 100, 10, {100}, {10}),
+    ],
+)
+def test_a_training_stops_to_write_and_to_measure(
+    iterations: int, eval_every: int | None, warmup: int, measured: set[int], others: set[int]
+) -> None:
+    stops = Stops.of(
+        Recipe(backbone="x", size=2, batch=2, lr=1, iterations=iterations, eval_every=eval_every)
+    )
+    assert stops == Stops(warmup, frozenset(measured), frozenset(measured | others))
