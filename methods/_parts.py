@@ -1,4 +1,4 @@
-"""The pieces that papers share, each a few lines: reversal, ramp, domain loss, entropy weights."""
+"""The pieces that papers share, a few lines each: reversal, ramp, domain loss, entropy weights."""
 
 import math
 from collections.abc import Callable
@@ -21,13 +21,16 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse(x: Tensor, lam: float) -> Tensor:
-    """R_λ: the identity forward, −λ times the gradient backward (Ganin and Lempitsky, ICML 2015, eq. 7-8)."""
+    """R_λ(x): x itself, whose gradient is multiplied by −λ (Ganin and Lempitsky, ICML 2015, eq. 7-8)."""
     y: Tensor = _Reverse.apply(x, lam)
     return y
 
 
 def ramp(p: float, gamma: float = 10.0) -> float:
-    """2/(1+e^(−γp)) − 1, from 0 at p = 0 towards 1 (JMLR 2016, section 5.2.2). γ = inf: 1 from the start."""
+    """2/(1+e^(−γp)) − 1, which rises from 0 at p = 0 towards 1 (JMLR 2016, section 5.2.2).
+
+    γ = inf: 1 from the start.
+    """
     return 1.0 if math.isinf(gamma) else math.tanh(gamma * p / 2)
 
 
@@ -38,26 +41,32 @@ def sides(module: Callable[[Tensor], Tensor], f_s: Tensor, f_t: Tensor) -> tuple
 
 
 def frozen(module: nn.Module, x: Tensor) -> Tensor:
-    """module(x) with its parameters held fixed: gradients reach x and stop there."""
-    y: Tensor = functional_call(module, {k: v.detach() for k, v in module.named_parameters()}, (x,))
+    """module(x) with its parameters held constant: x gets a gradient, they get none."""
+    constants = {k: v.detach() for k, v in module.named_parameters()}
+    y: Tensor = functional_call(module, constants, (x,))
     return y
 
 
 def domain_loss(
-    u_s: Tensor, u_t: Tensor, w_s: Tensor | None = None, w_t: Tensor | None = None, eps: float = 0.0
+    u_s: Tensor,
+    u_t: Tensor,
+    w_s: Tensor | None = None,
+    w_t: Tensor | None = None,
+    eps: float = 0.0,
 ) -> Tensor:
     """L_d = ½ Σ_s w·(−log(σ(u)+ε)) + ½ Σ_t w·(−log(1−σ(u)+ε)); source is 1, target 0.
 
-    u: logits of D, (B,). w: weights that sum to 1 over each domain, 1/B when not given. ε as in GVB and microsoft/UDA (1e-8).
+    u_s, u_t: logits of D, (B,).
+    w_s, w_t: weights (B,) that sum to 1 over each domain; None: 1/B each.
+    eps: ε, 1e-8 in GVB and microsoft/UDA.
     """
     l_s, l_t = _neg_log_sigmoid(u_s, eps), _neg_log_sigmoid(-u_t, eps)
     return (_weighted(l_s, w_s) + _weighted(l_t, w_t)) / 2
 
 
 def _neg_log_sigmoid(u: Tensor, eps: float) -> Tensor:
-    u = u.to(
-        torch.promote_types(u.dtype, torch.float32)
-    )  # in bfloat16 σ(7) is 1, and its gradient nothing
+    # in bfloat16 σ(7) is 1 and has no gradient
+    u = u.to(torch.promote_types(u.dtype, torch.float32))
     # 1 − σ(u) is written σ(−u): the difference cancels in float32 once σ nears 1
     return -(u.sigmoid() + eps).log() if eps else -logsigmoid(u)
 
@@ -67,29 +76,37 @@ def _weighted(loss: Tensor, w: Tensor | None) -> Tensor:
 
 
 def entropy(logits: Tensor, eps: float = 1e-5) -> Tensor:
-    """H(p) = −Σ_k p_k log(p_k + ε) of p = softmax(logits), (B, classes) -> (B,)."""
+    """H(p) = −Σ_k p_k log(p_k + ε) of p = softmax(logits): (B, classes) -> (B,)."""
     p = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1)
     return -(p * (p + eps).log()).sum(1)
 
 
 def certainty(logits: Tensor, lam: float) -> Tensor:
-    """e^(−R_λ(H(p))), (B,): near 1 for a sure prediction. λ reverses the gradient that goes through the entropy."""
+    """e^(−R_λ(H(p))): (B, classes) -> (B,), near 1 for a sure prediction.
+
+    The gradient that goes through the entropy is reversed by λ.
+    """
     return torch.exp(-reverse(entropy(logits), lam))
 
 
 def entropy_weights(logits: Tensor, lam: float) -> Tensor:
-    """w_i = e^(−R_λ(H_i)) / stopgrad(Σ_j e^(−H_j)) over one domain, (B,): sure samples count more.
+    """w_i = e^(−R_λ(H_i)) / stopgrad(Σ_j e^(−H_j)) over one domain: (B, classes) -> (B,).
 
-    The numerator keeps its gradient, reversed, as in GVB and microsoft/UDA; detaching it makes another method.
+    Sure samples weigh more. The numerator keeps its gradient, reversed, as in GVB and
+    microsoft/UDA; to detach it would make another method.
     """
     e = certainty(logits, lam)
     return e / e.sum().detach()
 
 
 def heuristics(dim: int, classes: int, heads: int) -> nn.ModuleList:
-    """HDA's linear heads, features -> logits, each begun otherwise: Kaiming-normal of slope 0, 1, 2 …, zero bias."""
-    made = [nn.Linear(dim, classes) for _ in range(heads)]
-    for slope, h in enumerate(made):
-        nn.init.kaiming_normal_(h.weight, a=slope)
-        nn.init.zeros_(h.bias)
-    return nn.ModuleList(made)
+    """HDA's linear heads, features (B, dim) -> logits (B, classes).
+
+    Each starts with zero bias and weights of its own Kaiming-normal distribution, of negative
+    slope 0, 1, 2, …
+    """
+    layers = [nn.Linear(dim, classes) for _ in range(heads)]
+    for slope, layer in enumerate(layers):
+        nn.init.kaiming_normal_(layer.weight, a=slope)
+        nn.init.zeros_(layer.bias)
+    return nn.ModuleList(layers)

@@ -11,20 +11,30 @@ from methods._parts import certainty, domain_loss, ramp, reverse, sides
 
 
 class CDAN(Method):
-    """L = L_y + w·L_d(D(R_λ(p ⊗ f))), p = softmax(C(f)) held constant    (Long et al., NeurIPS 2018, eq. 6-9)
+    """L = L_y + w·L_d(D(R_λ(p ⊗ f))), p = softmax(C(f))    (Long et al., NeurIPS 2018, eq. 6-9)
 
-    random_dim > 0: (R_f f) ⊙ (R_p p)/√dim, two fixed random maps, in place of the outer product.
-    entropy: weigh the samples by 1 + e^(−H(p)): "none"; "domain", normalised over each domain, its gradient reversed, as the
-    authors do; "batch", a constant normalised over both, as TLlib does. lead: see HDA; the released D is 1/T ahead.
+    p is held constant. With random_dim D reads (R_f f) ⊙ (R_p p)/√random_dim in place of p ⊗ f,
+    where R_f and R_p are fixed random maps.
+
+    entropy: how the samples of L_d are weighed. "none": all alike. "domain": by 1 + e^(−H(p)),
+    normalized over each domain, its gradient reversed, as in the authors' code. "batch": by the
+    same, normalized over both domains and held constant, as in TLlib.
     """
 
     R_f: Tensor
     R_p: Tensor
 
     def __init__(
-        self, net: Network, *, weight: float = 1.0, lam: float = 1.0, gamma: float = 10.0, lead: float = 0.0,
-        entropy: Literal["none", "domain", "batch"] = "none", random_dim: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        net: Network,
+        *,
+        weight: float = 1.0,  # w
+        lam: float = 1.0,  # λ at the end of its ramp
+        gamma: float = 10.0,  # how steeply λ rises
+        lead: float = 0.0,  # progress by which D's λ is ahead of the weights'; as released, 1/T
+        entropy: Literal["none", "domain", "batch"] = "none",
+        random_dim: int = 0,  # width of the random maps; 0: no maps
+    ) -> None:
         super().__init__()
         self.D = net.discriminator(random_dim or net.dim * net.classes)
         self.register_buffer("R_f", torch.randn(net.dim, random_dim))
@@ -33,13 +43,14 @@ class CDAN(Method):
         self.entropy, self.random_dim = entropy, random_dim
 
     def joint(self, f: Tensor, logits: Tensor) -> Tensor:
-        """p ⊗ f as (B, classes·dim), class by class, or its random map (B, random_dim)."""
+        """p ⊗ f, class by class: (B, classes·dim); or its random map: (B, random_dim)."""
         p = logits.detach().softmax(1)
         if self.random_dim:
             return (f @ self.R_f) * (p @ self.R_p) / math.sqrt(self.random_dim)
         return (p[:, :, None] * f[:, None]).flatten(1)
 
     def weights(self, y_s: Tensor, y_t: Tensor, lam: float) -> tuple[Tensor | None, Tensor | None]:
+        """The weights of source and target samples, (B,) each; None where all weigh alike."""
         if self.entropy == "none":
             return None, None
         w_s, w_t = 1 + certainty(y_s, lam), 1 + certainty(y_t, lam)
@@ -52,9 +63,6 @@ class CDAN(Method):
         lam_D, lam_H = (self.lam * ramp(q, self.gamma) for q in (p + self.lead, p))
         f_s, f_t = net.features(s.x, t.x)
         y_s, y_t = net.C(f_s), net.C(f_t)
-        d_s, d_t = sides(
-            self.D, reverse(self.joint(f_s, y_s), lam_D), reverse(self.joint(f_t, y_t), lam_D)
-        )
-        yield cross_entropy(y_s, s.y) + self.weight * domain_loss(
-            d_s, d_t, *self.weights(y_s, y_t, lam_H)
-        )
+        j_s, j_t = reverse(self.joint(f_s, y_s), lam_D), reverse(self.joint(f_t, y_t), lam_D)
+        L_d = domain_loss(*sides(self.D, j_s, j_t), *self.weights(y_s, y_t, lam_H))
+        yield cross_entropy(y_s, s.y) + self.weight * L_d

@@ -10,15 +10,20 @@ from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
 class DANN(Method):
     """E = L_y + w·L_d(D(R_λ(f))), λ(p) = λ₁·(2/(1+e^(−γp)) − 1)    (Ganin et al., JMLR 2016, eq. 9, 18)
 
-    L_d is the mean over the samples of both domains; weight = 2 makes it the sum of eq. 9, one mean for each domain.
-    gamma = inf holds λ at λ₁ from the start; lam = −1 with it turns the reversal off: F then helps D.
-    entropy: weigh the samples of L_d by the certainty of their prediction (CDAN+E, GVB); eps: inside its logarithms.
+    L_d is the mean over the samples of both domains; w = 2 makes it the sum of eq. 9, which has one
+    mean for each domain.
     """
 
     def __init__(
-        self, net: Network, *, weight: float = 1.0, lam: float = 1.0, gamma: float = 10.0,
-        entropy: bool = False, eps: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        net: Network,
+        *,
+        weight: float = 1.0,  # w
+        lam: float = 1.0,  # λ₁; −1 with gamma = inf takes the reversal away, so that F helps D
+        gamma: float = 10.0,  # γ; inf holds λ at λ₁ from the start
+        entropy: bool = False,  # weigh the samples of L_d by e^(−H), as CDAN+E and GVB do
+        eps: float = 0.0,  # ε inside the logarithms of L_d
+    ) -> None:
         super().__init__()
         self.D = net.discriminator(net.dim)
         self.weight, self.lam, self.gamma, self.entropy, self.eps = weight, lam, gamma, entropy, eps
@@ -28,9 +33,8 @@ class DANN(Method):
         f_s, f_t = net.features(s.x, t.x)
         y_s = net.C(f_s)
         d_s, d_t = sides(self.D, reverse(f_s, lam), reverse(f_t, lam))
-        w_s, w_t = (
-            (entropy_weights(y_s, lam), entropy_weights(net.C(f_t), lam))
-            if self.entropy
-            else (None, None)
-        )
-        yield cross_entropy(y_s, s.y) + self.weight * domain_loss(d_s, d_t, w_s, w_t, self.eps)
+        w_s, w_t = None, None
+        if self.entropy:
+            w_s, w_t = entropy_weights(y_s, lam), entropy_weights(net.C(f_t), lam)
+        L_d = domain_loss(d_s, d_t, w_s, w_t, self.eps)
+        yield cross_entropy(y_s, s.y) + self.weight * L_d

@@ -8,16 +8,22 @@ from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
 
 
 class DANNP(Method):
-    """L = L_y + w·L_d(D(R_λ(p))), p = softmax(C(f)): D reads predictions    (Wei et al., NeurIPS 2021, the baseline DANNP)
+    """L = L_y + w·L_d(D(R_λ(p))), p = softmax(C(f))    (Wei et al., NeurIPS 2021, the baseline DANNP)
 
-    p is not detached: the reversed gradient passes through softmax, classifier and backbone.
-    entropy: weigh the samples of L_d by e^(−H(p)), as the released ToAlign does; off, every weight is 1/B.
+    D reads predictions in place of features. p is not detached: the reversed gradient passes
+    through softmax, classifier and backbone.
     """
 
     def __init__(
-        self, net: Network, *, weight: float = 1.0, lam: float = 1.0, gamma: float = 10.0,
-        entropy: bool = True, eps: float = 1e-8,
-    ) -> None:  # fmt: skip
+        self,
+        net: Network,
+        *,
+        weight: float = 1.0,  # w
+        lam: float = 1.0,  # λ at the end of its ramp
+        gamma: float = 10.0,  # how steeply λ rises
+        entropy: bool = True,  # weigh the samples of L_d by e^(−H(p)), as the released ToAlign does
+        eps: float = 1e-8,  # ε inside the logarithms of L_d
+    ) -> None:
         super().__init__()
         self.D = net.discriminator(net.classes)
         self.weight, self.lam, self.gamma, self.entropy, self.eps = weight, lam, gamma, entropy, eps
@@ -27,7 +33,8 @@ class DANNP(Method):
         f_s, f_t = net.features(s.x, t.x)
         y_s, y_t = net.C(f_s), net.C(f_t)
         d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam), reverse(y_t.softmax(1), lam))
-        w_s, w_t = (
-            (entropy_weights(y_s, lam), entropy_weights(y_t, lam)) if self.entropy else (None, None)
-        )
-        yield cross_entropy(y_s, s.y) + self.weight * domain_loss(d_s, d_t, w_s, w_t, self.eps)
+        w_s, w_t = None, None
+        if self.entropy:
+            w_s, w_t = entropy_weights(y_s, lam), entropy_weights(y_t, lam)
+        L_d = domain_loss(d_s, d_t, w_s, w_t, self.eps)
+        yield cross_entropy(y_s, s.y) + self.weight * L_d

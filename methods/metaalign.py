@@ -13,17 +13,26 @@ Weights = dict[str, dict[str, Tensor]]
 
 
 class MetaAlign(Method):
-    """min L_A(θ) + L_B(θ′), θ′ = θ − η_p·m·stopgrad ∇L_A(θ): classification and alignment take turns as A and B
+    """min L_A(θ) + L_B(θ′), θ′ = θ − η_p·m·stopgrad ∇L_A(θ)    (Wei et al., CVPR 2021, first order)
 
-    Wei et al., CVPR 2021, first order, as released on GVB: L_cls = CE + mean|g_s|, L_aln = w·L_d + mean|z| + mean|g|; the
-    bridges' means count half in each when classification comes first. bridges = False: on DANNP. turn: "cls" or "aln" first,
-    "both" by turns. η_p = inner·(1 + gamma_inner·p)^−0.75, m = 10 on heads and 1 on the backbone. lead: see GVB.
-    The released code leaves D's inner weights set after its first step and evaluates with them; here they are cleared.
+    Classification and alignment take turns as A and B: L_cls = CE + mean|g_s| and, as released on
+    GVB, L_aln = w·L_d + mean|z| + mean|g|. The means of the bridge g count half in each when
+    classification comes first. η_p = inner·(1 + gamma_inner·p)^−0.75; m is 10 on heads, 1 on F.
+    The released code leaves D's inner weights set after its first step and evaluates with them;
+    here they are cleared.
     """
 
     def __init__(
-        self, net: Network, *, weight: float = 1.0, bridges: bool = False,
-        turn: Literal["cls", "aln", "both"] = "both", inner: float = 0.1, gamma_inner: float = 10.0, lam: float = 1.0, gamma: float = 10.0, lead: float = 0.0, eps: float = 1e-8,
+        self, net: Network, *,
+        weight: float = 1.0,  # w
+        bridges: bool = False,  # on GVB, with its bridges g and z; else on DANNP
+        turn: Literal["cls", "aln", "both"] = "both",  # which loss is A; "both": by turns
+        inner: float = 0.1,  # η_0
+        gamma_inner: float = 10.0,  # how fast η_p falls
+        lam: float = 1.0,  # λ at the end of its ramp
+        gamma: float = 10.0,  # how steeply λ rises
+        lead: float = 0.0,  # progress by which D's λ is ahead of the weights'; as released, 1/T
+        eps: float = 1e-8,  # ε inside the logarithms of L_d
     ) -> None:  # fmt: skip
         super().__init__()
         self.D = net.discriminator(net.classes, 2 if bridges else 1)
@@ -35,14 +44,10 @@ class MetaAlign(Method):
         return {"F": net.F, "C": net.C} | ({"g": self.g} if self.g else {})
 
     def logits(self, net: Network, x: Tensor, at: Weights) -> tuple[Tensor, Tensor]:
-        """ŷ and g of images at the weights given, (B, classes) each; at those of the modules where `at` is empty."""
-        run = {
-            k: (lambda v, m=m, k=k: functional_call(m, at.get(k, {}), (v,)))
-            for k, m in self.parts(net).items()
-        }
-        f = run["F"](x)
-        y = run["C"](f)
-        g = run["g"](f) if self.g else torch.zeros_like(y)
+        """ŷ and g of images x, (B, classes) each. at: weights to use in place of the modules' own."""
+        f = functional_call(net.F, at.get("F", {}), (x,))
+        y = functional_call(net.C, at.get("C", {}), (f,))
+        g = functional_call(self.g, at.get("g", {}), (f,)) if self.g else torch.zeros_like(y)
         return y - g, g
 
     def predict(self, net: Network, x: Tensor) -> Tensor:
@@ -51,13 +56,12 @@ class MetaAlign(Method):
     def both(self, net: Network, s: Batch, t: Batch, at: Weights) -> tuple[tuple[Tensor, ...], ...]:
         """(ŷ_s, ŷ_t), (g_s, g_t), by one forward or by two, as the network says."""
         if net.joint:
-            return tuple(
-                v.split([len(s.x), len(t.x)]) for v in self.logits(net, torch.cat([s.x, t.x]), at)
-            )
+            y, g = self.logits(net, torch.cat([s.x, t.x]), at)
+            return y.split([len(s.x), len(t.x)]), g.split([len(s.x), len(t.x)])
         return tuple(zip(self.logits(net, s.x, at), self.logits(net, t.x, at), strict=True))
 
     def cls(self, net: Network, s: Batch, t: Batch, at: Weights) -> tuple[Tensor, Tensor]:
-        """CE and mean|g_s|; the target's images count in a joint forward's batch norm alone."""
+        """CE and mean|g_s|. The target's images matter only to the batch norm of a joint forward."""
         y, g = (v for v, _ in self.both(net, s, t, at)) if net.joint else self.logits(net, s.x, at)
         return cross_entropy(y, s.y), g.abs().mean()
 
@@ -69,14 +73,13 @@ class MetaAlign(Method):
         (y_s, y_t), (g_s, g_t) = self.both(net, s, t, at)
         d_s, d_t = sides(self.D, reverse(y_s.softmax(1), lam_D), reverse(y_t.softmax(1), lam_D))
         u_s, u_t = (d[:, 0] - d[:, 1] if self.g else d for d in (d_s, d_t))
-        L_d = domain_loss(
-            u_s, u_t, entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H), self.eps
-        )
+        w_s, w_t = entropy_weights(y_s, lam_H), entropy_weights(y_t, lam_H)
         L_z = torch.cat([d_s, d_t])[:, 1].abs().mean() if self.g else 0.0
+        L_d = domain_loss(u_s, u_t, w_s, w_t, self.eps)
         return self.weight * L_d + L_z, torch.cat([g_s, g_t]).abs().mean()
 
     def ahead(self, net: Network, loss: Tensor, p: Progress) -> Weights:
-        """θ′: a gradient step on the loss from θ, as θ plus a constant, so that gradients at θ′ arrive at θ."""
+        """θ′, a gradient step on the loss away: θ plus a constant, so that gradients at θ′ reach θ."""
         eta = self.inner * (1 + self.gamma_inner * p) ** -0.75
         named = {k: dict(m.named_parameters()) for k, m in self.parts(net).items()}
         flat = [q for part in named.values() for q in part.values()]
@@ -84,9 +87,8 @@ class MetaAlign(Method):
         moved: Weights = {}
         for k, part in named.items():
             m = 1 if k == "F" else 10
-            moved[k] = {
-                n: q if (v := next(grads)) is None else q - eta * m * v for n, q in part.items()
-            }
+            steps = ((n, q, next(grads)) for n, q in part.items())
+            moved[k] = {n: q if g is None else q - eta * m * g for n, q, g in steps}
         return moved
 
     def step(self, net: Network, s: Batch, t: Batch, p: Progress) -> Iterator[Tensor]:

@@ -12,25 +12,28 @@ from methods._parts import domain_loss, frozen, sides
 class NoGRL(Method):
     """E = α·L_y + (1−α)·(L_d + L_c), α(p) = 1/(1+e^(−γp))    (Serieys and Cherif, ESANN 2020, eq. 1-3)
 
-    L_d: binary cross-entropy of D; L_c: the same with the domain labels flipped.
-    reading: "separate" lets L_d reach D only and L_c reach F only, as the text has it ("applied on domain classifier
-    only", "on feature extractor only"); "literal" differentiates eq. 3 as printed, where both reach both.
-    per_domain: sum the two domains' means, as Ganin does, where eq. 1 has one mean over all samples.
-    source_label: the domain label d of the source, which the text leaves open.
+    L_d is the binary cross-entropy of D, L_c the same with the domain labels flipped.
+
+    reading: "separate" lets L_d reach D only and L_c reach F only, as the text says ("applied on
+    domain classifier only", "on feature extractor only"). "literal" differentiates eq. 3 as
+    printed, where both terms reach both.
     """
 
     def __init__(
-        self, net: Network, *, gamma: float = 10.0,
+        self,
+        net: Network,
+        *,
+        gamma: float = 10.0,  # γ
         reading: Literal["separate", "literal"] = "separate",
-        per_domain: bool = False, source_label: Literal[0, 1] = 1,
-    ) -> None:  # fmt: skip
+        per_domain: bool = False,  # add the means of both domains, as Ganin does; eq. 1 has one mean
+        source_label: Literal[0, 1] = 1,  # the domain label of the source; the text leaves it open
+    ) -> None:
         super().__init__()
         self.D = net.discriminator(net.dim)
         self.gamma, self.literal = gamma, reading == "literal"
         self.scale = 2.0 if per_domain else 1.0
-        self.sign = (
-            1 if source_label == 1 else -1
-        )  # BCE(u, 1−d) = BCE(−u, d): flipping a label flips the logit
+        # BCE(u, 1−d) = BCE(−u, d): to flip a label is to flip the logit
+        self.sign = 1 if source_label == 1 else -1
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
         alpha = 1 / (1 + math.exp(-self.gamma * p))

@@ -9,18 +9,19 @@ from methods._method import Batch, Method, Network
 class PseudoLabel(Method):
     """L = CE(y_s) + a(p)·(1/B) Σ_{max p_t > τ} CE(ŷ_t, argmax p_t)    (Lee, ICML workshop 2013, eq. 15-16)
 
-    a(p) is 0 until `start`, then grows linearly to `weight` at `stop`: the source alone trains the network first. Labels
-    come from the present network at every step; τ, not in Lee, keeps the confident ones, as the DANN practical suggests.
+    The source alone trains the network first: a(p) is 0 until `start`, then grows linearly until
+    `stop`. The labels are those of the present network at every step. The threshold τ, which keeps
+    the confident ones, is not in Lee's paper; the DANN practical suggests it.
     """
 
     def __init__(
         self,
         net: Network,
         *,
-        tau: float = 0.95,
-        weight: float = 1.0,
-        start: float = 0.3,
-        stop: float = 0.6,
+        tau: float = 0.95,  # τ
+        weight: float = 1.0,  # a from `stop` on
+        start: float = 0.3,  # progress at which a begins to grow
+        stop: float = 0.6,  # progress at which a has grown
     ) -> None:
         super().__init__()
         self.tau, self.weight, self.start, self.stop = tau, weight, start, stop

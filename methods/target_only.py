@@ -8,7 +8,7 @@ from methods._method import Batch, Method, Network
 
 
 class TargetOnly(Method):
-    """min CE(C(F(x_t)), y_t): supervised on the target's training set, the upper bound of the papers' tables."""
+    """min CE(C(F(x_t)), y_t): the upper bound, supervised on the target's training set."""
 
     supervised_target: ClassVar[bool] = True
 

@@ -10,21 +10,34 @@ from methods._parts import domain_loss, entropy_weights, heuristics, ramp, rever
 
 
 class ToAlign(Method):
-    """L = CE(ŷ_s) + w·L_d(D(R_λ(softmax ŷ(f⁺_s))), …), f⁺ = s·ω⊙f, ω = ∂ŷ_k/∂f    (Wei et al., NeurIPS 2021, eq. 3-5)
+    """L = CE(ŷ_s) + w·L_d(D(R_λ(softmax ŷ(f⁺_s))), …), f⁺ = s·ω⊙f    (Wei et al., NeurIPS 2021, eq. 3-5)
 
-    Only the task's part f⁺ of a source feature is aligned with the holistic target. ω, of the true class k, is a constant;
-    s = ‖f‖/‖ω⊙f‖ keeps the energy and its gradient; scale > 0 fixes s instead (the report's figure 7).
-    omega: "grad-cam", as above; "grad-cam++" (the report's section 5.2); "uniform", ω = 1, which leaves f⁺ = f: DANNP.
-    heads > 0: ŷ = C(f) − Σ_j H_j(f) and + μ·mean|Σ_j H_j(f)|, the HDA heads. twice: a forward of its own for f⁺, as
-    released; loss and gradient are those of one forward, batch norm's running statistics and the time are not.
+    Only f⁺, the part of a source feature that the task needs, is aligned with the whole target
+    feature. ω = ∂ŷ_k/∂f, of the true class k, is held constant; s = ‖f‖/‖ω⊙f‖ keeps the energy, and
+    its gradient is kept. With heads, as in HDA, ŷ = C(f) − Σ_j H_j(f), and L has + μ·mean|Σ_j H_j(f)|.
+
+    omega: "grad-cam" is the ω above, "grad-cam++" that of section 5.2 of the report, "uniform"
+    is ω = 1, which leaves f⁺ = f: DANNP.
+
+    twice: loss and gradient are those of one forward; the running statistics of batch norm and the
+    time are not.
     """
 
     def __init__(
-        self, net: Network, *, weight: float = 1.0,
+        self,
+        net: Network,
+        *,
+        weight: float = 1.0,  # w
         omega: Literal["grad-cam", "grad-cam++", "uniform"] = "grad-cam",
-        scale: float = 0.0, heads: int = 0, mu: float = 1.0,
-        lam: float = 1.0, gamma: float = 10.0, entropy: bool = True, twice: bool = False, eps: float = 1e-8,
-    ) -> None:  # fmt: skip
+        scale: float = 0.0,  # s, fixed (the report's figure 7); 0: s keeps the energy
+        heads: int = 0,  # how many HDA heads H_j
+        mu: float = 1.0,  # μ
+        lam: float = 1.0,  # λ at the end of its ramp
+        gamma: float = 10.0,  # how steeply λ rises
+        entropy: bool = True,  # weigh the samples of L_d by e^(−H)
+        twice: bool = False,  # a forward of its own for f⁺, as released
+        eps: float = 1e-8,  # ε inside the logarithms of L_d
+    ) -> None:
         super().__init__()
         self.D = net.discriminator(net.classes)
         self.H = heuristics(net.dim, net.classes, heads)
@@ -32,7 +45,7 @@ class ToAlign(Method):
         self.lam, self.gamma, self.entropy, self.twice, self.eps = lam, gamma, entropy, twice, eps
 
     def logits(self, net: Network, f: Tensor) -> tuple[Tensor, Tensor]:
-        """ŷ and z of features f."""
+        """ŷ and z = Σ_j H_j(f) of features f, (B, classes) each."""
         y = net.C(f)
         z = torch.stack([h(f) for h in self.H]).sum(0) if self.H else torch.zeros_like(y)
         return y - z, z
@@ -41,30 +54,30 @@ class ToAlign(Method):
         return self.logits(net, net.F(x))[0]
 
     def task_weights(self, net: Network, f: Tensor, k: Tensor) -> Tensor:
-        """ω of features f with labels k, (B, dim), constant; a factor of a whole sample does not matter to an adaptive s.
+        """ω of features f with labels k, (B, dim), constant, up to a factor for each sample.
 
-        Grad-CAM++ (Chattopadhay et al., WACV 2018), with Y = e^ŷ_k and g = ∂ŷ_k/∂A_mij at pixel ij of map m:
-        ω_m = Σ_ij α_mij·relu(∂Y/∂A_mij), α_mij = g²/(2g² + g³·Σ_ab A_mab). Where f is the mean of the maps and C linear, g is the
-        same at every pixel, so that α = 1/(2 + f_m·∂ŷ_k/∂f_m) and the maps themselves are not needed.
+        An s that keeps the energy cancels such factors. Grad-CAM++ (Chattopadhay et al., WACV 2018)
+        with Y = e^ŷ_k and g = ∂ŷ_k/∂A_mij at pixel ij of map m: ω_m = Σ_ij α_mij·relu(∂Y/∂A_mij),
+        α_mij = g²/(2g² + g³·Σ_ab A_mab). Where f is the mean of the maps and C is linear, g is the
+        same at every pixel; then α = 1/(2 + f_m·∂ŷ_k/∂f_m), and the maps are not needed.
         """
         leaf = f.detach().requires_grad_()
-        (grad,) = torch.autograd.grad(self.logits(net, leaf)[0].gather(1, k[:, None]).sum(), leaf)
+        score = self.logits(net, leaf)[0].gather(1, k[:, None]).sum()
+        (grad,) = torch.autograd.grad(score, leaf)
         match self.omega:
             case "grad-cam":
                 return grad
             case "grad-cam++":
                 return grad.relu() / (2 + grad * leaf.detach())
-            case _:
+            case "uniform":
                 return torch.ones_like(grad)
 
     def positive(self, net: Network, f: Tensor, k: Tensor) -> Tensor:
         """f⁺ of source features f with labels k, (B, dim)."""
         f_k = self.task_weights(net, f, k) * f
-        # the floor: where nothing in f speaks for k, f⁺ is 0
-        s = self.scale or f.norm(dim=1, keepdim=True) / f_k.norm(dim=1, keepdim=True).clamp_min(
-            1e-30
-        )
-        return s * f_k
+        # the floor: where nothing in f speaks for class k, f⁺ is 0
+        energy, kept = f.norm(dim=1, keepdim=True), f_k.norm(dim=1, keepdim=True)
+        return (self.scale or energy / kept.clamp_min(1e-30)) * f_k
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
         lam = self.lam * ramp(p, self.gamma)
@@ -73,12 +86,9 @@ class ToAlign(Method):
         y_p, _ = self.logits(net, self.positive(net, net.F(s.x) if self.twice else f_s, s.y))
 
         d_s, d_t = sides(self.D, reverse(y_p.softmax(1), lam), reverse(y_t.softmax(1), lam))
-        w_s, w_t = (
-            (entropy_weights(y_p, lam), entropy_weights(y_t, lam)) if self.entropy else (None, None)
-        )
+        w_s, w_t = None, None
+        if self.entropy:
+            w_s, w_t = entropy_weights(y_p, lam), entropy_weights(y_t, lam)
         L_d = domain_loss(d_s, d_t, w_s, w_t, self.eps)
-        yield (
-            cross_entropy(y_s, s.y)
-            + self.weight * L_d
-            + self.mu * torch.cat([z_s, z_t]).abs().mean()
-        )
+        L_z = torch.cat([z_s, z_t]).abs().mean()
+        yield cross_entropy(y_s, s.y) + self.weight * L_d + self.mu * L_z

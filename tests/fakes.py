@@ -70,7 +70,7 @@ def run_line(
         key=cell.key, suite=cell.suite, row=cell.row, task=cell.task, budget=cell.budget, seed=cell.seed,
         method=cell.method, hyper=plain(cell.stated), hyper_all=defaults, classes=cell.classes,
         source=brief(cell.source[1]), target=brief(cell.target[1]),
-        recipe=cell.recipe.model_dump(mode="json"),
+        recipe=cell.recipe.model_dump(mode="json"), metric=cell.metric,
         data={cell.source[0]: domain, cell.target[0]: domain}, weights=weights or Weights(asked="none"),
         code=machine.code.model_copy(update={"probe": probe}), env=machine.env, started=started,
     )  # fmt: skip

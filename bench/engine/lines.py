@@ -59,6 +59,7 @@ def describe_run(cell: Cell, materials: Materials, device: torch.device) -> Run:
         source=brief(cell.source[1]),
         target=brief(cell.target[1]),
         recipe=cell.recipe.model_dump(mode="json"),
+        metric=cell.metric,
         data=materials.data,
         weights=materials.weights,
         code=env.code(probe(cell)),

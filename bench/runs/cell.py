@@ -29,6 +29,7 @@ class Cell:
     target: tuple[str, DomainSpec]  # likewise the target domain
     classes: int
     recipe: Recipe
+    metric: str | None = None  # the value that is measured; None: accuracies
     generated_counts: bool = False  # whether a run on made-up images counts: for costs and smoke
 
     @cached_property
@@ -36,7 +37,8 @@ class Cell:
         """12 hex digits that stand for what is trained, whatever suite and row call it."""
         stated = tuple(sorted(self.stated.items()))
         ends = self.source[1], self.target[1]
-        return digest(_content(self.method, stated, *ends, self.classes, self.recipe), self.seed)
+        made = _content(self.method, stated, *ends, self.classes, self.recipe, self.metric)
+        return digest(made, self.seed)
 
     @cached_property
     def stated(self) -> dict[str, Any]:
@@ -71,16 +73,18 @@ def content(
     target: Mapping[str, Any],
     classes: int,
     recipe: Mapping[str, Any],
+    metric: str | None = None,
 ) -> str:
     """All that decides the outcome but the seed, as JSON. Two trainings of one content repeat each other.
 
     Values that equal a default are to be left out of `hyper`, `source`, `target` and `recipe`, so
     that a knob added later leaves old keys as they are.
     """
-    parts = {
+    parts: dict[str, Any] = {
         "method": method, "hyper": hyper, "source": source, "target": target,
         "classes": classes, "recipe": recipe,
     }  # fmt: skip
+    parts |= {"metric": metric} if metric else {}
     return json.dumps(plain(parts), sort_keys=True, separators=(",", ":"))
 
 
@@ -97,8 +101,10 @@ def _content(
     target: DomainSpec,
     classes: int,
     recipe: Recipe,
+    metric: str | None,
 ) -> str:
-    return content(method, dict(hyper), brief(source), brief(target), classes, brief(recipe))
+    ends = brief(source), brief(target)
+    return content(method, dict(hyper), *ends, classes, brief(recipe), metric)
 
 
 def brief(model: DomainSpec | Recipe) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def _key(run: Run) -> str:
         recipe = brief(Recipe.model_validate(run.recipe))
     except ValidationError:
         return "its recipe or its domains are not ones that this program knows"
-    stated = content(run.method, run.hyper, source, target, run.classes, recipe)
+    stated = content(run.method, run.hyper, source, target, run.classes, recipe, run.metric)
     if digest(stated, run.seed) != run.key:
         return "its key is not that of what it says it ran"
     if any(run.hyper_all.get(k) != v for k, v in run.hyper.items()):

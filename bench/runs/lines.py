@@ -122,6 +122,7 @@ class Run(Strict):
     source: dict[str, Any]  # the source domain as the suite states it
     target: dict[str, Any]  # the target domain
     recipe: dict[str, Any]  # every knob
+    metric: str | None = None  # the value that is measured; None: accuracies
     data: dict[str, Domain]  # the domains as loaded, by the suite's names
     weights: Weights
     code: Code

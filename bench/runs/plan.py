@@ -68,6 +68,7 @@ def cell(
         target=(target, suite.domains[target]),
         classes=suite.classes,
         recipe=suite.recipe_for(row, task, budget, recipe),
+        metric=suite.metric.name if suite.metric else None,
         generated_counts=budget == "smoke" or suite.budget(budget).measures == "cost",
     )
 

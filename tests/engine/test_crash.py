@@ -14,6 +14,7 @@ from children import ROOT, Child, Children, environment, fresh, until
 from helpers import write_pictures, write_suite
 
 from bench.runs import plan, records
+from bench.runs.files import attempt
 from bench.suite import suites
 
 ROWS = {"one": {"method": "source_only"}, "two": {"method": "dann"}, "three": {"method": "nogrl"}}
@@ -41,7 +42,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def states(folder: Path, name: str = "tiny") -> list[plan.State]:
     suite = suites.load(folder / f"{name}.toml")
-    return plan.states(plan.cells(suite), records.read_all(folder / "results" / name))
+    return plan.states(plan.cells(suite), records.read_all(folder / "results"))
 
 
 def line_of(kind: str, folder: Path, nth: int = 1) -> bool:
@@ -89,7 +90,7 @@ def test_a_run_cut_short_goes_on_where_it_was(
     assert [s.label for s in states(folder)] == ["done"] * 3
     assert sum(s.torn for s in states(folder)) == len(before) - len(done)
     complete = [r for r in records.read_all(folder / "results") if r.complete]
-    assert Counter(r.run["row"] for r in complete) == {"one": 1, "two": 1, "three": 1}
+    assert Counter(r.run.row for r in complete if r.run) == {"one": 1, "two": 1, "three": 1}
 
     assert "nothing to do; 0 of 3 cells pending" in bench.run(*RUN).out
     assert contents(folder) == after
@@ -183,7 +184,7 @@ def test_a_method_that_raises_is_recorded_as_failed_and_run_again(
         and "Traceback" in record.end["trace"]
     )
     bench.run(*RUN)
-    assert [r.attempt for r in records.read_all(folder / "results")] == [1, 2]
+    assert [attempt(r.path.name) for r in records.read_all(folder / "results")] == [1, 2]
     assert [s.label for s in states(folder)] == ["pending"]
 
 

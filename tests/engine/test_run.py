@@ -19,11 +19,12 @@ from bench.data.stream import Stream
 from bench.data.views import Views
 from bench.engine import uda
 from bench.engine.lab import Lab, find_device
+from bench.engine.probe import probe
 from bench.engine.training import set_precision
 from bench.errors import BenchError, UsageError
 from bench.execute.here import Here
-from bench.runs import plan, records
-from bench.runs.plan import Cell
+from bench.runs import files, plan, records
+from bench.runs.cell import Cell
 from bench.suite import suites
 from bench.suite.recipe import Recipe
 from methods import Batch, Method, Network, get
@@ -43,11 +44,10 @@ def cell(folder: Path, budget: str = "full", seed: int = 0, **asked: Any) -> Cel
     return one
 
 
-def trained(folder: Path, **asked: Any) -> records.Record:
+def trained(folder: Path, **asked: Any) -> files.Content:
     path = ended(cell(folder, **asked), Lab(folder / "data", folder / "results", CPU)).path
-    r = records.read(path) if path else None
-    assert r is not None
-    return r
+    assert path
+    return files.read(path)
 
 
 RECIPE = Recipe(backbone="any", size=2, iterations=1, batch=2, lr=0.1)
@@ -71,11 +71,14 @@ def test_an_evaluation_counts_every_image_once(n: int) -> None:
     net = Network(nn.Identity(), nn.Identity(), dim=1, classes=CLASSES, discriminator=nn.Linear)  # type: ignore[arg-type]
     found = uda.evaluate(Echo(), net, images, Views(RECIPE, CPU, seed=0), CPU, CLASSES)
     pairs = list(zip(guess.tolist(), truth.tolist(), strict=True))
-    assert found == {
-        "total": [sum(y == k for _, y in pairs) for k in range(CLASSES)],
-        "correct": [sum(x == y == k for x, y in pairs) for k in range(CLASSES)],
-        "predicted": [sum(x == k for x, _ in pairs) for k in range(CLASSES)],
-    }
+    counts = uda.count(found, confusion=True)
+    assert counts.total == tuple(sum(y == k for _, y in pairs) for k in range(CLASSES))
+    assert counts.correct == tuple(sum(x == y == k for x, y in pairs) for k in range(CLASSES))
+    assert counts.predicted == tuple(sum(x == k for x, _ in pairs) for k in range(CLASSES))
+    assert counts.confusion == tuple(
+        tuple(sum((y, x) == (a, b) for x, y in pairs) for b in range(CLASSES)) for a in range(CLASSES)
+    )
+    assert uda.count(found, confusion=False).confusion is None
 
 
 def test_a_record_says_all_of_its_run(data: Path) -> None:
@@ -85,42 +88,35 @@ def test_a_record_says_all_of_its_run(data: Path) -> None:
         eval_every=100,
         rows={"only": {"method": "dann", "hyper": {"gamma": float("inf")}}},
     )
-    assert r.complete and r.status == "ok"
-    assert [(w["step"], w["n"], w["warmup"]) for w in r.train] == [
+    assert r.problem == "" and r.run and r.end and r.end.status == "ok"
+    assert [(w.step, w.n, w.warmup) for w in r.train] == [
         (10, 10, True),
         (100, 90, False),
         (200, 100, False),
         (230, 30, False),
     ]
-    assert [e["step"] for e in r.evals] == [100, 200, 230]
-    assert all(sum(e[k]["total"]) == 9 for e in r.evals for k in ("source", "target"))
-    assert (
-        r.run["cell"]
-        == cell(
-            data.parent,
-            iterations=230,
-            eval_every=100,
-            rows={"only": {"method": "dann", "hyper": {"gamma": float("inf")}}},
-        ).key
-    )
-    assert r.run["hyper_all"] == {
-        "weight": 1.0,
-        "lam": 1.0,
-        "gamma": "inf",
-        "entropy": False,
-        "eps": 0.0,
-    }
-    assert r.run["recipe"]["momentum"] == 0.9, "defaults are written out"
-    assert {k: v["train"]["images"] for k, v in r.run["data"].items()} == {"A": 36, "B": 36}
-    assert r.run["env"]["torch"] == torch.__version__ and r.run["env"]["device"] == "cpu"
-    assert r.end and r.end["step"] == 230 and set(r.end["ms"]) == {"p50", "p5", "p95"}
-    assert r.end["images_per_s"] == pytest.approx(8e3 / r.end["ms"]["p50"], rel=1e-2)
-    assert r.end["memory"]["rss_mib"] > 0 and r.end["wall_s"] > 0
+    assert [e.step for e in r.evals] == [100, 200, 230]
+    assert all(c and sum(c.total) == 9 for e in r.evals for c in (e.source, e.target))
+    kept = [e.target is not None and e.target.confusion is not None for e in r.evals]
+    assert kept == [False, False, True]
+    rows = {"only": {"method": "dann", "hyper": {"gamma": float("inf")}}}
+    asked = cell(data.parent, iterations=230, eval_every=100, rows=rows)
+    assert r.run.key == asked.key and r.run.hyper == {"gamma": "inf"}
+    assert r.run.hyper_all == asked.hyper_all and asked.hyper_all["lam"] == 1.0
+    assert r.run.recipe["momentum"] == 0.9, "defaults are written out"
+    assert {k: v.train.images for k, v in r.run.data.items()} == {"A": 36, "B": 36}
+    assert all(v.classes == ("class0", "class1", "class2") for v in r.run.data.values())
+    assert r.run.env.torch == torch.__version__ and r.run.env.device == "cpu"
+    assert r.run.code.probe == probe(asked) is not None
+    assert r.end.step == 230 and r.end.ms and r.end.ms.p50
+    assert r.end.images_per_s == pytest.approx(8e3 / r.end.ms.p50, rel=1e-2)
+    assert r.end.memory["rss_mib"] > 0 and r.end.wall_s > 0
+    assert r.end.placement == {"source": "cpu", "target": "cpu"} and len(r.end.parameters or "") == 16
 
 
 def test_a_run_depends_on_its_seed_alone(data: Path) -> None:
     losses = [
-        [w["loss"] for w in trained(data.parent, seed=s, iterations=30).train] for s in (0, 0, 1)
+        [w.loss for w in trained(data.parent, seed=s, iterations=30).train] for s in (0, 0, 1)
     ]
     assert losses[0] == losses[1] != losses[2]
 
@@ -130,15 +126,15 @@ def test_evaluating_more_often_does_not_change_the_training(data: Path) -> None:
         trained(data.parent, iterations=40, eval_every=e, rows={"only": {"method": "dann"}})
         for e in (10, 40)
     )
-    assert often.evals[-1] == once.evals[-1]
-    mean = lambda r: sum(w["loss"] * w["n"] for w in r.train) / 40  # noqa: E731
+    assert often.evals[-1] == once.evals[-1] and often.end.parameters == once.end.parameters  # type: ignore[union-attr]
+    mean = lambda r: sum(w.loss * w.n for w in r.train) / 40  # noqa: E731
     assert mean(often) == pytest.approx(mean(once), abs=1e-5)
 
 
 def test_very_short_runs_end_well(data: Path) -> None:
     for n in (1, 2, 3):
         r = trained(data.parent, iterations=n)
-        assert r.status == "ok" and sum(w["n"] for w in r.train) == n and r.evals[-1]["step"] == n
+        assert r.end and r.end.status == "ok" and sum(w.n for w in r.train) == n and r.evals[-1].step == n
 
 
 def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path) -> None:
@@ -151,9 +147,9 @@ def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path
 
 def test_a_batch_larger_than_the_domain_ends_as_failed_with_its_sentence(data: Path) -> None:
     r = trained(data.parent, batch=37)
-    assert r.complete and r.status == "failed" and r.end
+    assert r.end and r.end.status == "failed"
     assert (
-        r.end["reason"] == "a batch of 37 does not fit source's 36 training images; lower the batch"
+        r.end.reason == "a batch of 37 does not fit source's 36 training images; lower the batch"
     )
 
 
@@ -172,10 +168,8 @@ def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(
 ) -> None:
     monkeypatch.setattr(uda, "evaluate", lambda *_: {}["absent"])
     r = trained(data.parent)
-    assert r.status == "failed" and r.end and r.end["reason"] == "KeyError: 'absent'"
-    assert 'File "run.py"' in r.end["trace"] and str(Path(uda.__file__).parent) not in json.dumps(
-        r.end
-    )
+    assert r.end and r.end.status == "failed" and r.end.reason == "KeyError: 'absent'"
+    assert 'File "run.py"' in r.end.trace and str(Path(uda.__file__).parent) not in r.end.trace
 
 
 # where the images are
@@ -190,11 +184,8 @@ def test_images_that_the_gpu_has_no_room_for_are_recorded_as_such(
         uda, "place_images", lambda images, _: place_images(images, torch.device("cuda", 0), budget_fraction=0.001)
     )
     r = trained(data.parent)
-    elsewhere = (
-        "are more than 0% of the 2 MiB free on cuda:0: "
-        "batches are gathered in the computer's memory and copied"
-    )
-    assert r.status == "ok" and r.end and r.end["placed"] == [f"0 MiB of images {elsewhere}"]
+    assert r.end and r.end.status == "ok"
+    assert r.end.placement == {"source": "cpu", "target": "cpu"}
 
 
 def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(
@@ -212,12 +203,13 @@ def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(
     monkeypatch.setattr(Stream, "away", True)
     monkeypatch.setattr(Stream, "gather", watched)
     ahead = trained(data.parent, **asked)
-    assert [w["loss"] for w in ahead.train] == [
-        w["loss"] for w in plain.train
+    assert [w.loss for w in ahead.train] == [
+        w.loss for w in plain.train
     ] and ahead.evals == plain.evals
     assert {name.partition("_")[0] for name in names} == {"gathers source", "gathers target"}
     monkeypatch.setattr(get("dann"), "step", lambda *_: {}["absent"])
-    assert trained(data.parent, **asked).status == "failed"
+    failed = trained(data.parent, **asked).end
+    assert failed and failed.status == "failed"
     assert threading.enumerate() == before
 
 
@@ -276,9 +268,9 @@ def test_out_of_memory_is_told_with_the_sizes_and_the_grid_goes_on(
     assert large.complete and large.status == "failed" and small.status == "ok"
     assert (
         large.end
-        and large.end["reason"] == reason
-        and large.end["out_of_memory"] is True
-        and "trace" not in large.end
+        and large.end.reason == reason
+        and large.end.out_of_memory is True
+        and large.end.trace == ""
     )
 
 
@@ -294,7 +286,7 @@ def test_out_of_memory_in_an_evaluation_gives_its_own_sizes(
 ) -> None:
     monkeypatch.setattr(get("dann"), "predict", FULL["torch on a GPU"])
     r = trained(data.parent, rows={"only": {"method": "dann"}}, precision="bf16")
-    assert r.end and r.end["reason"] == (
+    assert r.end and r.end.reason == (
         "out of memory on cpu in row only: evaluating 500 images of 28×28 through ganin-mnist; "
         "try a device with more memory"
     )

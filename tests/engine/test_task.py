@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from bench.engine.run import run
 from bench.engine.task import Materials, Placement, Task
 from bench.errors import BenchError
 from bench.execute.here import Here
-from bench.runs import plan, records
-from bench.runs.plan import Cell
+from bench.report.write.render import render_accuracies
+from bench.runs import files, lines, plan, records
+from bench.runs.cell import Cell
 from bench.suite import suites
 from methods import Batch, Method, Network
 
@@ -43,7 +45,9 @@ class Clouds(Task):
         self.points = torch.randn(64, 2, generator=generator)
 
     def describe(self) -> Materials:
-        return Materials({"plane": {"origin": "drawn", "points": len(self.points)}}, {})
+        points = lines.Images(images=len(self.points), fingerprint="ab" * 8)
+        plane = lines.Domain(origin="drawn", generated=False, train=points, test=points)
+        return Materials({"plane": plane}, lines.Weights(asked="none"))
 
     def build(self) -> tuple[Network, Method]:
         self.calls.append("build")
@@ -61,13 +65,14 @@ class Clouds(Task):
         return Batch(self.points[keep], nobody), Batch(self.points[keep] + 3, nobody)
 
     @torch.no_grad()
-    def measure(self, net: Network, method: Method) -> dict[str, Any]:
+    def measure(self, net: Network, method: Method, step: int) -> lines.Eval:
         assert not net.training and not method.training
         apart = net.F(self.points).mean(0) - (self.points + 3).mean(0)
-        return {"distance": round(apart.norm().item(), 4), "per_axis": apart.abs().tolist()}
+        values = {"distance": round(apart.norm().item(), 4), "across": abs(apart[0].item())}
+        return lines.Eval(step=step, values=values)
 
     def placement(self) -> Placement:
-        return Placement(0.5, ("64 points in the computer's memory",))
+        return Placement(0.5, {"plane": "cpu"})
 
     def close(self) -> None:
         self.calls.append("close")
@@ -103,19 +108,38 @@ def test_a_distance_is_measured_and_recorded(cell: Cell, lab: Lab) -> None:
     assert all(e.cell is cell for e in events)  # type: ignore[union-attr]
     measured = [e for e in events if isinstance(e, Measured)]
     steps = [e.window.step for e in events if isinstance(e, Progressed)]
-    assert [e.step for e in measured] == [20, 40] and steps == [10, 20, 40]
+    assert [e.found.step for e in measured] == [20, 40] and steps == [10, 20, 40]
 
     end = events[-1]
     assert isinstance(end, Ended) and end.status == "ok" and end.path
-    record = records.read(end.path)
-    assert record and record.complete and record.status == "ok" and record.end
-    assert record.evals == [{"kind": "eval", "step": e.step, **e.fields} for e in measured]
-    first, last = (e["distance"] for e in record.evals)
+    content = files.read(end.path)
+    assert content.problem == "" and content.run and content.end and content.end.status == "ok"
+    assert list(content.evals) == [e.found for e in measured]
+    first, last = (e.values["distance"] for e in content.evals)
     assert last < 0.5 < first, "it was trained"
-    assert record.run["data"] == {"plane": {"origin": "drawn", "points": 64}}
-    assert record.end["data_mib"] == 0.5 and record.end["ms"]["p50"] > 0
-    assert record.end["placed"] == ["64 points in the computer's memory"]
-    assert plan.states([cell], [record])[0].label == "done"
+    assert content.run.data["plane"].origin == "drawn"
+    assert content.end.data_mib == 0.5 and content.end.placement == {"plane": "cpu"}
+    assert plan.states([cell], [records.read(end.path)])[0].label == "done"
+
+
+def test_a_table_shows_what_it_measured_and_no_accuracy(tmp_path: Path, lab: Lab) -> None:
+    """From the events of three seeds to a page: nothing outside the task assumes an accuracy."""
+    metric = 'metric = { name = "distance", title = "Distance between the means", better = "lower" }'
+    path = write_suite(tmp_path, rows={"moved": {"method": "source_only"}}, lr=0.05, iterations=40)
+    text = path.read_text(encoding="utf-8").replace("seeds = 1", f"seeds = 3\n{metric}")
+    claim = '[[published]]\nlabel = "we"\nrow = "moved"\ncite = "ganin2016dann"\nwhere = "t. 1"\n'
+    path.write_text(text + claim + "values = { A-B = 9.5 }\n", encoding="utf-8")
+    suite = suites.load(path)
+    cells = plan.cells(suite)
+    assert all(e.status == "ok" for e in Here(lab, Clouds).run(cells) if isinstance(e, Ended))
+    found = records.read_all(lab.results)
+    values = [r.evals[-1].values["distance"] for r in found]
+    page = render_accuracies(suite, found)
+    assert "## Distance between the means (full budget, last step)" in page
+    assert f"| **moved** | {mean(values):.2f} ± {stdev(values):.2f} (3) |" in " ".join(page.split())
+    assert "differs" in page and "Accuracy on" not in page
+    plain = suites.load(write_suite(tmp_path / "plain", rows={"moved": {"method": "source_only"}}, lr=0.05, iterations=40))
+    assert plan.cells(plain)[0].key != cells[0].key, "another measurement is another run"
 
 
 def test_an_executor_runs_it_and_the_screen_says_what_it_measured(cell: Cell, lab: Lab) -> None:
@@ -123,7 +147,8 @@ def test_an_executor_runs_it_and_the_screen_says_what_it_measured(cell: Cell, la
     tally = screen.draw(Here(lab, Clouds).run([cell]), Console(file=out, width=300))
     (record,) = records.read_all(lab.results)
     assert tally == {"ok": 1}
-    assert f"only A-B seed 0: distance {record.evals[-1]['distance']}, per_axis [" in out.getvalue()
+    distance = record.evals[-1].values["distance"]
+    assert f"only A-B seed 0: distance {distance}, across " in out.getvalue()
 
 
 class Missing(Clouds):
@@ -137,7 +162,7 @@ class Broken(Clouds):
 
 
 class Late(Clouds):
-    def measure(self, net: Network, method: Method) -> dict[str, Any]:
+    def measure(self, net: Network, method: Method, step: int) -> lines.Eval:
         raise ZeroDivisionError("no points")
 
 
@@ -164,7 +189,7 @@ def test_a_task_that_fails_is_closed_and_its_run_recorded_as_failed(
     assert isinstance(end, Ended) and (end.status, end.reason) == ("failed", reason)
     assert tasks[0].calls[-1] == "close"
     (record,) = records.read_all(lab.results)
-    assert record.complete and record.end and record.end["reason"] == reason
+    assert record.complete and record.end and record.end.reason == reason
 
 
 def test_a_run_that_nobody_follows_to_its_end_is_no_result(cell: Cell, lab: Lab) -> None:

@@ -55,7 +55,7 @@ def kept(folder: Path) -> list[Record]:
 
 def complete(folder: Path) -> Counter[str]:
     """How often each cell was run to its end."""
-    return Counter(r.run["cell"] for r in kept(folder) if r.complete)
+    return Counter(r.run.key for r in kept(folder) if r.complete and r.run)
 
 
 def accuracy(r: Record) -> float:
@@ -93,10 +93,10 @@ def test_the_best_values_become_a_row_and_nothing_of_the_target_is_there_to_be_r
     assert len(found) == 12 and all(
         r.path.parts[-5:-2] == ("tuning", "tiny", "dann") for r in found
     )
-    assert {name for r in found for name in r.run["data"]} == {"A", "C", "D"}
+    assert {name for r in found if r.run for name in r.run.data} == {"A", "C", "D"}
     by_lr: dict[float, list[float]] = {}
     for r in found:
-        by_lr.setdefault(r.run["recipe"]["lr"], []).append(accuracy(r))
+        by_lr.setdefault(r.run.recipe["lr"], []).append(accuracy(r))
     assert [len(x) for x in by_lr.values()] == [4] * 3 and 0.001 in by_lr, (
         "the row's own values are tried too"
     )
@@ -144,7 +144,7 @@ def test_a_search_cut_short_goes_on_as_if_it_had_not_been(folder: Path, bench: C
 
     after = complete(folder)
     assert bench.run(*ask, "--results", "other").code == 0
-    assert Counter(r.run["cell"] for r in records.read_all(folder / "other")) == after, (
+    assert Counter(r.run.key for r in records.read_all(folder / "other") if r.run) == after, (
         "the same sets of values"
     )
 

@@ -1,0 +1,251 @@
+"""What every method promises by being in `methods/`: one function a promise, in `CHECKS`.
+
+No table here knows a method by its name: which values of a hyper-parameter to try is derived from
+its declaration, and which other hyper-parameter must be on for it to matter is found by trying.
+"""
+
+import ast
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain, combinations, product
+from typing import Any
+
+import torch
+from helpers import CLASSES, at, descend, state, tiny_batches, tiny_net
+from torch import Tensor, nn
+
+from bench.suite import catalog
+from bench.suite.catalog import Entry
+from contract.constants import check_gradient
+from methods import Batch, Method, Network, get
+
+Check = Callable[[str], None]
+CHECKS: list[Check] = []
+FLOATS = (torch.float32, torch.float64)
+LONGEST = 105  # lines of a method's file, of 100 columns and one line a hyper-parameter
+
+
+def promise(check: Check) -> Check:
+    """Add a check to the list."""
+    CHECKS.append(check)
+    return check
+
+
+# what the checks share
+
+
+def make(name: str, seed: int = 0, *, dtype: torch.dtype = torch.float64, **hyper: Any) -> tuple[Network, Method]:
+    torch.manual_seed(seed)
+    net = tiny_net(dropout=hyper.pop("dropout", 0.0), joint=hyper.pop("joint", False)).to(dtype)
+    return net, get(name)(net, **hyper).to(dtype)
+
+
+def batches(name: str, dtype: torch.dtype = torch.float64) -> tuple[Batch, Batch]:
+    """Target labels only for those that say so."""
+    s, t = tiny_batches(dtype=dtype)
+    return s, Batch(t.x, torch.arange(len(t.x)) % CLASSES) if get(name).supervised_target else t
+
+
+def losses(name: str, net: Network, method: Method, p: float, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
+    """What the method yields at progress p, without any step."""
+    yields = method.step(net, *batches(name, dtype), at(p))
+    return tuple(out[0] if isinstance(out, tuple) else out for out in yields)
+
+
+def normed(net: Network) -> Network:
+    """The network with a backbone that has a batch norm: that tells what passes it together."""
+    torch.manual_seed(1)
+    net.F = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 6), nn.Tanh()).double()
+    nn.init.normal_(net.F[2].weight)
+    return net
+
+
+def alternatives(entry: Entry, knob: str) -> list[Any]:
+    """Other values of a hyper-parameter than its default."""
+    default = entry.hyper[knob]
+    if knob in entry.choices:
+        return [v for v in entry.choices[knob] if v != default]
+    match default:
+        case bool():
+            return [not default]
+        case int():
+            return [default + 1 if default < 2 else default - 1]
+        case float():
+            return [default / 2 + 0.01 if math.isfinite(default) else 1.0]
+    raise AssertionError(f"{knob} has no default to vary: make it a number, a bool, or a Literal with a default")
+
+
+def variations(entry: Entry, without: str = "") -> list[dict[str, Any]]:
+    """Every hyper-parameter but one at each other value, the rest at their defaults."""
+    return [{k: v} for k in entry.hyper if k != without for v in alternatives(entry, k)]
+
+
+# the promises
+
+
+@promise
+def check_losses_are_finite_scalars_that_reach_the_backbone(name: str) -> None:
+    for dtype, joint, p in product(FLOATS, (False, True), (0.0, 0.5, 1.0)):
+        net, method = make(name, dtype=dtype, joint=joint)
+        found = losses(name, net, method, p, dtype)
+        assert found
+        for loss in found:
+            assert loss.shape == () and loss.dtype == dtype and loss.isfinite()
+            loss.backward()
+        grads = [q.grad for q in net.F.parameters()]
+        assert all(g is not None and g.isfinite().all() for g in grads)
+        assert any(g.abs().max() > 0 for g in grads if g is not None)
+
+
+@promise
+def check_the_same_seed_gives_the_same_training(name: str) -> None:
+    def trained(seed: int) -> tuple[list[float], dict[str, Tensor]]:
+        net, method = make(name, seed, dropout=0.5)
+        values = [x for it in range(4) for x in descend(method, net, *batches(name), it / 4)]
+        return values, state(net, method)
+
+    (values, weights), (again, same), (others, _) = trained(3), trained(3), trained(4)
+    assert values == again and all(torch.equal(v, same[k]) for k, v in weights.items())
+    assert values != others
+
+
+@promise
+def check_progress_is_the_only_clock(name: str) -> None:
+    """A step twice from one state at one p gives one loss: no counter hides in the method."""
+    net, method = make(name)
+    before = state(net, method)
+    first, again = (losses(name, net, method, 0.7) for _ in range(2))
+    assert [x.item() for x in first] == [x.item() for x in again]
+    assert all(torch.equal(v, before[k]) for k, v in state(net, method).items())
+
+
+@promise
+def check_what_a_method_adds_is_its_own(name: str) -> None:
+    net, method = make(name)
+    assert not {id(q) for q in net.parameters()} & {id(q) for q in method.parameters()}
+
+
+@promise
+def check_prediction_is_a_logit_per_class(name: str) -> None:
+    net, method = make(name)
+    s, _ = batches(name)
+    assert method.predict(net, s.x).shape == (len(s.x), CLASSES)
+
+
+@promise
+def check_every_tensor_is_where_the_batches_are(name: str) -> None:
+    """On torch's `meta` device: a tensor that a method makes on the CPU does not fit the others."""
+    net, method = make(name)
+    s, t = (Batch(b.x.to("meta"), b.y if b.y is None else b.y.to("meta")) for b in batches(name))
+    net, method = net.to("meta"), method.to("meta")
+    for out in method.step(net, s, t, at(0.5)):
+        loss = out[0] if isinstance(out, tuple) else out
+        assert loss.is_meta
+        loss.backward()
+    assert method.predict(net, s.x).is_meta
+
+
+@promise
+def check_autograd_agrees_with_finite_differences(name: str) -> None:
+    """With what the method holds constant held constant; see `contract.constants`.
+
+    Every entry of every gradient with all hyper-parameters changed at once; a random direction with
+    the defaults and with each single one changed.
+    """
+    single = variations(catalog.find(name))
+    for hyper in ({}, *single):
+        compare_gradients(name, hyper, fast=True)
+    compare_gradients(name, {k: v for change in single for k, v in change.items()}, fast=False)
+
+
+def compare_gradients(name: str, hyper: dict[str, Any], *, fast: bool) -> None:
+    net, method = make(name, **hyper)
+    params = [*net.parameters(), *method.parameters()]
+    check_gradient(partial(losses, name, net, method, 0.9), params, fast=fast)
+
+
+@promise
+def check_target_labels_change_nothing(name: str) -> None:
+    """Even if they leaked into the batch: the training with them is the training without."""
+    if get(name).supervised_target:
+        return
+    s, t = batches(name)
+    leaked = Batch(t.x, torch.zeros(len(t.x), dtype=torch.int64))
+    (net, method), (net2, method2) = make(name), make(name)
+    assert descend(method, net, s, t, 0.9) == descend(method2, net2, s, leaked, 0.9)
+    assert all(torch.equal(v, state(net2, method2)[k]) for k, v in state(net, method).items())
+
+
+@promise
+def check_the_file_is_short_says_its_equation_and_knows_nothing_of_bench(name: str) -> None:
+    source = catalog.find(name).path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= LONGEST
+    tree = ast.parse(source)
+    imported = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+    imported += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    top = {x.split(".")[0] for x in imported}
+    assert top <= {"torch", "methods", "math", "collections", "typing"}, "methods import torch and their own package"
+    others = {f"methods.{n}" for n in catalog.files()}
+    assert not others & set(imported), "one method never imports another"
+    first = (get(name).__doc__ or "").splitlines()[0]
+    assert re.search(r"=|\bmin\b|\bmax\b", first), "the first line of the docstring is the equation"
+
+
+@promise
+def check_hyper_parameters_are_keywords_with_the_defaults_that_the_catalog_lists(name: str) -> None:
+    listed = dict(catalog.find(name).hyper)
+    signature = inspect.signature(get(name).__init__).parameters
+    assert list(signature)[:2] == ["self", "net"]
+    kinds = {k: v.kind for k, v in signature.items() if k not in ("self", "net")}
+    assert set(kinds.values()) <= {inspect.Parameter.KEYWORD_ONLY}
+    assert listed == {k: signature[k].default for k in kinds}
+
+    net, method = make(name, **listed)
+    plain, default = make(name)
+    assert descend(method, net, *batches(name), 0.9) == descend(default, plain, *batches(name), 0.9)
+
+
+@promise
+def check_every_hyper_parameter_changes_the_training(name: str) -> None:
+    """A knob that turns nothing is a lie in the suite file.
+
+    Some do nothing until another one is on: then one or two others are changed first. What counts
+    is a difference in the losses, or in the network and the statistics of its batch norm.
+    """
+
+    def trained(hyper: dict[str, Any]) -> list[Tensor]:
+        net, method = make(name, **hyper)
+        net = normed(net)
+        values = [x for p in (0.4, 0.401, 0.402) for x in descend(method, net, *batches(name), p)]
+        return [torch.tensor(values), *state(net).values()]
+
+    def differ(a: list[Tensor], b: list[Tensor]) -> bool:
+        return any(not torch.allclose(x, y, rtol=1e-9, atol=0) for x, y in zip(a, b, strict=True))
+
+    def settings(entry: Entry, knob: str) -> Iterator[dict[str, Any]]:
+        others = variations(entry, without=knob)
+        return chain([{}], others, (a | b for a, b in combinations(others, 2)))
+
+    entry = catalog.find(name)
+    for knob in entry.hyper:
+        for other in alternatives(entry, knob):
+            changes = (differ(trained(base), trained(base | {knob: other})) for base in settings(entry, knob))
+            assert any(changes), f"{knob} = {other!r} trains as {entry.hyper[knob]!r} does"
+
+
+@promise
+def check_a_method_that_sees_both_domains_forwards_them_as_the_network_says(name: str) -> None:
+    """Batch norm tells one forward of both from two: a method that went past `net.joint` would train alike."""
+
+    def trained(*, joint: bool = False, blind: str = "") -> list[float]:
+        net, method = make(name, joint=joint)
+        net, (s, t) = normed(net), batches(name)
+        s = Batch(s.x.flip(0), s.y) if blind == "source" else s
+        t = Batch(t.x.flip(3), t.y) if blind == "target" else t
+        return [x for p in (0.4, 0.4) for x in descend(method, net, s, t, p)]
+
+    if trained() != trained(blind="source") and trained() != trained(blind="target"):
+        assert trained(joint=True) != trained(joint=False)
