@@ -62,14 +62,17 @@ def _probe(method: str, hyper: tuple[tuple[str, Any], ...], recipe: Any, subject
     from bench import nets
     from bench.runs.lines import Probe
 
-    found = losses(methods, nets.optimizer, method, dict(hyper), recipe)
+    try:
+        found = losses(methods, nets.optimizer, method, dict(hyper), recipe)
+    except Exception:  # the training itself will tell what is wrong with the method
+        return None
     return Probe(subject=subject, losses=tuple(found)) if all(map(math.isfinite, found)) else None
 
 
 def probe(cell: "Cell") -> "Probe | None":
     """What today's code does with the method, hyper-parameters and optimizer of a cell.
 
-    None when a loss is not finite.
+    None when a loss is not finite, or when the method cannot be run on the probe's network.
     """
     recipe = cell.recipe.model_dump(mode="json")
     about = subject(cell.method, cell.hyper_all, recipe)

@@ -13,6 +13,7 @@ import pytest
 from children import ROOT, Child, Children, environment, fresh, until
 from helpers import write_pictures, write_suite
 
+from bench.runs import files as record_files
 from bench.runs import plan, records
 from bench.runs.files import attempt
 from bench.suite import suites
@@ -151,7 +152,7 @@ def test_a_diverged_cell_is_recorded_and_stops_the_grid(folder: Path, bench: Chi
     assert "1 diverged; 1 of 2 cells pending" in stopped.out
     (record,) = records.read_all(folder / "results")
     assert record.complete and record.status == "diverged"
-    assert record.train[-1]["loss"] is None, "there is no NaN in JSON"
+    assert record_files.read(record.path).train[-1].loss is None, "there is no NaN in JSON"
 
     # a diverged cell is a result: it is not run again, and the rest of the grid goes on
     rest = bench.run(*RUN)

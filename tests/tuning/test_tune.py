@@ -59,8 +59,9 @@ def complete(folder: Path) -> Counter[str]:
 
 
 def accuracy(r: Record) -> float:
-    last = r.evals[-1]["target"]
-    return 100 * sum(last["correct"]) / sum(last["total"])
+    last = r.evals[-1].target
+    assert last
+    return last.accuracy
 
 
 def refused(ended: Ended, *said: str, code: int = 2) -> None:
