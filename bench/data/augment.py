@@ -71,12 +71,10 @@ class ResizedCrop:
         """
         chance = _chances(2 * TRIES + 3, n, f"{self.seed}/{self.name}/augment/{step}")
         area = height * width * (SCALE[0] + (SCALE[1] - SCALE[0]) * chance[:TRIES])
-        ratio = (
-            math.log(RATIO[0]) + math.log(RATIO[1] / RATIO[0]) * chance[TRIES : 2 * TRIES]
-        ).exp()
-        boxes = (
-            torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()]).round().long()
-        )  # (2, TRIES, n)
+        logs = math.log(RATIO[0]) + math.log(RATIO[1] / RATIO[0]) * chance[TRIES : 2 * TRIES]
+        ratio = logs.exp()
+        # height and width of each box: (2, TRIES, n)
+        boxes = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()]).round().long()
         fits = (boxes[0] > 0) & (boxes[0] <= height) & (boxes[1] > 0) & (boxes[1] <= width)
         first = boxes[:, fits.int().argmax(0), torch.arange(n)]
         central = torch.tensor(
@@ -157,9 +155,8 @@ def _weights(start: Tensor, length: Tensor, size: int, crop: int) -> tuple[Tenso
     w = w * ((pixel >= 0) & (pixel < length[:, None, None]))
     w = w / w.sum(2, keepdim=True)
     largest = w.amax((1, 2), keepdim=True)
-    large, larger = (
-        largest * scale + 0.5 >= 2**15 for scale in (2**16, 2**15)
-    )  # for 16 bits with a sign
+    # whether the largest weight would not fit signed 16 bits at the scale of 2^16, and of 2^15
+    large, larger = (largest * scale + 0.5 >= 2**15 for scale in (2**16, 2**15))
     one = 2**16 / (1 + large.float() + 2 * larger)  # 2^16, 2^15 or 2^14
     return (w * one + 0.5).floor().float(), one[..., None]
 
