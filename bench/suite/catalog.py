@@ -120,7 +120,8 @@ def _read(path: Path, modified: int) -> Entry:
         return _parse(path, ast.parse(path.read_text(encoding="utf-8"), str(path)))
     except (SyntaxError, ValueError) as e:  # a default that is no literal, bytes that are no text
         raise UsageError(
-            f"{path} cannot be read as a method ({e}); defaults of hyper-parameters are plain values"
+            f"{path} cannot be read as a method ({e}); "
+            "defaults of hyper-parameters are plain values"
         ) from e
 
 
