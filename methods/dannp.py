@@ -9,9 +9,10 @@ from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
 
 class DANNP(Method):
     """L = L_y + w·L_d(D(R_λ(p))), p = softmax(C(f))
+    (Wei et al., NeurIPS 2021, the baseline DANNP)
 
-    The baseline DANNP of Wei et al., NeurIPS 2021: D reads predictions in place of features. p is
-    not detached: the reversed gradient passes through softmax, classifier and backbone.
+    D reads predictions in place of features. p is not detached: the reversed gradient passes
+    through softmax, classifier and backbone.
     """
 
     def __init__(

@@ -11,8 +11,8 @@ from methods._parts import domain_loss, frozen, sides
 
 class NoGRL(Method):
     """E = α·L_y + (1−α)·(L_d + L_c), α(p) = 1/(1+e^(−γp))
+    (Serieys and Cherif, ESANN 2020, eq. 1-3)
 
-    Serieys and Cherif, ESANN 2020, eq. 1-3.
     L_d is the binary cross-entropy of D, L_c the same with the domain labels flipped.
 
     reading: "separate" lets L_d reach D only and L_c reach F only, as the text says ("applied on

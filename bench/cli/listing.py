@@ -48,7 +48,7 @@ def list_knobs(console: Console, a: str, b: str, found: list[tuple[str, Any, Any
 
 def list_methods(console: Console) -> None:
     known = catalog.methods().values()
-    rows = ((e.name, e.doc.split("\n")[0], " ".join(f"{k}={v}" for k, v in e.hyper.items())) for e in known)
+    rows = ((e.name, e.summary, " ".join(f"{k}={v}" for k, v in e.hyper.items())) for e in known)
     show(console, "methods", ("name", "what it does", "hyper-parameters and defaults"), rows)
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bench import paths
 from bench.errors import UsageError, unknown
 from bench.suite import suites
-from bench.suite.claims import Figure, figure
+from bench.suite.claims import Figure, parse_figure
 from bench.suite.recipe import Recipe
 from bench.suite.suites import Suite
 
@@ -313,7 +313,7 @@ def test_an_average_over_tasks_that_are_not_all_printed_is_not_judged(tmp_path: 
 def test_figures_are_read_as_papers_print_them(
     printed: str, value: float, error: float | None
 ) -> None:
-    f = figure(printed)
+    f = parse_figure(printed)
     assert (f.value, f.error, f.printed) == (value, error, printed.strip())
 
 
@@ -322,7 +322,7 @@ def test_figures_are_read_as_papers_print_them(
 )
 def test_what_is_no_figure_is_refused(printed: str) -> None:
     with pytest.raises(ValueError, match="is not a number as papers print them"):
-        figure(printed)
+        parse_figure(printed)
 
 
 def test_domains_with_dashes_are_told_apart(tmp_path: Path) -> None:
