@@ -249,7 +249,7 @@ def check_every_hyper_parameter_changes_the_training(name: str) -> None:
 
 @promise
 def check_a_method_that_sees_both_domains_forwards_them_as_the_network_says(name: str) -> None:
-    """Batch norm tells one forward from two: a method that ignores `net.joint` would train alike."""
+    """Batch norm tells one forward from two: who ignores `net.joint` would train alike."""
 
     def trained(*, joint: bool = False, blind: str = "") -> list[float]:
         net, method = make(name, joint=joint)

@@ -33,7 +33,7 @@ class Port:
 
 
 def aligned(**more: Any) -> Hyper:
-    """microsoft/UDA: the weight of the alignment; entropy flag and fixed scale where a file has them."""
+    """microsoft/UDA: the weight of the alignment, entropy flag and fixed scale if given."""
     return lambda hp: {
         "weight": hp["w_alg"],
         **({"entropy": bool(hp["ent"])} if "ent" in hp else {}),
@@ -128,7 +128,7 @@ def inv(
 
 
 def alpha_of_nogrl(it: int, T: int) -> float:
-    """α as it acts: the part of the cross-entropy's gradient for the bias of C that NoGRL leaves."""
+    """α as it acts: the part of L_y's gradient for the bias of C that NoGRL leaves."""
     net = Network(
         nn.Identity(),
         nn.Linear(2, 3).double(),
@@ -201,7 +201,7 @@ def _readings(file: Path) -> Iterator[Any]:
 
 
 def discriminator(given: dict[str, Tensor]) -> nn.Module:
-    """The D of a file, n -> 8 -> 8 -> 1 with ReLU (and batch norm if the file has it): a logit (B,)."""
+    """The D of a file, n -> 8 -> 8 -> 1 with ReLU, and batch norm if the file has it."""
     layers: list[nn.Module] = []
     for i in (1, 2, 3):
         w = given[f"w{i}"]

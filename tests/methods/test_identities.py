@@ -172,7 +172,7 @@ def test_where_nothing_speaks_for_the_class_the_positive_feature_is_zero() -> No
 
 
 def test_dannp_is_dann_that_reads_predictions() -> None:
-    """On a network whose F ends in C and softmax, DANN without entropy weights has the same loss."""
+    """On a network whose F ends in C and softmax, DANN has the loss of DANNP."""
     net, dannp = made("dannp", entropy=False, eps=0.0)
     s, t = tiny_batches(dtype=torch.float64)
     wrapped = Network(
