@@ -20,7 +20,7 @@ def tables() -> list[Path]:
 
 
 def data_root(given: Path | None = None) -> Path:
-    """The folder that holds the data sets: --data, else $BENCH_DATA, else the user's data folder."""
+    """The folder of the data sets: --data, else $BENCH_DATA, else the user's data folder."""
     return given or Path(
         os.environ.get("BENCH_DATA") or user_data_path("uda-bench", appauthor=False)
     )

@@ -29,7 +29,7 @@ def get(name: str) -> type[Method]:
 
 @cache
 def _load(path: Path, modified: int) -> ModuleType:
-    """The module of a file outside this package; run again only when the file was modified since."""
+    """The module of a file outside this package; run again only if the file was modified since."""
     spec = spec_from_file_location(f"methods.{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = sys.modules[spec.name] = module_from_spec(spec)

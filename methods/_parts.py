@@ -21,7 +21,10 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse(x: Tensor, lam: float) -> Tensor:
-    """R_λ(x): x itself, whose gradient is multiplied by −λ (Ganin and Lempitsky, ICML 2015, eq. 7-8)."""
+    """R_λ(x): x itself; its gradient is multiplied by −λ.
+
+    Ganin and Lempitsky, ICML 2015, eq. 7-8.
+    """
     y: Tensor = _Reverse.apply(x, lam)
     return y
 

@@ -8,7 +8,8 @@ from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
 
 
 class DANN(Method):
-    """E = L_y + w·L_d(D(R_λ(f))), λ(p) = λ₁·(2/(1+e^(−γp)) − 1)    (Ganin et al., JMLR 2016, eq. 9, 18)
+    """E = L_y + w·L_d(D(R_λ(f))), λ(p) = λ₁·(2/(1+e^(−γp)) − 1)
+    (Ganin et al., JMLR 2016, eq. 9, 18)
 
     L_d is the mean over the samples of both domains; w = 2 makes it the sum of eq. 9, which has one
     mean for each domain.

@@ -8,7 +8,8 @@ from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
 
 
 class DANNP(Method):
-    """L = L_y + w·L_d(D(R_λ(p))), p = softmax(C(f))    (Wei et al., NeurIPS 2021, the baseline DANNP)
+    """L = L_y + w·L_d(D(R_λ(p))), p = softmax(C(f))
+    (Wei et al., NeurIPS 2021, the baseline DANNP)
 
     D reads predictions in place of features. p is not detached: the reversed gradient passes
     through softmax, classifier and backbone.

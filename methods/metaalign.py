@@ -44,7 +44,7 @@ class MetaAlign(Method):
         return {"F": net.F, "C": net.C} | ({"g": self.g} if self.g else {})
 
     def logits(self, net: Network, x: Tensor, at: Weights) -> tuple[Tensor, Tensor]:
-        """ŷ and g of images x, (B, classes) each. at: weights to use in place of the modules' own."""
+        """ŷ and g of images x, (B, classes) each. at: weights in place of the modules' own."""
         f = functional_call(net.F, at.get("F", {}), (x,))
         y = functional_call(net.C, at.get("C", {}), (f,))
         g = functional_call(self.g, at.get("g", {}), (f,)) if self.g else torch.zeros_like(y)
@@ -61,7 +61,7 @@ class MetaAlign(Method):
         return tuple(zip(self.logits(net, s.x, at), self.logits(net, t.x, at), strict=True))
 
     def cls(self, net: Network, s: Batch, t: Batch, at: Weights) -> tuple[Tensor, Tensor]:
-        """CE and mean|g_s|. The target's images matter only to the batch norm of a joint forward."""
+        """CE and mean|g_s|. Target images matter only to the batch norm of a joint forward."""
         y, g = (v for v, _ in self.both(net, s, t, at)) if net.joint else self.logits(net, s.x, at)
         return cross_entropy(y, s.y), g.abs().mean()
 
@@ -79,7 +79,7 @@ class MetaAlign(Method):
         return self.weight * L_d + L_z, torch.cat([g_s, g_t]).abs().mean()
 
     def ahead(self, net: Network, loss: Tensor, p: Progress) -> Weights:
-        """θ′, a gradient step on the loss away: θ plus a constant, so that gradients at θ′ reach θ."""
+        """θ′, a step along the gradient: θ plus a constant, so that gradients at θ′ reach θ."""
         eta = self.inner * (1 + self.gamma_inner * p) ** -0.75
         named = {k: dict(m.named_parameters()) for k, m in self.parts(net).items()}
         flat = [q for part in named.values() for q in part.values()]

@@ -10,7 +10,8 @@ from methods._parts import domain_loss, frozen, sides
 
 
 class NoGRL(Method):
-    """E = α·L_y + (1−α)·(L_d + L_c), α(p) = 1/(1+e^(−γp))    (Serieys and Cherif, ESANN 2020, eq. 1-3)
+    """E = α·L_y + (1−α)·(L_d + L_c), α(p) = 1/(1+e^(−γp))
+    (Serieys and Cherif, ESANN 2020, eq. 1-3)
 
     L_d is the binary cross-entropy of D, L_c the same with the domain labels flipped.
 
@@ -25,7 +26,7 @@ class NoGRL(Method):
         *,
         gamma: float = 10.0,  # γ
         reading: Literal["separate", "literal"] = "separate",
-        per_domain: bool = False,  # add the means of both domains, as Ganin does; eq. 1 has one mean
+        per_domain: bool = False,  # add both domains' means, as Ganin does; eq. 1 has one mean
         source_label: Literal[0, 1] = 1,  # the domain label of the source; the text leaves it open
     ) -> None:
         super().__init__()

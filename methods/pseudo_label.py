@@ -7,7 +7,8 @@ from methods._method import Batch, Method, Network
 
 
 class PseudoLabel(Method):
-    """L = CE(y_s) + a(p)·(1/B) Σ_{max p_t > τ} CE(ŷ_t, argmax p_t)    (Lee, ICML workshop 2013, eq. 15-16)
+    """L = CE(y_s) + a(p)·(1/B) Σ_{max p_t > τ} CE(ŷ_t, argmax p_t)
+    (Lee, ICML workshop 2013, eq. 15-16)
 
     The source alone trains the network first: a(p) is 0 until `start`, then grows linearly until
     `stop`. The labels are those of the present network at every step. The threshold τ, which keeps

@@ -10,11 +10,12 @@ from methods._parts import domain_loss, entropy_weights, heuristics, ramp, rever
 
 
 class ToAlign(Method):
-    """L = CE(ŷ_s) + w·L_d(D(R_λ(softmax ŷ(f⁺_s))), …), f⁺ = s·ω⊙f    (Wei et al., NeurIPS 2021, eq. 3-5)
+    """L = CE(ŷ_s) + w·L_d(D(R_λ(softmax ŷ(f⁺_s))), …), f⁺ = s·ω⊙f, ω = ∂ŷ_k/∂f
+    (Wei et al., NeurIPS 2021, eq. 3-5)
 
     Only f⁺, the part of a source feature that the task needs, is aligned with the whole target
-    feature. ω = ∂ŷ_k/∂f, of the true class k, is held constant; s = ‖f‖/‖ω⊙f‖ keeps the energy, and
-    its gradient is kept. With heads, as in HDA, ŷ = C(f) − Σ_j H_j(f), and L has + μ·mean|Σ_j H_j(f)|.
+    feature. ω, of the true class k, is held constant; s = ‖f‖/‖ω⊙f‖ keeps the energy, and its own
+    gradient is kept. With heads, as in HDA, ŷ = C(f) − Σ_j H_j(f) and L has + μ·mean|Σ_j H_j(f)|.
 
     omega: "grad-cam" is the ω above, "grad-cam++" that of section 5.2 of the report, "uniform"
     is ω = 1, which leaves f⁺ = f: DANNP.

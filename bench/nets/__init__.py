@@ -1,4 +1,7 @@
-"""Recipe -> Network: backbone F, classifier C, the shape of D, pretrained weights, parameter groups."""
+"""From a recipe to a network: backbone F, classifier C, discriminators, weights, parameter groups.
+
+Nothing here may read images or know how a network is trained.
+"""
 
 from bench.nets.backbones import BACKBONES as BACKBONES
 from bench.nets.backbones import Backbone as Backbone

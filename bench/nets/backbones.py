@@ -1,4 +1,7 @@
-"""The backbones by name: F, images (B, 3, H, W) -> features (B, dim), and where their pretrained weights come from."""
+"""The backbones by name, and where their pretrained weights come from.
+
+Each is F: images (B, 3, H, W) -> features (B, dim).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +12,14 @@ from torch import Tensor, nn
 from bench.errors import unknown
 
 State = dict[str, Tensor]
+"""The tensors of a module or of a weights file by their names."""
 
 
 def ganin_mnist() -> nn.Module:
-    """The feature extractor of Ganin and Lempitsky's MNIST architecture (ICML 2015, figure 4a): 768 features at 28×28."""
+    """The feature extractor of the MNIST architecture: 768 features of 28×28 pixels.
+
+    Ganin and Lempitsky, ICML 2015, figure 4a.
+    """
     return nn.Sequential(
         nn.Conv2d(3, 32, 5), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(32, 48, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
@@ -20,14 +27,17 @@ def ganin_mnist() -> nn.Module:
 
 
 def vgg16() -> nn.Module:
-    """VGG-16's 13 convolutions without the last pooling, which would leave nothing of 28×28; then the spatial mean: 512."""
+    """The 13 convolutions of VGG-16, then the mean over all pixels: 512 features.
+
+    Without the last pooling, which would leave nothing of 28×28 pixels.
+    """
     from torchvision.models import vgg16
 
     return _pooled(vgg16(weights=None).features[:-1])
 
 
 def alexnet() -> nn.Module:
-    """torchvision's AlexNet up to its fully connected layers: 256 maps averaged to 6×6, 9216 features."""
+    """torchvision's AlexNet up to its fully connected layers: 256 maps of 6×6, 9216 features."""
     from torchvision.models import alexnet
 
     net = alexnet(weights=None, num_classes=1)
@@ -35,7 +45,10 @@ def alexnet() -> nn.Module:
 
 
 def resnet50() -> nn.Module:
-    """torchvision's ResNet-50 up to its last layer, 2048 features. It is "v1.5": a block halves the image in its 3×3."""
+    """torchvision's ResNet-50 up to its last layer: 2048 features.
+
+    It is version 1.5, in which a block halves the image in its 3×3 convolution.
+    """
     from torchvision.models import resnet50
 
     net: nn.Module = resnet50(weights=None)
@@ -44,9 +57,10 @@ def resnet50() -> nn.Module:
 
 
 def resnet50_v1() -> nn.Module:
-    """He et al.'s ResNet-50 (CVPR 2016) as published: a block halves the image in its first 1×1.
+    """ResNet-50 as published, in which a block halves the image in its first 1×1 convolution.
 
-    Its tensors have the names and shapes of `resnet50`'s, so weights of one load into the other: features plausible and wrong.
+    He et al., CVPR 2016. Its tensors have the names and shapes of those of `resnet50`, so that the
+    weights of one load into the other, and make features that are plausible and wrong.
     """
     net = resnet50()
     for block in (net.layer2[0], net.layer3[0], net.layer4[0]):  # type: ignore[index]
@@ -55,14 +69,17 @@ def resnet50_v1() -> nn.Module:
 
 
 def mobilenet_v2() -> nn.Module:
-    """torchvision's MobileNetV2, pooled: 1280 features."""
+    """torchvision's MobileNetV2, then the mean over all pixels: 1280 features."""
     from torchvision.models import mobilenet_v2
 
     return _pooled(mobilenet_v2(weights=None).features)
 
 
 def efficientnet_lite0() -> nn.Module:
-    """timm's tf_efficientnet_lite0, pooled: 1280 features. Its weights were trained with `normalize = "half"`."""
+    """timm's tf_efficientnet_lite0, then the mean over all pixels: 1280 features.
+
+    Its weights were trained with `normalize = "half"`.
+    """
     import timm
 
     return timm.create_model("tf_efficientnet_lite0", num_classes=0)
@@ -72,35 +89,36 @@ def _pooled(features: nn.Module) -> nn.Module:
     return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def from_torchvision(name: str) -> State:
-    """'VGG16_Weights.IMAGENET1K_V1' -> its tensors, downloaded once."""
+def download_from_torchvision(name: str) -> State:
+    """The tensors of a name such as 'VGG16_Weights.IMAGENET1K_V1', downloaded once."""
     from torchvision.models import get_weight
 
     state: State = get_weight(name).get_state_dict(progress=False, check_hash=True)
     return state
 
 
-def from_timms_releases(name: str) -> State:
-    """'tf_efficientnet_lite0-0aa007d2' -> its tensors, downloaded once. Not by timm: its client retries for a minute offline."""
-    url = f"https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/{name}.pth"
+def download_from_timm(name: str) -> State:
+    """The tensors of a name such as 'tf_efficientnet_lite0-0aa007d2', downloaded once.
+
+    From timm's releases, not by timm, whose client retries for a minute when there is no network.
+    """
+    releases = "https://github.com/rwightman/pytorch-image-models/releases/download"
     state: State = torch.hub.load_state_dict_from_url(
-        url, progress=False, check_hash=True, map_location="cpu"
+        f"{releases}/v0.1-weights/{name}.pth", progress=False, check_hash=True, map_location="cpu"
     )
     return state
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """build: a fresh, randomly initialised F. prefix: where its tensors stand in the published weights file, and in F.
+    """How a backbone is made, and its published weights."""
 
-    published: the weights that "imagenet" means, as a record names them. download: gets them by that name; None: they come
-    from a local file alone.
-    """
-
-    build: Callable[[], nn.Module]
+    build: Callable[[], nn.Module]  # makes F with random weights
     prefix: tuple[str, str] = ("", "")
-    published: str | None = None
-    download: Callable[[str], State] | None = from_torchvision
+    """How the names of its tensors begin in the published weights file, and in F."""
+    published: str | None = None  # the weights that "imagenet" means, as a record names them
+    download: Callable[[str], State] | None = download_from_torchvision
+    """Gets the published weights by their name; None: they come from a local file alone."""
 
 
 FEATURES = ("features.", "0.")
@@ -112,7 +130,9 @@ BACKBONES = {
     "resnet50_v1": Backbone(resnet50_v1, published="ResNet-50 v1 of He et al.", download=None),
     "mobilenet_v2": Backbone(mobilenet_v2, FEATURES, "MobileNet_V2_Weights.IMAGENET1K_V1"),
     "efficientnet_lite0": Backbone(
-        efficientnet_lite0, published="tf_efficientnet_lite0-0aa007d2", download=from_timms_releases
+        efficientnet_lite0,
+        published="tf_efficientnet_lite0-0aa007d2",
+        download=download_from_timm,
     ),
 }
 

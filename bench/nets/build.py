@@ -14,41 +14,41 @@ from bench.nets.heads import (
     discriminator,
     head,
 )
-from bench.nets.weights import fill, holds_head
+from bench.nets.weights import fill, has_head
 from bench.suite.recipe import Recipe
 from methods import Network
 
 
 def build(recipe: Recipe, classes: int, weights: State | None = None) -> Network:
-    """The network of a recipe, on the CPU, its backbone holding `weights` when they are given. Raises BenchError.
+    """The network of a recipe on the CPU; with a bottleneck, F is the pair (backbone, bottleneck).
 
-    With a bottleneck F is the pair (backbone, bottleneck).
+    weights: what the backbone is filled with. Raises BenchError if they do not fit.
     """
     backbone = backbones.find(recipe.backbone)
     F = backbone.build()
     if weights is not None:
         fill(F, weights, backbone.prefix, recipe.backbone)
-    if recipe.channels_last:  # convolutions whose weights lie so make what they are given lie so
+    if recipe.channels_last:  # convolutions with such weights make such outputs
         F.to(memory_format=torch.channels_last)
-    dim = _width(F, recipe.pixels)
+    dim = _count_features(F, recipe.pixels)
     if recipe.bottleneck.width:
-        F, dim = nn.Sequential(F, bottleneck(dim, recipe.bottleneck)), recipe.bottleneck.width
-    joint = recipe.forward == "joint"
+        F = nn.Sequential(F, bottleneck(dim, recipe.bottleneck))
+        dim = recipe.bottleneck.width
     if recipe.head == "layers":
-        C, D = head(dim, classes, recipe.classifier), partial(discriminator, recipe.discriminator)
-        return Network(F, C, dim=dim, classes=classes, discriminator=D, joint=joint)
-    C = alexnet_classifier(dim, classes)
-    if weights is not None and holds_head(weights):
-        fill(
-            C[:-1], weights, ("classifier.", ""), recipe.backbone
-        )  # the last layer has their classes
-    return Network(
-        F, C, dim=dim, classes=classes, discriminator=partial(alexnet_discriminator, C), joint=joint
-    )
+        C = head(dim, classes, recipe.classifier)
+        D = partial(discriminator, recipe.discriminator)
+    else:
+        C = alexnet_classifier(dim, classes)
+        D = partial(alexnet_discriminator, C)
+        if weights is not None and has_head(weights):
+            # all but the last layer, which in the file has the classes of ImageNet
+            fill(C[:-1], weights, ("classifier.", ""), recipe.backbone)
+    joint = recipe.forward == "joint"
+    return Network(F, C, dim=dim, classes=classes, discriminator=D, joint=joint)
 
 
-def _width(F: nn.Module, pixels: int) -> int:
-    """How many features F makes of images of that size; its statistics stay untouched."""
+def _count_features(F: nn.Module, pixels: int) -> int:
+    """How many features F makes of images of that size; its statistics are left as they are."""
     with torch.no_grad():
         F.eval()
         dim: int = F(torch.zeros(1, 3, pixels, pixels)).shape[1]

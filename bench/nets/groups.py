@@ -1,4 +1,4 @@
-"""Who is trained how fast: the optimizer's parameter groups."""
+"""The optimizer of a recipe, with a learning rate and weight decay for each part of the network."""
 
 from typing import Any
 
@@ -10,13 +10,14 @@ from methods import Method, Network
 
 
 def parameter_groups(net: Network, method: Method, recipe: Recipe) -> list[dict[str, Any]]:
-    """Optimizer groups of F, C and D (all that the method adds), one for each multiplier `lr_mult` and weight decay.
+    """The optimizer's groups of the parameters of F, C and D (all that the method adds).
 
-    A bottleneck, though part of F, is trained as C is: in every protocol it is as new. With `decay = "kernels"` biases and
-    norms are spared (Keras's kernel regulariser).
+    Parameters of one `lr_mult` and one weight decay are in one group, because fewer groups need
+    fewer GPU kernels. A bottleneck is trained as C is, though it is part of F: in every protocol it
+    starts as new as C. With `decay = "kernels"` biases and norms have no weight decay.
     """
     F, *bottleneck = net.F.children() if recipe.bottleneck.width else (net.F,)
-    alike: dict[tuple[float, float], list[nn.Parameter]] = {}  # fewer groups, fewer kernels
+    alike: dict[tuple[float, float], list[nn.Parameter]] = {}
     for part, modules in (("F", [F]), ("C", [*bottleneck, net.C]), ("D", [method])):
         mult, decay = getattr(recipe.lr_mult, part), getattr(recipe.weight_decay, part)
         for q in (q for module in modules for q in module.parameters() if q.requires_grad):
@@ -29,7 +30,7 @@ def parameter_groups(net: Network, method: Method, recipe: Recipe) -> list[dict[
 
 
 def optimizer(net: Network, method: Method, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over those groups."""
+    """The recipe's optimizer over the groups of `parameter_groups`."""
     groups = parameter_groups(net, method, recipe)
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups)

@@ -1,4 +1,4 @@
-"""The fully connected layers after the backbone: bottleneck, classifier C, and the discriminators D that methods ask for."""
+"""The layers after the backbone: bottleneck, classifier C and the discriminators D of methods."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench.errors import UsageError
 from bench.suite.recipe import Bottleneck, Head, Init
 
-DRAW: dict[str, Callable[[Tensor], Tensor]] = {
+DRAW_WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {  # see `Init`
     "kaiming": nn.init.kaiming_normal_,
     "kaiming-100": partial(nn.init.kaiming_normal_, a=100),
     "xavier": nn.init.xavier_normal_,
@@ -25,19 +25,22 @@ class Squeeze(nn.Module):
 
 
 class Difference(nn.Module):
-    """(B, 2) -> (B,): the logit of two outputs. Its binary cross-entropy is the cross-entropy of the two."""
+    """(B, 2) -> (B,): the second output minus the first.
+
+    Its binary cross-entropy is the cross-entropy of the two outputs.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, 1] - x[:, 0]
 
 
 def head(n_in: int, n_out: int, shape: Head) -> nn.Sequential:
-    """Linear layers with ReLU between them, batch norm and dropout as the shape says: (B, n_in) -> (B, n_out)."""
+    """Linear layers of a shape, a ReLU after each hidden one: (B, n_in) -> (B, n_out)."""
     layers: list[nn.Module] = []
     for width in shape.hidden:
         layers += _layer(n_in, width, batch_norm=shape.batch_norm, relu=True, dropout=shape.dropout)
         n_in = width
-    return _begun(nn.Sequential(*layers, nn.Linear(n_in, n_out)), shape.init)
+    return _initialized(nn.Sequential(*layers, nn.Linear(n_in, n_out)), shape.init)
 
 
 def bottleneck(n_in: int, shape: Bottleneck) -> nn.Sequential:
@@ -45,7 +48,7 @@ def bottleneck(n_in: int, shape: Bottleneck) -> nn.Sequential:
     layer = _layer(
         n_in, shape.width, batch_norm=shape.batch_norm, relu=shape.relu, dropout=shape.dropout
     )
-    return _begun(nn.Sequential(*layer), shape.init)
+    return _initialized(nn.Sequential(*layer), shape.init)
 
 
 def _layer(
@@ -57,11 +60,11 @@ def _layer(
     return layer + ([nn.Dropout(dropout)] if dropout else [])
 
 
-def _begun(layers: nn.Sequential, init: Init) -> nn.Sequential:
-    """The same layers, their weights drawn anew when the recipe says how."""
+def _initialized(layers: nn.Sequential, init: Init) -> nn.Sequential:
+    """The same layers, their weights and biases drawn as the recipe says."""
     if init != "default":
         for linear in (m for m in layers if isinstance(m, nn.Linear)):
-            DRAW[init](linear.weight)
+            DRAW_WEIGHTS[init](linear.weight)
             nn.init.zeros_(linear.bias)
     return layers
 
@@ -73,7 +76,10 @@ def discriminator(shape: Head, n_in: int, n_out: int = 1) -> nn.Module:
 
 
 def alexnet_classifier(n_in: int, classes: int, width: int = 4096) -> nn.Sequential:
-    """The fully connected layers of torchvision's AlexNet, numbered as there: (B, n_in) -> (B, classes)."""
+    """The fully connected layers of torchvision's AlexNet: (B, n_in) -> (B, classes).
+
+    They have the numbers that they have there, so that its weights fit.
+    """
     return nn.Sequential(
         nn.Dropout(), nn.Linear(n_in, width), nn.ReLU(),
         nn.Dropout(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, classes),
@@ -81,13 +87,15 @@ def alexnet_classifier(n_in: int, classes: int, width: int = 4096) -> nn.Sequent
 
 
 def alexnet_discriminator(C: nn.Sequential, n_in: int, n_out: int = 1) -> nn.Module:
-    """A copy of C as it is now, ended by two fresh outputs, source the second: (B, n_in) -> one logit (B,).
+    """A copy of C as it is now, with a fresh last layer: (B, n_in) -> one logit (B,) of the source.
 
-    Raises UsageError when the method's D reads something else than the features: there is nothing to copy then.
+    Raises UsageError if the method's D reads something other than features, or has several outputs:
+    then C is not of its shape.
     """
     if n_out > 1 or n_in != cast(nn.Linear, C[1]).in_features:
         raise UsageError(
-            f'head = "alexnet" makes D of the features alone, this method\'s D reads {n_in} numbers; remove it'
+            'head = "alexnet" makes D of the features alone, '
+            f"this method's D reads {n_in} numbers; remove it"
         )
     last = cast(nn.Linear, C[-1])
     outputs = nn.Linear(last.in_features, 2).to(last.weight)

@@ -1,4 +1,5 @@
-"""What is asked and claimed: suites, recipes, presets, published figures, search spaces, methods as declared.
+"""What is asked and claimed: suites, recipes, presets, published figures, methods as declared.
 
-Only TOML, BibTeX and the source text of methods are read here; nothing imports torch.
+Only TOML, BibTeX and the source text of methods are read here; nothing may import torch, or know
+what was run.
 """

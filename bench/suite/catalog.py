@@ -30,6 +30,11 @@ class Entry:
     """The values that a hyper-parameter may have, for each that is typed `Literal[...]`."""
     supervised_target: bool  # whether it is trained with target labels
 
+    @property
+    def summary(self) -> str:
+        """The first paragraph of the docstring, in one line: the equation and its source."""
+        return " ".join(self.doc.split("\n\n")[0].split())
+
 
 def methods() -> dict[str, Entry]:
     """Every method by its name. Raises UsageError for a file that is no method."""
@@ -120,7 +125,8 @@ def _read(path: Path, modified: int) -> Entry:
         return _parse(path, ast.parse(path.read_text(encoding="utf-8"), str(path)))
     except (SyntaxError, ValueError) as e:  # a default that is no literal, bytes that are no text
         raise UsageError(
-            f"{path} cannot be read as a method ({e}); defaults of hyper-parameters are plain values"
+            f"{path} cannot be read as a method ({e}); "
+            "defaults of hyper-parameters are plain values"
         ) from e
 
 

@@ -17,7 +17,7 @@ class Figure(Strict):
     error: float | None  # the printed error bar, if there is one; papers rarely say what it means
 
 
-def figure(printed: str) -> Figure:
+def parse_figure(printed: str) -> Figure:
     """Parse '75.2±1.6', '≈80' or '82'. Raises ValueError for anything else."""
     number, error = r"\d+(?:\.\d+)?", r"\d*\.?\d+"
     m = re.fullmatch(rf"[≈~]?\s*({number})\s*(?:(?:±|\+-)\s*({error}))?", printed.strip())
@@ -64,13 +64,14 @@ class Published(Claim):
     @classmethod
     def _parse_values(cls, v: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            task: x if isinstance(x, Mapping | Figure) else figure(str(x)) for task, x in v.items()
+            task: x if isinstance(x, Mapping | Figure) else parse_figure(str(x))
+            for task, x in v.items()
         }
 
     @field_validator("average", mode="before")
     @classmethod
     def _parse_average(cls, v: Any) -> Any:
-        return figure(str(v)) if isinstance(v, str | int | float) else v
+        return parse_figure(str(v)) if isinstance(v, str | int | float) else v
 
     def discrepancy(self, tasks: tuple[str, ...]) -> str | None:
         """A sentence if the mean over these tasks does not round to the printed average, else None.

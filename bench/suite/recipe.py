@@ -16,7 +16,7 @@ NEW_WORDS = {"train_crop": {"centre": "center"}, "test_crop": {"centre": "center
 
 
 def modernized(knobs: Mapping[str, Any]) -> dict[str, Any]:
-    """The same knobs in today's spelling, as `Recipe` has it; knobs that do not exist are kept as they are.
+    """The same knobs as `Recipe` spells them today; what is no knob is kept as it is.
 
     Words in a list (the choices of a search) are respelled one by one.
     Raises UsageError when a knob is stated in both spellings.
@@ -182,7 +182,7 @@ class Recipe(Strict):
         cropped = self.train_crop != "none" or self.test_crop != "none"
         if cropped and self.crop is None:
             raise ValueError(
-                "train_crop and test_crop need `crop`, the side of the square they cut out, in pixels"
+                "train_crop and test_crop need `crop`, the pixels of a side of what they cut out"
             )
         if self.crop is not None and not cropped:
             raise ValueError("`crop` cuts nothing without train_crop or test_crop")

@@ -1,4 +1,4 @@
-"""What all schemas share: strictness, and errors that name the place in a file and the right key."""
+"""What all schemas share: strictness, and errors that name the place and the right key."""
 
 import tomllib
 from collections.abc import Iterator, Mapping

@@ -92,7 +92,7 @@ class Suite(Strict):
     differences: tuple[str, ...] = ()  # what we know to do differently from the papers
 
     def endpoints(self, task: str) -> tuple[str, str]:
-        """'MNIST-USPS' -> ('MNIST', 'USPS'); names of domains may hold dashes. Raises UsageError."""
+        """'MNIST-USPS' -> ('MNIST', 'USPS'); domains may have dashes. Raises UsageError."""
         for source in self.domains:
             target = task.removeprefix(f"{source}-")
             if target != task and target in self.domains:
@@ -123,7 +123,7 @@ class Suite(Strict):
         budget: str = "full",
         override: Mapping[str, Any] | None = None,
     ) -> Recipe:
-        """The suite's recipe, changed by the task, the row, the budget and `override`, in this order.
+        """The suite's recipe, changed by task, row, budget and `override`, in this order.
 
         A change of some parts of a table, such as lr_mult, leaves its other parts as they are.
         Raises UsageError when the result is no recipe.

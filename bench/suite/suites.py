@@ -1,4 +1,4 @@
-"""Suites by name: finding a suite's file, reading and checking it. Only TOML and BibTeX are read."""
+"""Suites by name: finding, reading and checking a suite's file."""
 
 from pathlib import Path
 from typing import Any

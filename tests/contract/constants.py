@@ -35,7 +35,9 @@ class Constants(TorchFunctionMode):
     def evaluation(self) -> Iterator[None]:
         self.next, self.recording = 0, not self.recorded
         genuine = Function.__dict__["apply"]
-        Function.apply = classmethod(lambda cls, *args: self.apply(genuine.__get__(None, cls), cls, *args))
+        Function.apply = classmethod(
+            lambda cls, *args: self.apply(genuine.__get__(None, cls), cls, *args)
+        )
         try:
             with self:
                 yield
@@ -62,7 +64,9 @@ class Constants(TorchFunctionMode):
         out = func(*args, **(kwargs or {}))
         if not live or self.in_function:
             return out
-        return tree_map(lambda x: self.hold(x) if isinstance(x, Tensor) and not x.requires_grad else x, out)
+        return tree_map(
+            lambda x: self.hold(x) if isinstance(x, Tensor) and not x.requires_grad else x, out
+        )
 
     def hold(self, value: Tensor) -> Tensor:
         if self.recording:
@@ -71,7 +75,9 @@ class Constants(TorchFunctionMode):
         return self.recorded[self.next - 1].clone()
 
 
-def check_gradient(losses: Callable[[], tuple[Tensor, ...]], params: list[Tensor], *, fast: bool = False) -> None:
+def check_gradient(
+    losses: Callable[[], tuple[Tensor, ...]], params: list[Tensor], *, fast: bool = False
+) -> None:
     """Assert that the gradients of the losses are those of finite differences, constants held.
 
     fast: along a random direction of each parameter in place of every entry. Raises GradcheckError.

@@ -37,7 +37,9 @@ def promise(check: Check) -> Check:
 # what the checks share
 
 
-def make(name: str, seed: int = 0, *, dtype: torch.dtype = torch.float64, **hyper: Any) -> tuple[Network, Method]:
+def make(
+    name: str, seed: int = 0, *, dtype: torch.dtype = torch.float64, **hyper: Any
+) -> tuple[Network, Method]:
     torch.manual_seed(seed)
     net = tiny_net(dropout=hyper.pop("dropout", 0.0), joint=hyper.pop("joint", False)).to(dtype)
     return net, get(name)(net, **hyper).to(dtype)
@@ -49,7 +51,9 @@ def batches(name: str, dtype: torch.dtype = torch.float64) -> tuple[Batch, Batch
     return s, Batch(t.x, torch.arange(len(t.x)) % CLASSES) if get(name).supervised_target else t
 
 
-def losses(name: str, net: Network, method: Method, p: float, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
+def losses(
+    name: str, net: Network, method: Method, p: float, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, ...]:
     """What the method yields at progress p, without any step."""
     yields = method.step(net, *batches(name, dtype), at(p))
     return tuple(out[0] if isinstance(out, tuple) else out for out in yields)
@@ -75,7 +79,9 @@ def alternatives(entry: Entry, knob: str) -> list[Any]:
             return [default + 1 if default < 2 else default - 1]
         case float():
             return [default / 2 + 0.01 if math.isfinite(default) else 1.0]
-    raise AssertionError(f"{knob} has no default to vary: make it a number, a bool, or a Literal with a default")
+    raise AssertionError(
+        f"{knob} has no default to vary: make it a number, a bool, or a Literal with a default"
+    )
 
 
 def variations(entry: Entry, without: str = "") -> list[dict[str, Any]]:
@@ -187,7 +193,9 @@ def check_the_file_is_short_says_its_equation_and_knows_nothing_of_bench(name: s
     imported = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
     imported += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     top = {x.split(".")[0] for x in imported}
-    assert top <= {"torch", "methods", "math", "collections", "typing"}, "methods import torch and their own package"
+    assert top <= {"torch", "methods", "math", "collections", "typing"}, (
+        "methods import torch and their own package"
+    )
     others = {f"methods.{n}" for n in catalog.files()}
     assert not others & set(imported), "one method never imports another"
     first = (get(name).__doc__ or "").splitlines()[0]
@@ -232,13 +240,16 @@ def check_every_hyper_parameter_changes_the_training(name: str) -> None:
     entry = catalog.find(name)
     for knob in entry.hyper:
         for other in alternatives(entry, knob):
-            changes = (differ(trained(base), trained(base | {knob: other})) for base in settings(entry, knob))
+            changes = (
+                differ(trained(base), trained(base | {knob: other}))
+                for base in settings(entry, knob)
+            )
             assert any(changes), f"{knob} = {other!r} trains as {entry.hyper[knob]!r} does"
 
 
 @promise
 def check_a_method_that_sees_both_domains_forwards_them_as_the_network_says(name: str) -> None:
-    """Batch norm tells one forward of both from two: a method that went past `net.joint` would train alike."""
+    """Batch norm tells one forward from two: who ignores `net.joint` would train alike."""
 
     def trained(*, joint: bool = False, blind: str = "") -> list[float]:
         net, method = make(name, joint=joint)

@@ -24,7 +24,9 @@ def test_a_method_keeps_its_promises(check: Check, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_hands_out_target_labels_only_to_upper_bounds(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_hands_out_target_labels_only_to_upper_bounds(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cls, seen = get(name), []
     genuine = cls.step
 

@@ -1,4 +1,7 @@
-"""The methods against numbers of the authors' own code (see README.md here): loss and every gradient, in float64."""
+"""The methods against numbers of the authors' own code: loss and every gradient, in float64.
+
+See README.md here.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -22,15 +25,15 @@ Hyper = Callable[[dict[str, float]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Port:
-    """Our method for a golden file: its name, its hyper-parameters from the file's `hp.*`, and those of each `alt.*` reading."""
+    """Our method for a golden file."""
 
-    method: str
-    hyper: Hyper = lambda hp: {}
-    alt: dict[str, Hyper] = field(default_factory=dict)
+    method: str  # its name
+    hyper: Hyper = lambda hp: {}  # the file's `hp.*` -> its hyper-parameters
+    alt: dict[str, Hyper] = field(default_factory=dict)  # the same for each `alt.*` reading
 
 
 def aligned(**more: Any) -> Hyper:
-    """The weight of microsoft/UDA's alignment; its entropy flag and fixed scale where the file has them."""
+    """microsoft/UDA: the weight of the alignment, entropy flag and fixed scale if given."""
     return lambda hp: {
         "weight": hp["w_alg"],
         **({"entropy": bool(hp["ent"])} if "ent" in hp else {}),
@@ -56,7 +59,9 @@ def tllib(**more: Any) -> Hyper:
 PORTS = {
     "source_only": Port("source_only"),
     "dann_ms": Port("dann", lambda hp: {"weight": hp["w_alg"], "eps": hp["eps_bce"]}),
-    "dann_ms_ent": Port("dann", lambda hp: {"weight": hp["w_alg"], "eps": hp["eps_bce"], "entropy": True}),
+    "dann_ms_ent": Port(
+        "dann", lambda hp: {"weight": hp["w_alg"], "eps": hp["eps_bce"], "entropy": True}
+    ),
     "dann_ms_saturated": Port("dann", lambda hp: {"weight": hp["w_alg"], "eps": hp["eps_bce"]}),
     "dann_tllib": Port("dann", lambda hp: {"gamma": hp["T"] / hp["grl_max"]}),
     "dann_tllib_bn": Port("dann", lambda hp: {"gamma": hp["T"] / hp["grl_max"]}),
@@ -84,9 +89,13 @@ PORTS = {
     "gvb_mu05": Port("gvb", released(mu_d=0.5)),
     "gvb_off": Port("gvb", released(mu_g=0.0, mu_d=0.0)),
     "metaalign_cls_first": Port("metaalign", released(bridges=True, turn="cls", gamma_inner=8.0)),
-    "metaalign_cls_first_bk": Port("metaalign", released(bridges=True, turn="cls", gamma_inner=8.0)),
+    "metaalign_cls_first_bk": Port(
+        "metaalign", released(bridges=True, turn="cls", gamma_inner=8.0)
+    ),
     "metaalign_aln_first": Port("metaalign", released(bridges=True, turn="aln", gamma_inner=8.0)),
-    "metaalign_aln_first_bk": Port("metaalign", released(bridges=True, turn="aln", gamma_inner=8.0)),
+    "metaalign_aln_first_bk": Port(
+        "metaalign", released(bridges=True, turn="aln", gamma_inner=8.0)
+    ),
     "hda": Port("hda", released()),
     "cdan": Port("cdan", counted()),
     "cdan_random": Port("cdan", counted()),
@@ -99,30 +108,43 @@ PORTS = {
 
 
 def ramp_at(c: float, gamma: float, late: int = 0, top: float = 1.0) -> Callable[[int, int], float]:
-    """top · ramp((it + late)/c, γ); late = 1 where the original counts before it uses the counter."""
+    """top·ramp((it + late)/c, γ); late = 1 where the original counts before it uses the counter."""
     return lambda it, T: top * parts.ramp((it + late) / c, gamma)
 
 
-def inv(lr: float, per_step: float | None = None, gamma: float = 10.0) -> Callable[[int, int], float]:
+def inv(
+    lr: float, per_step: float | None = None, gamma: float = 10.0
+) -> Callable[[int, int], float]:
     """lr (1 + γp)^-0.75 by our recipe, γ = per_step·T where the original counts iterations."""
 
     def at(it: int, T: int) -> float:
         g = gamma if per_step is None else per_step * T
-        recipe = Recipe(backbone="any", size=1, iterations=T, batch=2, lr=lr, schedule="inv", schedule_gamma=g)
+        recipe = Recipe(
+            backbone="any", size=1, iterations=T, batch=2, lr=lr, schedule="inv", schedule_gamma=g
+        )
         return recipe.lr_at(it / T)
 
     return at
 
 
 def alpha_of_nogrl(it: int, T: int) -> float:
-    """α as it acts: what NoGRL leaves of the cross-entropy's gradient with respect to the classifier's bias."""
-    net = Network(nn.Identity(), nn.Linear(2, 3).double(), dim=2, classes=3, discriminator=lambda n: nn.Flatten(0))
+    """α as it acts: the part of L_y's gradient for the bias of C that NoGRL leaves."""
+    net = Network(
+        nn.Identity(),
+        nn.Linear(2, 3).double(),
+        dim=2,
+        classes=3,
+        discriminator=lambda n: nn.Flatten(0),
+    )
     net.discriminator = lambda n: nn.Sequential(nn.Linear(n, 1), nn.Flatten(0)).double()
-    s, t = Batch(torch.ones(1, 2, dtype=torch.float64), torch.tensor([1])), Batch(torch.zeros(1, 2, dtype=torch.float64), None)
+    s, t = (
+        Batch(torch.ones(1, 2, dtype=torch.float64), torch.tensor([1])),
+        Batch(torch.zeros(1, 2, dtype=torch.float64), None),
+    )
     (whole,) = get("nogrl")(net).step(net, s, t, it / T)
     (alone,) = get("source_only")(net).step(net, s, t, it / T)
-    of = lambda loss: torch.autograd.grad(loss, net.C.bias)[0][0].item()  # noqa: E731
-    return of(whole) / of(alone)
+    slopes = [torch.autograd.grad(loss, net.C.bias)[0][0].item() for loss in (whole, alone)]
+    return slopes[0] / slopes[1]
 
 
 SCHEDULES: dict[str, Callable[[int, int], float]] = {
@@ -166,7 +188,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _readings(file: Path) -> Iterator[Any]:
     name = file.stem.split(".")[0]
     if name not in PORTS:
-        yield pytest.param((file, ""), id=file.stem, marks=pytest.mark.skip(reason=f"no method here for {name} yet"))
+        yield pytest.param(
+            (file, ""),
+            id=file.stem,
+            marks=pytest.mark.skip(reason=f"no method here for {name} yet"),
+        )
         return
     with np.load(file) as z:
         readings = sorted({k.split(".")[1] for k in z.files if k.startswith("alt.")})
@@ -175,7 +201,7 @@ def _readings(file: Path) -> Iterator[Any]:
 
 
 def discriminator(given: dict[str, Tensor]) -> nn.Module:
-    """The D of a file, n -> 8 -> 8 -> 1 with ReLU between (and batch norm where the file has it), to a logit (B,)."""
+    """The D of a file, n -> 8 -> 8 -> 1 with ReLU, and batch norm if the file has it."""
     layers: list[nn.Module] = []
     for i in (1, 2, 3):
         w = given[f"w{i}"]
@@ -219,16 +245,22 @@ def leaves(given: dict[str, Tensor], D: nn.Module, C: nn.Linear) -> dict[str, nn
 
 
 def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) -> None:
-    """Assert that our method yields the file's loss and gradients; `wrong` overrides hyper-parameters."""
+    """Assert that our method has the file's loss and gradients; `wrong`: other hyper-parameters."""
     with np.load(file) as z:
         raw = {k: z[k] for k in z.files}
-    given = {k.removeprefix("in."): torch.from_numpy(v) for k, v in raw.items() if k.startswith("in.")}
+    given = {
+        k.removeprefix("in."): torch.from_numpy(v) for k, v in raw.items() if k.startswith("in.")
+    }
     hp = {k.removeprefix("hp."): float(v) for k, v in raw.items() if k.startswith("hp.")}
     place = f"alt.{reading}." if reading else ""
 
     port = PORTS[file.stem.split(".")[0]]
     hyper = port.hyper(hp) | (port.alt[reading](hp) if reading else {}) | (wrong or {})
-    D = discriminator({k.removeprefix("D."): v for k, v in given.items()}) if "D.w1" in given else nn.Sequential()
+    D = (
+        discriminator({k.removeprefix("D."): v for k, v in given.items()})
+        if "D.w1" in given
+        else nn.Sequential()
+    )
     C = nn.Linear(given["W"].shape[1], len(given["W"])).double()
     found: dict[str, Tensor] = dict(leaves(given, D, C))
     F: nn.Module = nn.Identity()
@@ -239,14 +271,20 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
     else:
         found |= {k: given[k].clone().requires_grad_() for k in ("f_s", "f_t")}
         x_s, x_t = found["f_s"], found["f_t"]
-    net = Network(F, C, dim=given["W"].shape[1], classes=len(C.bias), discriminator=lambda n, k=1: D)
+    net = Network(
+        F, C, dim=given["W"].shape[1], classes=len(C.bias), discriminator=lambda n, k=1: D
+    )
     method = get(port.method)(net, **hyper).double()
     found |= own(method, given)
 
-    (loss,) = method.step(net, Batch(x_s, given["y_s"]), Batch(x_t, None), Progress(int(hp["it"]), int(hp["T"])))
+    (loss,) = method.step(
+        net, Batch(x_s, given["y_s"]), Batch(x_t, None), Progress(int(hp["it"]), int(hp["T"]))
+    )
     loss.backward()
     close(loss.detach(), raw[f"{place}loss.total"], "loss")
-    wanted = {k.removeprefix(f"{place}grad."): v for k, v in raw.items() if k.startswith(f"{place}grad.")}
+    wanted = {
+        k.removeprefix(f"{place}grad."): v for k, v in raw.items() if k.startswith(f"{place}grad.")
+    }
     assert set(wanted) == set(found), "the file has other gradients than our method has leaves"
     for k, leaf in found.items():
         close(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad, wanted[k], k)
@@ -258,7 +296,7 @@ def filled(parameter: Tensor, value: Tensor) -> Tensor:
 
 
 def own(method: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's names -> what the method adds beside D, filled with the file's values: HDA's heads, CDAN's random maps."""
+    """The file's names -> what the method adds beside D, filled with the file's values."""
     heads = enumerate(getattr(method, "H", ()))
     found = {k: v for i, h in heads for k, v in ((f"Wh{i}", h.weight), (f"bh{i}", h.bias))}
     if "Wg" in given:
@@ -274,14 +312,18 @@ def close(ours: Tensor, theirs: Any, what: str) -> None:
     theirs = np.asarray(theirs)
     assert ours.dtype == torch.float64 and tuple(ours.shape) == theirs.shape
     off = np.abs(ours.numpy() - theirs).max()
-    assert off <= RELATIVE * np.abs(theirs).max() + FLOOR, f"{what} is off by {off:.3g} of {np.abs(theirs).max():.3g}"
+    assert off <= RELATIVE * np.abs(theirs).max() + FLOOR, (
+        f"{what} is off by {off:.3g} of {np.abs(theirs).max():.3g}"
+    )
 
 
 def test_loss_and_every_gradient_agree_with_the_authors_code(case: tuple[Path, str]) -> None:
     check(*case)
 
 
-def test_ramps_and_learning_rates_agree_with_the_authors_code(schedule: str, request: pytest.FixtureRequest) -> None:
+def test_ramps_and_learning_rates_agree_with_the_authors_code(
+    schedule: str, request: pytest.FixtureRequest
+) -> None:
     if schedule in NOT_OURS:
         pytest.skip(NOT_OURS[schedule])
     with np.load(request.config.getoption("golden") / "schedules.table.npz") as z:
@@ -311,7 +353,12 @@ def live_denominator(logits: Tensor, lam: float) -> Tensor:
 HERE = Path(__file__).parent
 MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     # what is wrong: (file, reading, wrong hyper-parameters, wrong function in methods.dann)
-    "lambda off by 1e-3": ("dann_cdanrepo.b6c5_early", "", {"lam": 0.14937391381248788 * 1.001}, None),
+    "lambda off by 1e-3": (
+        "dann_cdanrepo.b6c5_early",
+        "",
+        {"lam": 0.14937391381248788 * 1.001},
+        None,
+    ),
     "gamma off by 1e-6": ("dann_tllib.b5c3_mid", "", {"gamma": 8 * (1 + 1e-6)}, None),
     "no reversal": ("dann_ms.b6c5_early", "", {"lam": -1.0}, None),
     "weight of the domain loss": ("dann_ms.b5c3_mid", "", {"weight": 0.1001}, None),
@@ -319,8 +366,18 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     "no epsilon, saturated": ("dann_ms_saturated.b6c5_early", "", {"eps": 0.0}, None),
     "no entropy weights": ("dann_ms_ent.b5c3_mid", "", {"entropy": False}, None),
     "entropy weights detached": ("dann_ms_ent.b6c5_early", "", {}, ("entropy_weights", detached)),
-    "entropy weights not reversed": ("dann_ms_ent.b6c5_early", "", {}, ("entropy_weights", unreversed)),
-    "gradient kept in the weights' denominator": ("dann_ms_ent.b6c5_early", "", {}, ("entropy_weights", live_denominator)),
+    "entropy weights not reversed": (
+        "dann_ms_ent.b6c5_early",
+        "",
+        {},
+        ("entropy_weights", unreversed),
+    ),
+    "gradient kept in the weights' denominator": (
+        "dann_ms_ent.b6c5_early",
+        "",
+        {},
+        ("entropy_weights", live_denominator),
+    ),
     "reading of NoGRL": ("nogrl.b6c5_early", "", {"reading": "literal"}, None),
     "means per domain": ("nogrl.b6c5_mid", "", {"per_domain": True}, None),
     "label of the source": ("nogrl.b5c3_mid", "", {"source_label": 0}, None),

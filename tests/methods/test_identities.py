@@ -34,7 +34,11 @@ def same_training(a: tuple[Network, Method], b: tuple[Network, Method]) -> bool:
     return all(torch.allclose(v, theirs[k], rtol=1e-10, atol=1e-13) for k, v in ours.items())
 
 
-@given(seed=st.integers(0, 1000), heads=st.sampled_from([0, 3]), omega=st.sampled_from(["grad-cam", "uniform"]))
+@given(
+    seed=st.integers(0, 1000),
+    heads=st.sampled_from([0, 3]),
+    omega=st.sampled_from(["grad-cam", "uniform"]),
+)
 def test_the_positive_feature_keeps_the_energy(seed: int, heads: int, omega: str) -> None:
     net, method = made("toalign", seed, heads=heads, omega=omega)
     s, _ = tiny_batches(dtype=torch.float64)
@@ -91,7 +95,10 @@ def test_metaaligns_gradient_is_that_of_a_at_theta_and_of_b_at_theta_prime(turn:
     (loss,) = method.step(net, s, t, p)
     ours = torch.autograd.grad(loss, params)
 
-    L = {"cls": lambda n: method.cls(n, s, t, {})[0], "aln": lambda n: method.aln(n, s, t, p, {})[0]}
+    L = {
+        "cls": lambda n: method.cls(n, s, t, {})[0],
+        "aln": lambda n: method.aln(n, s, t, p, {})[0],
+    }
     first, second = (turn, "aln" if turn == "cls" else "cls")
     at_theta = torch.autograd.grad(L[first](net), params)
     moved = copy.deepcopy(net)
@@ -133,7 +140,9 @@ def test_grad_cam_plus_plus_is_what_its_derivatives_of_the_maps_say(heads: int) 
             return method.logits(net, maps.mean((1, 2))[None])[0][0, k[b]].exp()
 
         here = A[b, m].flatten()
-        first, second, third = (torch.stack([_derivative(Y, here, i, n) for i in range(8)]) for n in (1, 2, 3))
+        first, second, third = (
+            torch.stack([_derivative(Y, here, i, n) for i in range(8)]) for n in (1, 2, 3)
+        )
         alpha = second / (2 * second + here.sum() * third)
         wanted[b, m] = (alpha * first.relu()).sum()
     f = A.mean((2, 3))
@@ -141,7 +150,9 @@ def test_grad_cam_plus_plus_is_what_its_derivatives_of_the_maps_say(heads: int) 
     torch.testing.assert_close(factor * method.task_weights(net, f, k), wanted)
 
 
-def _derivative(Y: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor, i: int, order: int) -> torch.Tensor:
+def _derivative(
+    Y: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor, i: int, order: int
+) -> torch.Tensor:
     """∂ⁿY/∂xᵢⁿ"""
     x = at[i].clone().requires_grad_()
     y = Y(torch.cat([at[:i], x[None], at[i + 1 :]]))
@@ -161,11 +172,15 @@ def test_where_nothing_speaks_for_the_class_the_positive_feature_is_zero() -> No
 
 
 def test_dannp_is_dann_that_reads_predictions() -> None:
-    """On a network whose classifier is followed by softmax inside F, DANN without entropy weights takes the same D loss."""
+    """On a network whose F ends in C and softmax, DANN has the loss of DANNP."""
     net, dannp = made("dannp", entropy=False, eps=0.0)
     s, t = tiny_batches(dtype=torch.float64)
     wrapped = Network(
-        nn.Sequential(net.F, net.C, nn.Softmax(1)), _Log(), dim=net.classes, classes=net.classes, discriminator=lambda n: dannp.D
+        nn.Sequential(net.F, net.C, nn.Softmax(1)),
+        _Log(),
+        dim=net.classes,
+        classes=net.classes,
+        discriminator=lambda n: dannp.D,
     )
     dann = get("dann")(wrapped)
     (a,), (b,) = dannp.step(net, s, t, 0.7), dann.step(wrapped, s, t, 0.7)
@@ -177,7 +192,7 @@ def test_dannp_is_dann_that_reads_predictions() -> None:
 
 @pytest.mark.parametrize("row", ["dann", "dann-0.5", "dann-ramp"])
 def test_the_homeworks_three_backward_passes_are_one_summed_loss(row: str) -> None:
-    """Source through G_y; source through G_d; target through G_d: three losses, gradients added up before the one step."""
+    """Source through G_y, source through G_d, target through G_d: their gradients are added up."""
     net, method = made("dann", **suites.find("pacs").by_id[row].hyper)
     s, t = tiny_batches(dtype=torch.float64)
     params = [*net.parameters(), *method.parameters()]
@@ -200,7 +215,9 @@ class _Log(nn.Module):
         return p.log()
 
 
-@pytest.mark.parametrize(("name", "off"), [("dannp", {}), ("hda", {"mu": 0.0}), ("toalign", {}), ("cdan", {})])
+@pytest.mark.parametrize(
+    ("name", "off"), [("dannp", {}), ("hda", {"mu": 0.0}), ("toalign", {}), ("cdan", {})]
+)
 def test_without_alignment_only_the_source_is_learnt(name: str, off: dict[str, float]) -> None:
     (net, method), (plain, source) = made(name, weight=0.0, **off), made("source_only")
     for h in getattr(method, "H", ()):

@@ -1,4 +1,4 @@
-"""The pieces that methods share: an independent oracle, what the mathematics promises, the gradient."""
+"""The pieces that methods share, against independent formulas and finite differences."""
 
 import math
 from typing import Any
@@ -19,7 +19,9 @@ sizes = st.integers(1, 9)
 
 
 def draw(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return scale * torch.randn(
+        *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def grad(y: Tensor, x: Tensor) -> Tensor:
@@ -48,7 +50,9 @@ def test_reversal_does_not_reach_what_comes_after_it() -> None:
 
 
 def test_reversal_by_minus_one_has_the_gradient_of_its_loss() -> None:
-    assert torch.autograd.gradcheck(lambda x: (reverse(x, -1) ** 3).sum(), draw(0, 4).requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda x: (reverse(x, -1) ** 3).sum(), draw(0, 4).requires_grad_()
+    )
 
 
 def test_reversal_keeps_the_input_as_it_is() -> None:
@@ -67,7 +71,9 @@ def test_the_ramp_is_the_papers_formula(p: float, gamma: float) -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=2), st.floats(0.1, 30))
-def test_the_ramp_starts_at_zero_never_falls_and_stays_below_one(ps: list[float], gamma: float) -> None:
+def test_the_ramp_starts_at_zero_never_falls_and_stays_below_one(
+    ps: list[float], gamma: float
+) -> None:
     values = [ramp(p, gamma) for p in sorted(ps)]
     assert ramp(0, gamma) == 0 and values == sorted(values) and values[-1] <= 1
 
@@ -80,7 +86,9 @@ def test_an_infinite_gamma_is_one_from_the_start() -> None:
 
 
 @given(seeds, sizes, sizes)
-def test_domain_loss_is_the_mean_binary_cross_entropy_of_two_equal_halves(seed: int, n: int, m: int) -> None:
+def test_domain_loss_is_the_mean_binary_cross_entropy_of_two_equal_halves(
+    seed: int, n: int, m: int
+) -> None:
     u_s, u_t = draw(seed, n, scale=5), draw(seed + 1, m, scale=5)
     halves = [
         binary_cross_entropy_with_logits(u_s, torch.ones_like(u_s)),
@@ -92,7 +100,9 @@ def test_domain_loss_is_the_mean_binary_cross_entropy_of_two_equal_halves(seed: 
 @given(seeds, sizes, st.sampled_from([1e-8, 1e-3]))
 def test_domain_loss_with_epsilon_is_the_printed_formula(seed: int, n: int, eps: float) -> None:
     u_s, u_t = draw(seed, n, scale=5), draw(seed + 1, n, scale=5)
-    wanted = -(np.log(expit(u_s.numpy()) + eps).mean() + np.log(expit(-u_t.numpy()) + eps).mean()) / 2
+    wanted = (
+        -(np.log(expit(u_s.numpy()) + eps).mean() + np.log(expit(-u_t.numpy()) + eps).mean()) / 2
+    )
     assert domain_loss(u_s, u_t, eps=eps).item() == pytest.approx(wanted, rel=1e-12)
 
 
@@ -104,7 +114,9 @@ def test_even_weights_change_nothing(seed: int, n: int, m: int) -> None:
 
 
 @given(seeds, sizes, sizes)
-def test_exchanging_the_domains_and_the_sign_of_the_logits_changes_nothing(seed: int, n: int, m: int) -> None:
+def test_exchanging_the_domains_and_the_sign_of_the_logits_changes_nothing(
+    seed: int, n: int, m: int
+) -> None:
     u_s, u_t = draw(seed, n), draw(seed + 1, m)
     torch.testing.assert_close(domain_loss(u_s, u_t), domain_loss(-u_t, -u_s))
 
@@ -112,7 +124,10 @@ def test_exchanging_the_domains_and_the_sign_of_the_logits_changes_nothing(seed:
 @given(seeds, st.integers(2, 9), st.sampled_from([0.0, 1e-8]))
 def test_the_order_of_the_samples_does_not_matter(seed: int, n: int, eps: float) -> None:
     u_s, u_t, w = draw(seed, n), draw(seed + 1, n), draw(seed + 2, n).softmax(0)
-    torch.testing.assert_close(domain_loss(u_s, u_t, w, None, eps), domain_loss(u_s.flip(0), u_t.flip(0), w.flip(0), None, eps))
+    torch.testing.assert_close(
+        domain_loss(u_s, u_t, w, None, eps),
+        domain_loss(u_s.flip(0), u_t.flip(0), w.flip(0), None, eps),
+    )
 
 
 def test_an_undecided_discriminator_costs_log_two() -> None:
@@ -139,7 +154,9 @@ def test_domain_loss_has_the_gradient_of_finite_differences(eps: float) -> None:
 @given(seeds, sizes, st.integers(2, 6))
 def test_entropy_is_that_of_the_softmax(seed: int, n: int, classes: int) -> None:
     z = draw(seed, n, classes, scale=3)
-    torch.testing.assert_close(entropy(z, eps=0.0), torch.from_numpy(entr(z.softmax(1).numpy()).sum(1)))
+    torch.testing.assert_close(
+        entropy(z, eps=0.0), torch.from_numpy(entr(z.softmax(1).numpy()).sum(1))
+    )
 
 
 def test_entropy_with_epsilon_stays_finite_for_a_sure_prediction() -> None:
@@ -166,11 +183,15 @@ def test_surer_samples_weigh_more(seed: int, n: int) -> None:
 
 def test_adding_a_constant_to_the_logits_of_a_sample_changes_no_weight() -> None:
     z = draw(0, 5, 4)
-    torch.testing.assert_close(entropy_weights(z + draw(1, 5, 1, scale=9), 1.0), entropy_weights(z, 1.0))
+    torch.testing.assert_close(
+        entropy_weights(z + draw(1, 5, 1, scale=9), 1.0), entropy_weights(z, 1.0)
+    )
 
 
 @given(seeds, st.floats(0, 1))
-def test_the_gradient_of_the_weights_is_reversed_and_passes_the_numerator_alone(seed: int, lam: float) -> None:
+def test_the_gradient_of_the_weights_is_reversed_and_passes_the_numerator_alone(
+    seed: int, lam: float
+) -> None:
     z, u = draw(seed, 5, 4).requires_grad_(), draw(seed + 1, 5)
     mass = torch.exp(-entropy(z)).sum().detach()
     plain = (torch.exp(-entropy(z)) / mass * u).sum()
@@ -189,7 +210,9 @@ def test_both_sides_pass_a_module_in_one_forward() -> None:
     norm = nn.BatchNorm1d(3).double()
     both = torch.cat(sides(norm, s, t))
     assert [len(x) for x in sides(norm, s, t)] == [4, 2]
-    torch.testing.assert_close(both.mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        both.mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-12, rtol=0
+    )
 
 
 def test_a_frozen_module_gives_its_value_and_lets_gradients_through_to_the_input_only() -> None:

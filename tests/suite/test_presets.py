@@ -1,4 +1,4 @@
-"""Protocols by name: what the shipped presets say, how a suite departs from one, and one knob at a time from the command line."""
+"""Presets: what the shipped ones say, how a suite departs from one; --set; `bench diff`."""
 
 import re
 from pathlib import Path
@@ -51,7 +51,9 @@ def test_its_learning_rate_is_that_of_the_authors_code(name: str) -> None:
 def test_the_homework_divides_its_rate_after_20_of_30_epochs() -> None:
     recipe = complete("pacs-homework")
     assert recipe.iterations % 30 == 0
-    first = next(it for it in range(recipe.iterations) if recipe.lr_at(it / recipe.iterations) < 1e-3)
+    first = next(
+        it for it in range(recipe.iterations) if recipe.lr_at(it / recipe.iterations) < 1e-3
+    )
     assert first == recipe.iterations * 20 // 30 and recipe.lr_at(1) == pytest.approx(1e-4)
 
 
@@ -96,10 +98,17 @@ def test_a_suite_overrides_single_knobs_of_its_preset(tmp_path: Path) -> None:
     assert suite.differences == (*preset.differences, "Ours.")
 
 
-def test_what_a_preset_says_and_what_the_suite_says_itself_are_the_same_experiment(tmp_path: Path) -> None:
+def test_what_a_preset_says_and_what_the_suite_says_itself_are_the_same_experiment(
+    tmp_path: Path,
+) -> None:
     (one,) = plan.cells(suite := load(tmp_path), seeds=[0])
-    spelt = "\n".join(f"{k} = {toml(v)}" for k, v in suite.recipe.model_dump(mode="json", exclude_none=True).items())
-    text = re.sub(r"lr_mult.*\niter.*", lambda _: spelt, FOLLOWS.replace('preset = "toalign"\n', ""))
+    spelt = "\n".join(
+        f"{k} = {toml(v)}"
+        for k, v in suite.recipe.model_dump(mode="json", exclude_none=True).items()
+    )
+    text = re.sub(
+        r"lr_mult.*\niter.*", lambda _: spelt, FOLLOWS.replace('preset = "toalign"\n', "")
+    )
     (other,) = plan.cells(load(tmp_path, text), seeds=[0])
     assert one.key == other.key and "preset" not in str(one.identity())
 
@@ -111,34 +120,54 @@ def toml(v: Any) -> str:
 
 
 WRONG = {
-    "a preset": ('preset = "toalign"', 'preset = "toaling"', "unknown preset 'toaling'; did you mean 'toalign'"),
-    "a preset that is no name": ('preset = "toalign"', "preset = 3", "at preset: Input should be a valid string"),
-    "a knob over a preset": ("iterations = 100", "iteration = 100", "at recipe.iteration: .*did you mean 'iterations'"),
-    "a part over a preset": ("lr_mult.F", "lr_mult.f", "at recipe.lr_mult.f: unknown key 'f'; did you mean 'F'"),
+    "a preset": (
+        'preset = "toalign"',
+        'preset = "toaling"',
+        "unknown preset 'toaling'; did you mean 'toalign'",
+    ),
+    "a preset that is no name": (
+        'preset = "toalign"',
+        "preset = 3",
+        "at preset: Input should be a valid string",
+    ),
+    "a knob over a preset": (
+        "iterations = 100",
+        "iteration = 100",
+        "at recipe.iteration: .*did you mean 'iterations'",
+    ),
+    "a part over a preset": (
+        "lr_mult.F",
+        "lr_mult.f",
+        "at recipe.lr_mult.f: unknown key 'f'; did you mean 'F'",
+    ),
     "a hole left open": ('"toalign"', '"dann-jmlr"', "at recipe.backbone: Field required"),
 }
 
 
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_said_in_a_sentence(what: str, tmp_path: Path) -> None:
-    old, new, said = WRONG[what]
-    with pytest.raises(UsageError, match=said):
+    old, new, message = WRONG[what]
+    with pytest.raises(UsageError, match=message):
         load(tmp_path, FOLLOWS.replace(old, new))
 
 
-def test_an_own_preset_is_found_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_own_preset_is_found_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "tables/presets").mkdir(parents=True)
     own = tmp_path / "tables/presets/own.toml"
     own.write_text('title = "Own"\nsource = "me"\n[recipe]\nlr = 0.25\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert presets.find("own").recipe == {"lr": 0.25} and "gvb" in presets.names()
     own.write_text(own.read_text("utf-8").replace("lr =", "rl ="), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"own\.toml: at recipe\.rl: unknown key 'rl'; did you mean 'lr'"):
+    with pytest.raises(
+        UsageError, match=r"own\.toml: at recipe\.rl: unknown key 'rl'; did you mean 'lr'"
+    ):
         presets.find("own")
 
 
 @pytest.mark.parametrize(
-    ("texts", "said"),
+    ("texts", "message"),
     [
         ([], {}),
         (["lr=0.1", "nesterov=true"], {"lr": 0.1, "nesterov": True}),
@@ -149,11 +178,13 @@ def test_an_own_preset_is_found_and_checked(tmp_path: Path, monkeypatch: pytest.
         (["lr=1\nsize=3"], {"lr": "1\nsize=3"}),
     ],
 )
-def test_settings_are_read_as_toml(texts: list[str], said: dict[str, Any]) -> None:
-    assert settings.parse(texts) == said
+def test_settings_are_read_as_toml(texts: list[str], message: dict[str, Any]) -> None:
+    assert settings.parse(texts) == message
 
 
-@pytest.mark.parametrize("texts", [["lr"], ["=3"], ["lr="], ["lr=1", "lr=2"], ["lr_mult.F=1", "lr_mult.F=2"]])
+@pytest.mark.parametrize(
+    "texts", [["lr"], ["=3"], ["lr="], ["lr=1", "lr=2"], ["lr_mult.F=1", "lr_mult.F=2"]]
+)
 def test_settings_that_say_nothing_or_two_things_are_refused(texts: list[str]) -> None:
     with pytest.raises(UsageError, match=r"write key=value|is set twice"):
         settings.parse(texts)
@@ -172,7 +203,10 @@ def test_a_setting_is_part_of_the_cells_identity_unless_it_changes_nothing(tmp_p
 @pytest.fixture
 def tiny(tmp_path: Path, bench: Children) -> Children:
     write_pictures(tmp_path / "data", "A", "B")
-    write_suite(tmp_path, rows={"one": {"method": "source_only"}, "two": {"method": "dann", "recipe": {"batch": 6}}})
+    write_suite(
+        tmp_path,
+        rows={"one": {"method": "source_only"}, "two": {"method": "dann", "recipe": {"batch": 6}}},
+    )
     return bench
 
 
@@ -192,30 +226,42 @@ def test_a_run_with_a_setting_is_recorded_so(tiny: Children, tmp_path: Path) -> 
     )
     assert tiny.run(*asked).code == 0
     (record,) = records.read_all(tmp_path / "results" / "tiny")
-    assert record.run["recipe"]["lr_mult"] == {"F": 0.5, "C": 1.0, "D": 1.0} and record.run["recipe"]["decay"] == "kernels"
+    assert (
+        record.run["recipe"]["lr_mult"] == {"F": 0.5, "C": 1.0, "D": 1.0}
+        and record.run["recipe"]["decay"] == "kernels"
+    )
     assert "1 done, 0 pending" in tiny.run(*asked, "--dry-run").out
     assert "0 done, 0 pending, 1 stale" in tiny.run(*asked[:-4], "--dry-run").out
 
 
 MISTAKES = {
-    "a key": (["--set", "lr_mlt.F=1"], "at recipe.lr_mlt: unknown key 'lr_mlt'; did you mean 'lr_mult'?"),
+    "a key": (
+        ["--set", "lr_mlt.F=1"],
+        "at recipe.lr_mlt: unknown key 'lr_mlt'; did you mean 'lr_mult'?",
+    ),
     "a key within": (
         ["--set", "classifier.hiden=[1]"],
         "at recipe.classifier.hiden: unknown key 'hiden'; did you mean 'hidden'?",
     ),
     "a value": (["--set", "lr=fast"], "at recipe.lr: Input should be a valid number"),
-    "a choice": (["--set", "schedule=cosine"], "at recipe.schedule: Input should be 'constant', 'inv' or 'step'"),
+    "a choice": (
+        ["--set", "schedule=cosine"],
+        "at recipe.schedule: Input should be 'constant', 'inv' or 'step'",
+    ),
     "a backbone": (["--set", "backbone=vgg61"], "unknown backbone 'vgg61'; did you mean 'vgg16'?"),
     "no value": (["--set", "lr"], "cannot read --set 'lr'; write key=value"),
-    "precision twice": (["--set", "precision=bf16", "--precision", "tf32"], "precision is set twice"),
+    "precision twice": (
+        ["--set", "precision=bf16", "--precision", "tf32"],
+        "precision is set twice",
+    ),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_wrong_setting_is_refused(mistake: str, tiny: Children, tmp_path: Path) -> None:
-    args, said = MISTAKES[mistake]
+    args, message = MISTAKES[mistake]
     ended = tiny.run("run", "--suite", "tiny.toml", "--data", "data", *args)
-    assert ended.code == 2 and said in ended.err and len(ended.err.splitlines()) == 1
+    assert ended.code == 2 and message in ended.err and len(ended.err.splitlines()) == 1
     assert not (tmp_path / "results").exists()
 
 
@@ -238,19 +284,25 @@ def test_diff_names_the_knobs_that_differ_and_no_others() -> None:
 
 def test_diff_shows_presets_suites_and_rows_side_by_side(tiny: Children) -> None:
     shown = tiny.run("diff", "tiny.toml:one", "tiny.toml:two")
-    assert shown.code == 0 and re.search(r"batch\W+4\W+6\W", shown.out) and "iterations" not in shown.out
+    assert (
+        shown.code == 0
+        and re.search(r"batch\W+4\W+6\W", shown.out)
+        and "iterations" not in shown.out
+    )
     assert "gvb and gvb do not differ in any knob" in tiny.run("diff", "gvb", "gvb").out
     assert "toalign" in tiny.run("ls", "presets").out
 
 
 @pytest.mark.parametrize(
-    ("sides", "said"),
+    ("sides", "message"),
     [
         (("toalgn", "gvb"), "unknown preset or suite 'toalgn'; did you mean 'toalign'?"),
         (("gvb", "mnistm:dan"), "unknown row of mnistm 'dan'; did you mean 'dann'?"),
         (("gvb", "nowhere.toml"), "no suite file nowhere.toml"),
     ],
 )
-def test_diff_of_something_unknown_is_refused(sides: tuple[str, str], said: str, tiny: Children) -> None:
+def test_diff_of_something_unknown_is_refused(
+    sides: tuple[str, str], message: str, tiny: Children
+) -> None:
     ended = tiny.run("diff", *sides)
-    assert ended.code == 2 and said in ended.err
+    assert ended.code == 2 and message in ended.err

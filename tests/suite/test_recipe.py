@@ -1,4 +1,4 @@
-"""The knobs of a recipe: what they mean together, what they default to, how one layer of them lies over another."""
+"""The knobs of a recipe: defaults, what they mean together, older spellings, merging."""
 
 from typing import Any
 
@@ -13,53 +13,106 @@ from bench.suite.schema import flat, merged
 
 
 def recipe(**changes: Any) -> Recipe:
-    return Recipe.model_validate({"backbone": "alexnet", "size": 256, "iterations": 1, "batch": 2, "lr": 0.5} | changes)
+    return Recipe.model_validate(
+        {"backbone": "alexnet", "size": 256, "iterations": 1, "batch": 2, "lr": 0.5} | changes
+    )
 
 
-# fmt: off
 DEFAULTS = {
-    "weights": "none", "head": "layers",
-    "bottleneck": {"width": 0, "batch_norm": False, "relu": False, "dropout": 0.0, "init": "default"},
+    "weights": "none",
+    "head": "layers",
+    "bottleneck": {
+        "width": 0,
+        "batch_norm": False,
+        "relu": False,
+        "dropout": 0.0,
+        "init": "default",
+    },
     "classifier": {"hidden": [], "dropout": 0.0, "batch_norm": False, "init": "default"},
-    "discriminator": {"hidden": [1024, 1024], "dropout": 0.5, "batch_norm": False, "init": "default"},
-    "resize": "bilinear", "crop": None, "train_crop": "none", "test_crop": "none", "flip": False, "normalize": "unit",
-    "train_limit": None, "test_limit": None, "forward": "separate", "precision": "fp32", "channels_last": False,
-    "optimizer": "sgd", "lr_mult": {"F": 1.0, "C": 1.0, "D": 1.0}, "momentum": 0.9, "nesterov": False,
-    "weight_decay": {"F": 0.0, "C": 0.0, "D": 0.0}, "decay": "all", "schedule": "constant", "schedule_gamma": 10.0,
-    "schedule_power": 0.75, "schedule_steps": 1, "schedule_at": [], "eval_every": None,
+    "discriminator": {
+        "hidden": [1024, 1024],
+        "dropout": 0.5,
+        "batch_norm": False,
+        "init": "default",
+    },
+    "resize": "bilinear",
+    "crop": None,
+    "train_crop": "none",
+    "test_crop": "none",
+    "flip": False,
+    "normalize": "unit",
+    "train_limit": None,
+    "test_limit": None,
+    "forward": "separate",
+    "precision": "fp32",
+    "channels_last": False,
+    "optimizer": "sgd",
+    "lr_mult": {"F": 1.0, "C": 1.0, "D": 1.0},
+    "momentum": 0.9,
+    "nesterov": False,
+    "weight_decay": {"F": 0.0, "C": 0.0, "D": 0.0},
+    "decay": "all",
+    "schedule": "constant",
+    "schedule_gamma": 10.0,
+    "schedule_power": 0.75,
+    "schedule_steps": 1,
+    "schedule_at": [],
+    "eval_every": None,
 }
-# fmt: on
 
 
 def test_a_released_default_is_never_edited() -> None:
-    """A key leaves out what equals its default: an edited default would change what old records say.
+    """A key leaves out what equals its default: editing one would change what old records say.
 
     Defaults of new knobs may be added to DEFAULTS.
     """
-    said = recipe().model_dump(mode="json", exclude={"backbone", "size", "iterations", "batch", "lr"})
-    assert said == DEFAULTS
+    message = recipe().model_dump(
+        mode="json", exclude={"backbone", "size", "iterations", "batch", "lr"}
+    )
+    assert message == DEFAULTS
 
 
 REFUSED = {
     "a crop of no size": ({"train_crop": "random"}, "need `crop`"),
     "test crops of no size": ({"test_crop": "ten"}, "need `crop`"),
     "a size of no crop": ({"crop": 224}, "`crop` cuts nothing"),
-    "a crop larger than the image": ({"crop": 257, "train_crop": "center"}, "257 pixels does not fit images of 256"),
-    "another crop": ({"crop": 224, "train_crop": "middle"}, "'none', 'center', 'random' or 'random-resized'"),
-    "AlexNet's heads elsewhere": ({"backbone": "vgg16", "head": "alexnet"}, 'goes with backbone = "alexnet"'),
-    "AlexNet's heads and own layers": ({"head": "alexnet", "classifier": {"hidden": [5]}}, "without classifier"),
-    "AlexNet's heads and a bottleneck": ({"head": "alexnet", "bottleneck": {"width": 5}}, "bottleneck"),
-    "steps counted and placed": ({"schedule_steps": 2, "schedule_at": [0.5]}, "give one of the two"),
-    "an unknown start": ({"classifier": {"init": "he"}}, "'default', 'kaiming', 'kaiming-100' or 'xavier'"),
+    "a crop larger than the image": (
+        {"crop": 257, "train_crop": "center"},
+        "257 pixels does not fit images of 256",
+    ),
+    "another crop": (
+        {"crop": 224, "train_crop": "middle"},
+        "'none', 'center', 'random' or 'random-resized'",
+    ),
+    "AlexNet's heads elsewhere": (
+        {"backbone": "vgg16", "head": "alexnet"},
+        'goes with backbone = "alexnet"',
+    ),
+    "AlexNet's heads and own layers": (
+        {"head": "alexnet", "classifier": {"hidden": [5]}},
+        "without classifier",
+    ),
+    "AlexNet's heads and a bottleneck": (
+        {"head": "alexnet", "bottleneck": {"width": 5}},
+        "bottleneck",
+    ),
+    "steps counted and placed": (
+        {"schedule_steps": 2, "schedule_at": [0.5]},
+        "give one of the two",
+    ),
+    "an unknown start": (
+        {"classifier": {"init": "he"}},
+        "'default', 'kaiming', 'kaiming-100' or 'xavier'",
+    ),
 }
 
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_knobs_that_contradict_each_other_are_refused(why: str) -> None:
-    changes, said = REFUSED[why]
+    changes, message = REFUSED[why]
     with pytest.raises(ValidationError) as e:
         recipe(**changes)
-    assert said in str(e.value)
+    assert message in str(e.value)
 
 
 def test_the_network_sees_the_crop_or_the_whole_image() -> None:
@@ -76,13 +129,21 @@ def test_only_what_is_stated_is_checked_and_nothing_is_required() -> None:
     assert check_stated({}) == {}
     stated = {"lr": 1, "lr_mult": {"F": 1, "C": 10, "D": 10}, "bottleneck": {"width": 5}}
     assert check_stated(stated) == stated
-    for wrong in ({"lr": -1}, {"lr_mult": {"F": 1}}, {"schedule": "cosine"}, {"lrate": 1}, {"crop": 5}):
+    for wrong in (
+        {"lr": -1},
+        {"lr_mult": {"F": 1}},
+        {"schedule": "cosine"},
+        {"lrate": 1},
+        {"crop": 5},
+    ):
         with pytest.raises(ValidationError):
             check_stated(wrong)
 
 
 def test_any_values_of_other_knobs_go_with_the_placeholders_of_those_that_are_required() -> None:
-    assert set(PLACEHOLDERS) == {k for k, field in Recipe.model_fields.items() if field.is_required()}
+    assert set(PLACEHOLDERS) == {
+        k for k, field in Recipe.model_fields.items() if field.is_required()
+    }
     assert check_stated({"crop": 5000, "test_crop": "ten"}) == {"crop": 5000, "test_crop": "ten"}
     assert check_stated({"head": "alexnet"}) == {"head": "alexnet"}
     assert default_knobs() == DEFAULTS | dict.fromkeys(PLACEHOLDERS)
@@ -91,37 +152,69 @@ def test_any_values_of_other_knobs_go_with_the_placeholders_of_those_that_are_re
 # older spellings
 
 
-OLD = {"optimiser": "adam", "normalise": "half", "train_crop": "centre", "test_crop": "centre", "crop": 5}
-NEW = {"optimizer": "adam", "normalize": "half", "train_crop": "center", "test_crop": "center", "crop": 5}
+OLD = {
+    "optimiser": "adam",
+    "normalise": "half",
+    "train_crop": "centre",
+    "test_crop": "centre",
+    "crop": 5,
+}
+NEW = {
+    "optimizer": "adam",
+    "normalize": "half",
+    "train_crop": "center",
+    "test_crop": "center",
+    "crop": 5,
+}
 
 
 def test_older_spellings_are_read_as_todays() -> None:
     assert modernized(OLD) == NEW == modernized(NEW)
     assert recipe(**OLD) == recipe(**NEW) and check_stated(OLD) == check_stated(NEW) == NEW
-    assert set(NEW) <= set(Recipe.model_fields) and not {"optimiser", "normalise"} & set(Recipe.model_fields)
-    assert modernized({"label": "centre", "hidden": (1, 2)}) == {"label": "centre", "hidden": (1, 2)}, "no knob of old"
-    assert modernized({"test_crop": ["none", "centre"]}) == {"test_crop": ["none", "center"]}, "the choices of a search"
+    assert set(NEW) <= set(Recipe.model_fields) and not {"optimiser", "normalise"} & set(
+        Recipe.model_fields
+    )
+    assert modernized({"label": "centre", "hidden": (1, 2)}) == {
+        "label": "centre",
+        "hidden": (1, 2),
+    }, "no knob of old"
+    assert modernized({"test_crop": ["none", "centre"]}) == {"test_crop": ["none", "center"]}, (
+        "the choices of a search"
+    )
 
 
 def test_a_knob_in_both_spellings_is_refused() -> None:
     for attempt in (modernized, check_stated, lambda knobs: recipe(**knobs)):
-        with pytest.raises(UsageError, match="'optimiser' and 'optimizer' are two spellings of one knob"):
+        with pytest.raises(
+            UsageError, match="'optimiser' and 'optimizer' are two spellings of one knob"
+        ):
             attempt({"optimiser": "sgd", "optimizer": "sgd"})
 
 
 leaves = st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
-tables = st.dictionaries(st.sampled_from("abc"), leaves | st.dictionaries(st.sampled_from("FCD"), leaves, min_size=1))
+tables = st.dictionaries(
+    st.sampled_from("abc"), leaves | st.dictionaries(st.sampled_from("FCD"), leaves, min_size=1)
+)
 
 
 @given(tables, tables)
 def test_what_lies_above_counts_knob_by_knob(below: dict[str, Any], above: dict[str, Any]) -> None:
     both = flat(merged(below, above))
     assert flat(above).items() <= both.items()
-    replaced = {k for k, v in above.items() if not isinstance(v, dict) or not isinstance(below.get(k), dict)}
-    kept = {k: v for k, v in flat(below).items() if k not in flat(above) and k.split(".")[0] not in replaced}
+    replaced = {
+        k for k, v in above.items() if not isinstance(v, dict) or not isinstance(below.get(k), dict)
+    }
+    kept = {
+        k: v
+        for k, v in flat(below).items()
+        if k not in flat(above) and k.split(".")[0] not in replaced
+    }
     assert both == kept | flat(above)
 
 
 def test_a_table_is_changed_in_part() -> None:
     below = {"lr_mult": {"F": 1, "C": 10}, "hidden": [1, 2]}
-    assert merged(below, {"lr_mult": {"F": 0.1}, "hidden": [3]}) == {"lr_mult": {"F": 0.1, "C": 10}, "hidden": [3]}
+    assert merged(below, {"lr_mult": {"F": 0.1}, "hidden": [3]}) == {
+        "lr_mult": {"F": 0.1, "C": 10},
+        "hidden": [3],
+    }
