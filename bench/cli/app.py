@@ -180,7 +180,7 @@ def tune_command(
     What is tried, the table `search` of the suite's file says. Every run is a record under results/tuning, so resuming is
     running again.
     """
-    from bench.cli import tune as printed
+    from bench.cli import search
     from bench.tuning import row, tune
 
     check_device(device)
@@ -192,12 +192,12 @@ def tune_command(
         row.check(chosen, s.row)
     root = paths.results_root(results) / space.TRIALS
     if dry_run:
-        return printed.show_plan(plans, root, trials, console)
+        return search.show_plan(plans, root, trials, console)
     executor = here(data, root, weights, device, skip_unreadable)
     for s in plans:
-        printed.draw(tune.run(s, executor, root, trials), console)
+        search.draw(tune.run(s, executor, root, trials), console)
         tried = tune.best_first(s, root)
-        printed.show_trials(s, tried, console)
+        search.show_trials(s, tried, console)
         best = row.choose(s, tried)
         chosen = row.write(chosen, best)
         where = f"row {best.id} of {row.place(chosen)}"

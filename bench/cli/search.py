@@ -1,4 +1,4 @@
-"""What `bench tune` prints: its plan, the search while it runs, and the trials of a row."""
+"""The drawing of a search (`bench tune`): its plan, the search while it runs, the trials of a row."""
 
 from collections.abc import Iterable
 from pathlib import Path
