@@ -1,4 +1,4 @@
-"""Which values `bench tune` tries next: Optuna's TPE sampler, told anew each time what was tried."""
+"""Which values `bench tune` tries next: Optuna's TPE sampler, told each time what was tried."""
 
 import math
 import random

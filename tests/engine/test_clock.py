@@ -1,4 +1,4 @@
-"""Times that the clock tells, with a clock on the wall that the tests move themselves."""
+"""The times that `Clock` reports, while the tests set the time that it reads."""
 
 import mmap
 import statistics
@@ -50,7 +50,7 @@ def test_what_happens_between_windows_is_on_no_lap(at: list[float]) -> None:
 
 
 def test_memory_is_the_peak_of_the_windows_since_the_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the kernel keeps no count of its own."""
+    """On systems whose kernel does not count the peak."""
     monkeypatch.setattr(clock, "forget_peak", lambda: False)
     c = Clock(CPU)
     for mib, peak in ((50, 50), (70, 70), (60, 70)):

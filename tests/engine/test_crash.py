@@ -107,9 +107,9 @@ def test_ctrl_c_while_the_program_starts_is_one_sentence(folder: Path) -> None:
     assert "plan" in child.stdout.readline()
     time.sleep(0.2)
     child.send_signal(signal.SIGINT)
-    said = child.communicate(timeout=120)[1]
+    err = child.communicate(timeout=120)[1]
     assert (
-        said == "bench: interrupted; what was finished is recorded, run the same command to go on\n"
+        err == "bench: interrupted; what was finished is recorded, run the same command to go on\n"
     )
     # an interrupted import can make Python end by the signal itself: a shell calls both 130
     assert child.returncode in (130, -signal.SIGINT)

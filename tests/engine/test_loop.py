@@ -44,10 +44,10 @@ def sgd(net: Network, method: Method, momentum: float = 0.9) -> torch.optim.SGD:
 
 
 def windows(
-    method: Any, net: Network, optimiser: torch.optim.Optimizer, stops: set[int], clock: Any = None
+    method: Any, net: Network, optimizer: torch.optim.Optimizer, stops: set[int], clock: Any = None
 ) -> list[Window]:
-    how = {"iterations": ITERATIONS, "stops": stops, "autocast": nullcontext()}
-    return list(train(method, net, batches, optimiser, lr_at, clock or Clock(CPU), **how))
+    options = {"iterations": ITERATIONS, "stops": stops, "autocast": nullcontext()}
+    return list(train(method, net, batches, optimizer, lr_at, clock or Clock(CPU), **options))
 
 
 @pytest.mark.parametrize("name", ["source_only", "dann", "nogrl"])
@@ -146,8 +146,8 @@ def test_the_loss_of_an_iteration_is_the_sum_of_those_it_stepped() -> None:
     (net, method), (plain, same) = ((n, InTurns(n)) for n in (make()[0], make()[0]))
     same.load_state_dict(method.state_dict())
     everything = [*net.parameters(), *method.parameters()]
-    optimiser = torch.optim.SGD([{"params": everything, "lr_mult": 1.0}], lr=1.0)
-    found = windows(method, net, optimiser, {ITERATIONS})[0].loss
+    optimizer = torch.optim.SGD([{"params": everything, "lr_mult": 1.0}], lr=1.0)
+    found = windows(method, net, optimizer, {ITERATIONS})[0].loss
     wanted = [
         sum(descend(same, plain, *batches(it), 0.0, lr=lr_at(it / ITERATIONS)))
         for it in range(ITERATIONS)
@@ -156,7 +156,7 @@ def test_the_loss_of_an_iteration_is_the_sum_of_those_it_stepped() -> None:
 
 
 class Ops(TorchDispatchMode):
-    """Writes down every operation, and where the clock's marks lie between them."""
+    """Records every operation, and the marks of the clock between them, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -197,9 +197,9 @@ READS = (
 def test_nothing_inside_a_window_reads_a_value_back(name: str) -> None:
     """`.item()`, `if tensor:` and results of a size that the data decide would wait for a GPU."""
     net, method = make(name)
-    optimiser = sgd(net, method)
+    optimizer = sgd(net, method)
     with Ops() as ops:
-        windows(method, net, optimiser, {3, ITERATIONS}, Marks(ops))
+        windows(method, net, optimizer, {3, ITERATIONS}, Marks(ops))
     inside, within = [], False
     for op in ops.names:
         within = op == "begin" or (within and op != "end")
@@ -241,9 +241,9 @@ def test_no_window_synchronises_a_gpu(name: str) -> None:
             torch.cuda.set_sync_debug_mode("default")
             return super().end()
 
-    how = {"iterations": ITERATIONS, "stops": {3, ITERATIONS}, "autocast": nullcontext()}
+    options = {"iterations": ITERATIONS, "stops": {3, ITERATIONS}, "autocast": nullcontext()}
     found = list(
-        train(method, net, lambda i: data[i], sgd(net, method), lr_at, Strict(device), **how)
+        train(method, net, lambda i: data[i], sgd(net, method), lr_at, Strict(device), **options)
     )  # type: ignore[arg-type]
     assert [w.step for w in found] == [3, ITERATIONS]
 
@@ -262,11 +262,11 @@ def test_autocast_covers_the_forward_and_not_the_step() -> None:
     net, method = make("source_only")
     kinds = []
     net.C.register_forward_hook(lambda m, i, out: kinds.append(out.dtype))
-    optimiser = sgd(net, method)
-    optimiser.register_step_pre_hook(lambda *_: kinds.append(torch.is_autocast_enabled("cpu")))
+    optimizer = sgd(net, method)
+    optimizer.register_step_pre_hook(lambda *_: kinds.append(torch.is_autocast_enabled("cpu")))
     list(
         train(
-            method, net, batches, optimiser, lr_at, Clock(CPU),
+            method, net, batches, optimizer, lr_at, Clock(CPU),
             iterations=2, stops={2}, autocast=torch.autocast("cpu", torch.bfloat16),
         )
     )  # fmt: skip
@@ -278,11 +278,11 @@ def test_unused_parameters_do_not_move() -> None:
     """A module that no loss reaches keeps its weights, weight decay or not."""
     net, _ = make("source_only")
     extra = nn.Linear(2, 2)
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         [{"params": [*net.parameters(), *extra.parameters()], "lr_mult": 1.0}],
         lr=1.0,
         weight_decay=0.1,
     )
     before = state(extra)
-    windows(get("source_only")(net), net, optimiser, {ITERATIONS})
+    windows(get("source_only")(net), net, optimizer, {ITERATIONS})
     assert all(torch.equal(v, before[k]) for k, v in state(extra).items())

@@ -59,12 +59,12 @@ class Live(TorchDispatchMode):
 
 @cache
 def peak_mib(name: str, **hyper: Any) -> float:
-    """Peak of the second step of training, MiB: the optimiser has its state by then."""
+    """Peak of the second step of training, MiB: the optimizer has its state by then."""
     n = RECIPE.batch
     with FakeTensorMode(), Live() as live:
         net = nets.build(RECIPE, classes=65)
         method = get(name)(net, **hyper)
-        optimiser = nets.optimizer(net, method, RECIPE)
+        optimizer = nets.optimizer(net, method, RECIPE)
         for it in range(2):
             live.peak = live.now
             s, t = (
@@ -72,9 +72,9 @@ def peak_mib(name: str, **hyper: Any) -> float:
                 for y in (torch.zeros(n, dtype=torch.long), None)
             )
             for loss in method.step(net, s, t, Progress(it, 10)):
-                optimiser.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
             del loss
     return live.peak / 2**20
 

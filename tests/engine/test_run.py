@@ -257,13 +257,16 @@ def two_cells(
 def test_out_of_memory_is_told_with_the_sizes_and_the_grid_goes_on(
     what: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tally, said = two_cells(data.parent, monkeypatch, FULL[what])
+    tally, printed = two_cells(data.parent, monkeypatch, FULL[what])
     assert tally == {"out of memory": 1, "ok": 1}
     reason = (
         "out of memory on cpu in row large: batches of 2 × 4 images of 28×28 through ganin-mnist; "
         "try --set batch=2, --set precision=bf16, a device with more memory"
     )
-    assert f"large A-B seed 0: failed: {reason}\n" in said and "small A-B seed 0: target " in said
+    assert (
+        f"large A-B seed 0: failed: {reason}\n" in printed
+        and "small A-B seed 0: target " in printed
+    )
     large, small = records.read_all(data.parent / "results")
     assert large.complete and large.status == "failed" and small.status == "ok"
     assert (
@@ -275,10 +278,10 @@ def test_out_of_memory_is_told_with_the_sizes_and_the_grid_goes_on(
 
 
 def test_anything_else_still_stops_the_grid(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tally, said = two_cells(
+    tally, printed = two_cells(
         data.parent, monkeypatch, raising(RuntimeError("the memory of an elephant"))
     )
-    assert tally == {"failed": 1} and "failed: RuntimeError: the memory of an elephant" in said
+    assert tally == {"failed": 1} and "failed: RuntimeError: the memory of an elephant" in printed
 
 
 def test_out_of_memory_in_an_evaluation_gives_its_own_sizes(

@@ -64,11 +64,11 @@ def accuracy(r: Record) -> float:
     return last.accuracy
 
 
-def refused(ended: Ended, *said: str, code: int = 2) -> None:
+def refused(ended: Ended, *message: str, code: int = 2) -> None:
     assert ended.code == code, ended.text
     assert "Traceback" not in ended.text
     flat = re.sub(r"[\s│╭╮╰╯─]+", " ", ended.err)
-    for text in said:
+    for text in message:
         assert text in flat
 
 
@@ -113,8 +113,8 @@ def test_the_best_values_become_a_row_and_nothing_of_the_target_is_there_to_be_r
     )
     chosen = f"lr {row.recipe['lr']}, batch {row.recipe['batch']}, hyper.lam {row.hyper['lam']}"
     best = f"{max(means.values()):.2f} % there"
-    said = f"the best of 3 tried on A→C, A→D (budget full, seeds 0, 1), {best}"
-    assert row.note == f"{chosen}: {said}"
+    message = f"the best of 3 tried on A→C, A→D (budget full, seeds 0, 1), {best}"
+    assert row.note == f"{chosen}: {message}"
     assert (
         "row dann-tuned of tiny.toml: bench run --suite tiny.toml --methods dann-tuned" in ended.out
     )
@@ -236,9 +236,9 @@ MISTAKES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def test_a_mistake_is_refused_before_anything_is_written(
     mistake: str, folder: Path, bench: Children
 ) -> None:
-    args, said = MISTAKES[mistake]
+    args, message = MISTAKES[mistake]
     before = (folder / "tiny.toml").read_text(encoding="utf-8")
-    refused(bench.run(*TUNE, *args), *said)
+    refused(bench.run(*TUNE, *args), *message)
     assert (
         not (folder / "results").exists()
         and (folder / "tiny.toml").read_text(encoding="utf-8") == before
@@ -414,8 +414,8 @@ BAD = {
 
 @pytest.mark.parametrize("wrong", BAD)
 def test_a_space_that_makes_no_sense_is_refused_with_the_file(wrong: str, tmp_path: Path) -> None:
-    space, said = BAD[wrong]
-    with pytest.raises(UsageError, match=said) as e:
+    space, message = BAD[wrong]
+    with pytest.raises(UsageError, match=message) as e:
         load(tmp_path, f"[search]\n{space}")
     assert len(str(e.value).splitlines()) <= 2 and str(e.value).startswith(
         str(tmp_path / "tiny.toml")

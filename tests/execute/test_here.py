@@ -1,0 +1,107 @@
+"""The executor of this process, and the screen that draws what it gives."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import write_pictures, write_suite
+from rich.console import Console
+
+from bench.cli import screen
+from bench.engine.clock import Lap
+from bench.engine.events import Ended, Event, Progressed, Started, Substituted
+from bench.engine.executor import Executor
+from bench.engine.lab import Lab
+from bench.engine.loop import Window
+from bench.errors import BenchError, UsageError
+from bench.execute.here import Here
+from bench.runs import plan, records
+from bench.runs.plan import Cell
+from bench.suite import suites
+
+ROWS = {
+    "bad": {"method": "source_only", "recipe": {"lr": 1e30}},
+    "good": {"method": "source_only"},
+}
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_pictures(tmp_path / "data", "A", "B", each=5)
+    return Lab(tmp_path / "data", tmp_path / "results", torch.device("cpu"))
+
+
+def cells(folder: Path, budget: str = "full", **recipe: object) -> list[Cell]:
+    return plan.cells(suites.load(write_suite(folder, rows=ROWS, **recipe)), budget=budget)
+
+
+def ends(executor: Executor, cells: list[Cell], *, keep_going: bool = False) -> list[str]:
+    events = executor.run(cells, keep_going=keep_going)
+    return [f"{e.cell.row} {e.status}" for e in events if isinstance(e, Ended)]
+
+
+def test_a_cell_that_diverges_ends_the_grid_unless_it_is_to_go_on(lab: Lab, tmp_path: Path) -> None:
+    asked = cells(tmp_path)
+    assert ends(Here(lab), asked) == ["bad diverged"]
+    assert ends(Here(lab), asked, keep_going=True) == ["bad busy", "good ok"], "bad is finished"
+
+
+def test_what_is_missing_is_found_before_anything_runs(lab: Lab, tmp_path: Path) -> None:
+    asked = cells(tmp_path)
+    Here(lab).check(asked)
+    nowhere = Lab(tmp_path / "none", lab.results, lab.device)
+    with pytest.raises(BenchError, match="no folder"):
+        Here(nowhere).check(asked)
+    wrong = plan.cells(
+        suites.load(tmp_path / "tiny.toml"), methods=["good"], override={"backbone": "vgg61"}
+    )
+    for ask in (Here(lab).check, lambda cells: list(Here(lab).run(cells))):
+        with pytest.raises(UsageError, match="unknown backbone 'vgg61'; did you mean 'vgg16'"):
+            ask([asked[1], *wrong])
+    assert not lab.results.exists()
+
+
+def test_a_smoke_run_tells_which_domains_were_made_up(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "none", tmp_path / "results", torch.device("cpu"))
+    *_, last = Here(lab).run(cells(tmp_path, "smoke")[1:])
+    assert last == Substituted(("A", "B"), tmp_path / "none")
+
+
+def test_domains_are_read_once_for_equal_requests(lab: Lab, tmp_path: Path) -> None:
+    bad, good = cells(tmp_path)
+    (smaller,) = cells(tmp_path, size=24, backbone="vgg16")[1:]
+    assert lab.domains(bad)[0] is lab.domains(good)[0]
+    assert lab.domains(smaller)[0] is not lab.domains(good)[0]
+
+
+def test_a_terminal_shows_a_bar_for_each_running_cell(tmp_path: Path) -> None:
+    one, two = cells(tmp_path)
+    window = Window(6, Lap([10.0] * 6, [1.0] * 6), [0.5] * 6, 0.1)
+    out = StringIO()
+    console = Console(file=out, force_terminal=True, width=120)
+    with screen.Screen(console) as drawn:
+        events: list[Event] = [
+            Started(one), Started(two), Progressed(two, window), Progressed(one, window),
+        ]  # fmt: skip
+        for event in events:
+            drawn.draw(event)
+    running = out.getvalue()
+    drawn.draw(Ended(two, "failed", "no [memory]", out_of_memory=True))
+    drawn.draw(Ended(one, "busy", "another process is running it"))
+    assert "bad A-B seed 0" in running and "good A-B seed 0" in running
+    assert "6/12" in running and "loss 0.500  800 images/s" in running
+    assert drawn.tally == {"out of memory": 1, "busy": 1}
+    assert "good A-B seed 0: failed: no [memory]" in out.getvalue()
+    assert "bad A-B seed 0: busy: another process is running it" in out.getvalue()
+
+
+def test_an_end_tells_whether_the_rest_is_worth_starting(tmp_path: Path) -> None:
+    cell = cells(tmp_path)[0]
+    stops = {
+        s: Ended(cell, s).stops_the_rest for s in ("ok", "busy", "diverged", "failed", "error")
+    }  # type: ignore[arg-type]
+    assert stops == {"ok": False, "busy": False, "diverged": True, "failed": True, "error": True}
+    assert not Ended(cell, "failed", out_of_memory=True).stops_the_rest
+    assert records.read_all(tmp_path) == []
