@@ -5,9 +5,16 @@ import math
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 from scipy.stats import ttest_1samp
 
-from bench.report.numbers.stats import compare_pairs, estimate_interval, judge, summarise
+from bench.report.numbers.stats import (
+    compare_pairs,
+    estimate_interval,
+    judge,
+    student_quantile,
+    summarise,
+)
 
 percent = st.floats(0, 100).map(lambda x: round(x, 2))
 several = st.lists(percent, min_size=2, max_size=8)
@@ -32,6 +39,13 @@ def test_interval_by_hand():
     assert estimate_interval([1, 3], 0.5, 0.90) == pytest.approx(
         (1.5 - 6.3138, 1.5 + 6.3138), abs=1e-4
     )
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+@pytest.mark.parametrize("freedom", range(1, 31))
+def test_quantiles_are_scipys(freedom, confidence):
+    expected = pytest.approx(stdtrit(freedom, (1 + confidence) / 2), rel=1e-14)
+    assert student_quantile(freedom, confidence) == expected
 
 
 @given(several, percent, st.floats(0.5, 0.99))
