@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def environment(home: Path) -> dict[str, str]:
     """This one, less what would let a test see or touch the user's data and caches."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("BENCH_DATA", "COLUMNS", "FORCE_COLOR")}
+    kept = {
+        k: v for k, v in os.environ.items() if k not in ("BENCH_DATA", "COLUMNS", "FORCE_COLOR")
+    }
     return kept | {
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "XDG_CACHE_HOME": str(home / "cache"), "XDG_DATA_HOME": str(home / "data"), "HOME": str(home),
@@ -67,7 +69,12 @@ class Children:
     def __init__(self, home: Path) -> None:
         self.home, self.cwd, self.count = home, home, 0
         self.parent = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(home), cwd=home
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(home),
+            cwd=home,
         )
 
     def _ask(self, **request: Any) -> int:
@@ -76,18 +83,27 @@ class Children:
         self.parent.stdin.flush()
         return int(self.parent.stdout.readline())
 
-    def start(self, *args: object, file_size: int | None = None, env: dict[str, str] | None = None) -> Child:
+    def start(
+        self, *args: object, file_size: int | None = None, env: dict[str, str] | None = None
+    ) -> Child:
         """`python -m bench *args`. file_size: the most bytes that it can write to any one file."""
         self.count += 1
         out, err = self.home / f"{self.count}.out", self.home / f"{self.count}.err"
         for file in (out, err):
             file.touch()  # a child may be killed before it opens them
         pid = self._ask(
-            args=list(map(str, args)), cwd=str(self.cwd), out=str(out), err=str(err), file_size=file_size, env=env or {}
+            args=list(map(str, args)),
+            cwd=str(self.cwd),
+            out=str(out),
+            err=str(err),
+            file_size=file_size,
+            env=env or {},
         )
         return Child(pid, out, err, lambda pid: self._ask(wait=pid))
 
-    def run(self, *args: object, file_size: int | None = None, env: dict[str, str] | None = None) -> Ended:
+    def run(
+        self, *args: object, file_size: int | None = None, env: dict[str, str] | None = None
+    ) -> Ended:
         return self.start(*args, file_size=file_size, env=env).wait()
 
     def close(self) -> None:
@@ -97,7 +113,12 @@ class Children:
 def fresh(*args: object, cwd: Path, python: tuple[str, ...] = ("-m", "bench")) -> Ended:
     """The same by a new interpreter."""
     done = subprocess.run(
-        [sys.executable, *python, *map(str, args)], cwd=cwd, env=environment(cwd), capture_output=True, text=True, timeout=300
+        [sys.executable, *python, *map(str, args)],
+        cwd=cwd,
+        env=environment(cwd),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -151,7 +172,9 @@ def serve() -> None:
         os.chdir(request["cwd"])
         os.environ.update(request["env"])
         for number, path in ((0, os.devnull), (1, request["out"]), (2, request["err"])):
-            fd = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            fd = os.open(
+                path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644
+            )
             os.dup2(fd, number)
             os.close(fd)
         if size := request["file_size"]:

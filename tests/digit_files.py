@@ -36,7 +36,10 @@ def cache_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 def idx(array: np.ndarray) -> bytes:
     """The bytes of an idx file: two zeros, type 8, rank, sizes as big-endian 32-bit integers, then the elements."""
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+    return (
+        struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+        + array.astype(np.uint8).tobytes()
+    )
 
 
 def png(image: np.ndarray) -> bytes:
@@ -67,7 +70,10 @@ def write_usps(root: Path) -> Both[np.ndarray]:
     rng = np.random.default_rng(0)
     values = Both(*(rng.integers(-1000, 1001, (len(y), 256)) / 1000 for y in (TRAIN, TEST)))
     for split, v, y in zip(("train", "test"), values, (TRAIN, TEST), strict=True):
-        lines = [" ".join([f"{label:.4f}", *(f"{x:.4f}" for x in row)]) for label, row in zip(y, v, strict=True)]
+        lines = [
+            " ".join([f"{label:.4f}", *(f"{x:.4f}" for x in row)])
+            for label, row in zip(y, v, strict=True)
+        ]
         (folder / f"zip.{split}.gz").write_bytes(gzip.compress("\n".join(lines).encode() + b"\n"))
     return values
 

@@ -8,10 +8,24 @@ from typing import Any, NamedTuple
 from bench.runs import plan
 from bench.runs.cell import Cell, brief
 from bench.runs.files import encode
-from bench.runs.lines import Code, Counts, Domain, End, Env, Eval, Images, Probe, Run, Spread, Train, Weights, plain
+from bench.runs.lines import (
+    Code,
+    Counts,
+    Domain,
+    End,
+    Env,
+    Eval,
+    Images,
+    Probe,
+    Run,
+    Spread,
+    Train,
+    Weights,
+    plain,
+)
 from bench.runs.records import Measured, Record, Tally
 from bench.suite import suites
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 GOLDEN = Path(__file__).parent / "golden" / "tables"
 PER_CLASS = 1000  # images: accuracies are exact to 0.01 %
@@ -36,8 +50,12 @@ def toy() -> Suite:
     return suites.load(GOLDEN / "toy.toml")
 
 
-def cell(suite: Suite, row: str, task: str, seed: int, budget: str = "full", **override: Any) -> Cell:
-    (found,) = plan.cells(suite, methods=[row], tasks=[task], seeds=[seed], budget=budget, override=override)
+def cell(
+    suite: Suite, row: str, task: str, seed: int, budget: str = "full", **override: Any
+) -> Cell:
+    (found,) = plan.cells(
+        suite, methods=[row], tasks=[task], seeds=[seed], budget=budget, override=override
+    )
     return found
 
 
@@ -91,11 +109,26 @@ def lines(
     """The lines of a record with one evaluation for each accuracy given; status None: it never came to its end."""
     spread = Spread(p50=ms, p5=0.9 * ms, p95=1.5 * ms)
     wait = Spread(p50=ms / 20, p5=0.9 * ms / 20, p95=1.5 * ms / 20)
-    memory = {"rss_mib": 900.0} if machine.env.device == "cpu" else {"allocated_mib": 700.0, "reserved_mib": 1024.0}
+    memory = (
+        {"rss_mib": 900.0}
+        if machine.env.device == "cpu"
+        else {"allocated_mib": 700.0, "reserved_mib": 1024.0}
+    )
     length = cell.recipe.iterations
     out: list[Run | Train | Eval | End] = [run_line(cell, machine, **about)]
     if status == "ok":
-        out.append(Train(step=length, n=length, warmup=False, loss=1.5, lr=0.01, ms=spread, wait_ms=wait, memory=memory))
+        out.append(
+            Train(
+                step=length,
+                n=length,
+                warmup=False,
+                loss=1.5,
+                lr=0.01,
+                ms=spread,
+                wait_ms=wait,
+                memory=memory,
+            )
+        )
         pairs = list(zip(target, source or [99.0] * len(target), strict=True))
         out += [
             Eval(
@@ -125,7 +158,9 @@ def record(cell: Cell, *args: Any, attempt: int = 1, **about: Any) -> Record:
     """Such a record as plans and tables see it, without a file."""
     run, *rest = lines(cell, *args, **about)
     assert isinstance(run, Run)
-    evals = tuple(Measured(e.step, _tally(e.source), _tally(e.target)) for e in rest if isinstance(e, Eval))
+    evals = tuple(
+        Measured(e.step, _tally(e.source), _tally(e.target)) for e in rest if isinstance(e, Eval)
+    )
     end = rest[-1] if rest and isinstance(rest[-1], End) else None
     return Record(Path("results", cell.folder, f"{cell.stem}-{attempt}.jsonl"), run, evals, end)
 
@@ -145,15 +180,24 @@ def _tally(c: Counts | None) -> Tally | None:
 def everything(suite: Suite) -> list[Record]:
     """Records of the toy suite that bring out every mark: the golden tables are made of them."""
 
-    def r(row: str, task: str, seed: int, *target: float, budget: str = "full", **about: Any) -> Record:
+    def r(
+        row: str, task: str, seed: int, *target: float, budget: str = "full", **about: Any
+    ) -> Record:
         return record(cell(suite, row, task, seed, budget), target, **about)
 
     file = Weights(
-        asked="VGG16_Weights.IMAGENET1K_V1", file="w.pth", sha256="ab" * 32, dtypes=("float16",), head="random"
+        asked="VGG16_Weights.IMAGENET1K_V1",
+        file="w.pth",
+        sha256="ab" * 32,
+        dtypes=("float16",),
+        head="random",
     )
     found = [r("plain", "A-B", s, 70.0, x) for s, x in enumerate((75.0, 75.3, 75.4))]
     found += [r("plain", "B-A", s, 60.0, x) for s, x in enumerate((62.0, 64.1, 63.2))]
-    found += [r("dann", "A-B", s, 86.0 + s, x, machine=GPU, ms=4.0) for s, x in enumerate((82.9, 84.2, 83.1))]
+    found += [
+        r("dann", "A-B", s, 86.0 + s, x, machine=GPU, ms=4.0)
+        for s, x in enumerate((82.9, 84.2, 83.1))
+    ]
     found += [
         r("dann", "B-A", 0, 69.0, 70.4, machine=GPU, ms=5.0),
         r("dann", "B-A", 1, 0.0, 0.0, constant=3, machine=GPU, ms=5.0),

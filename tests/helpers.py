@@ -32,7 +32,9 @@ def tiny_net(*, joint: bool = False, dropout: float = 0.0) -> Network:
     )  # fmt: skip
 
 
-def tiny_batches(n: int = 5, dtype: torch.dtype = torch.float32, seed: int = 1) -> tuple[Batch, Batch]:
+def tiny_batches(
+    n: int = 5, dtype: torch.dtype = torch.float32, seed: int = 1
+) -> tuple[Batch, Batch]:
     """A labelled source batch and an unlabelled target batch of another size."""
     g = torch.Generator().manual_seed(seed)
     draw = lambda m: torch.randn(m, 3, 2, 2, generator=g, dtype=torch.float64).to(dtype)  # noqa: E731
@@ -44,7 +46,9 @@ def at(p: float) -> Progress:
     return Progress(round(1000 * p), 1000)
 
 
-def descend(method: Method, net: Network, s: Batch, t: Batch, p: float, lr: float = 0.1) -> list[float]:
+def descend(
+    method: Method, net: Network, s: Batch, t: Batch, p: float, lr: float = 0.1
+) -> list[float]:
     """One iteration by plain gradient descent; the losses that the method yielded."""
     losses = []
     params = list(net.parameters()) + list(method.parameters())
@@ -63,7 +67,11 @@ def descend(method: Method, net: Network, s: Batch, t: Batch, p: float, lr: floa
 
 def state(*modules: nn.Module) -> dict[str, Any]:
     """Every parameter and buffer, copied."""
-    return {f"{i}.{k}": v.detach().clone() for i, m in enumerate(modules) for k, v in m.state_dict().items()}
+    return {
+        f"{i}.{k}": v.detach().clone()
+        for i, m in enumerate(modules)
+        for k, v in m.state_dict().items()
+    }
 
 
 def ended(cell: Cell, lab: Lab) -> Ended:
@@ -93,12 +101,22 @@ def write_suite(
     **recipe: Any,
 ) -> Path:
     """A suite of `write_pictures`' folders A and B: one task, rows by their id (what each says besides id and label)."""
-    small = {"backbone": "ganin-mnist", "discriminator": {"hidden": [16]}, "size": 28, "iterations": 12, "batch": 4, "lr": 0.001}
+    small = {
+        "backbone": "ganin-mnist",
+        "discriminator": {"hidden": [16]},
+        "size": 28,
+        "iterations": 12,
+        "batch": 4,
+        "lr": 0.001,
+    }
     settings = small | recipe
     blocks = [f'[domains.{x}]\nset = "folder"\npath = "{x}"' for x in "AB"]
     blocks.append("[recipe]\n" + "\n".join(f"{k} = {toml(v)}" for k, v in settings.items()))
     for row, about in (rows or {"only": {"method": "source_only"}}).items():
-        blocks.append(f'[[rows]]\nid = "{row}"\nlabel = "{row}"\n' + "\n".join(f"{k} = {toml(v)}" for k, v in about.items()))
+        blocks.append(
+            f'[[rows]]\nid = "{row}"\nlabel = "{row}"\n'
+            + "\n".join(f"{k} = {toml(v)}" for k, v in about.items())
+        )
     head = f'title = "Tiny"\nclasses = {CLASSES}\nseeds = 1\ntasks = ["A-B"]'
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.toml"

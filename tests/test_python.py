@@ -84,6 +84,8 @@ def test_what_does_not_exist_is_refused(folder: Path) -> None:
 
 def test_importing_bench_imports_nothing_else() -> None:
     code = "import sys; before = set(sys.modules); import bench; print(*sorted(set(sys.modules) - before))"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     heavy = {"torch", "pandas", "numpy", "pydantic", "rich", "typer"}
     assert not heavy & {name.split(".")[0] for name in said}

@@ -28,7 +28,9 @@ def test_a_newcomer_adds_a_method_a_suite_and_a_claim(tmp_path: Path) -> None:
     (tmp_path / "tables" / "own.toml").write_text(f"{short}\n{ROW}\n{CLAIM}", encoding="utf-8")
     bib = tmp_path / "tables" / "references.bib"
     bib.write_text(
-        bib.read_text(encoding="utf-8") + "\n@misc{key2026,\n  author = {Own, Our},\n  year = {2026},\n}\n", encoding="utf-8"
+        bib.read_text(encoding="utf-8")
+        + "\n@misc{key2026,\n  author = {Own, Our},\n  year = {2026},\n}\n",
+        encoding="utf-8",
     )
     rng = np.random.default_rng(0)
     for domain in ("photo", "drawing"):
@@ -40,24 +42,36 @@ def test_a_newcomer_adds_a_method_a_suite_and_a_claim(tmp_path: Path) -> None:
                 Image.fromarray(pixels).save(folder / f"{i}.png")
 
     def bench(*args: str) -> str:
-        done = subprocess.run([sys.executable, "-m", "bench", *args], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", *args],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "9 ok; 0 of 9 cells pending" in bench("run", "--suite", "own", "--data", "data", "--device", "cpu")
+    assert "9 ok; 0 of 9 cells pending" in bench(
+        "run", "--suite", "own", "--data", "data", "--device", "cpu"
+    )
     table = bench("tables", "--suite", "own", "--format", "md")
     assert "Mean matching" in table and "71.3±0.4" in table and "(3)" in table
 
 
 def test_the_demo_shown_is_the_demo_measured() -> None:
     rendered = (ROOT / "tables" / "rendered" / "demo.md").read_text(encoding="utf-8")
-    shown = [line for line in README.splitlines() if line.startswith(("| **", "- DANN:", "- NoGRL:"))]
+    shown = [
+        line for line in README.splitlines() if line.startswith(("| **", "- DANN:", "- NoGRL:"))
+    ]
     assert len(shown) == 6
     assert all(line in rendered for line in shown)
 
 
 def test_every_figure_quoted_stands_in_a_rendered_table() -> None:
-    pages = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tables" / "rendered").glob("*.md"))
+    pages = "".join(
+        p.read_text(encoding="utf-8") for p in (ROOT / "tables" / "rendered").glob("*.md")
+    )
     figures = re.findall(r"\d\d\.\d\d(?: ± \d+\.\d\d)? \(\d\)", README)
     assert len(figures) > 10
     assert [f for f in figures if f not in pages] == []

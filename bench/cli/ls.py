@@ -9,7 +9,7 @@ from bench.cli.options import AnySuiteOption, ResultsOption
 from bench.cli.output import print_table
 
 if TYPE_CHECKING:
-    from bench.suite.suites import Suite
+    from bench.suite.suite import Suite
 
 Listed = Literal["suites", "presets", "methods", "tasks", "runs"]
 
@@ -81,11 +81,7 @@ def list_runs(chosen: list["Suite"], results: Path | None) -> None:
 
     root = paths.results_root(results)
     names = {s.name for s in chosen}
-    found = [
-        r
-        for r in records.read_all(root)
-        if r.path.relative_to(root).parts[0] in names
-    ]
+    found = [r for r in records.read_all(root) if r.path.relative_to(root).parts[0] in names]
     rows = (
         (
             r.run.budget if r.run else None,

@@ -26,7 +26,7 @@ from bench.cli.output import console
 
 if TYPE_CHECKING:
     from bench.execute.here import Here
-    from bench.suite.suites import Suite
+    from bench.suite.suite import Suite
 
 TasksOption = Annotated[
     str | None, option(help="Tasks such as MNIST-USPS, comma-separated (default: all).")

@@ -126,7 +126,9 @@ def show_plan(
     todo = [s.cell for s in states if redo or not s.done]
     again = f", {len(todo)} to run" if redo else ""
     seconds = plan.forecast(todo, found)
-    cost = f"; about {format_duration(seconds)}" if seconds else "; no recorded time to forecast from"
+    cost = (
+        f"; about {format_duration(seconds)}" if seconds else "; no recorded time to forecast from"
+    )
     console.print(f"{len(states)} cells: {', '.join(parts)}{again}{cost if todo else ''}")
     explain_labels(states)
 
@@ -151,7 +153,9 @@ def explain_labels(states: list[State]) -> None:
     for path, reason in sorted(files.items()):
         typer.echo(f"{path} does not count: {reason}")
     if other := sum(s.count("other code") > 0 and not s.done for s in states):
-        typer.echo(f"{other} of the cells were run by other code than the newest records: they are run again")
+        typer.echo(
+            f"{other} of the cells were run by other code than the newest records: they are run again"
+        )
 
 
 def _count(states: list[State]) -> str:

@@ -30,7 +30,9 @@ def show_record(
     facts = content.run.model_dump(exclude={"kind", "schema_"}, exclude_none=True)
     print_table(path.name, ("", ""), ((k, compact(v)) for k, v in facts.items()))
     evals = records.read(path).evals
-    print_table("evaluations", ("step", "measured"), ((e.step, describe_measured(e)) for e in evals))
+    print_table(
+        "evaluations", ("step", "measured"), ((e.step, describe_measured(e)) for e in evals)
+    )
     if content.end is None:
         typer.echo(content.problem or "unfinished: it is still running, or was interrupted")
         return

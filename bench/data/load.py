@@ -28,7 +28,7 @@ from bench.datasets.facts import Both, DataSet
 from bench.datasets.generated import are_generated, describe_origin
 from bench.datasets.locate import require
 from bench.errors import BenchError, UsageError
-from bench.suite.suites import DomainSpec
+from bench.suite.suite import DomainSpec
 
 
 def load_domain(

@@ -45,7 +45,9 @@ class History:
             asked = {"method": run["method"], "hyper": hyper, "recipe": run["recipe"]}
             losses = self._ask(git["commit"], asked)
             sound = losses is not None and all(map(math.isfinite, losses))
-            self._known[key] = Probe(subject=about, losses=tuple(losses)) if losses and sound else None
+            self._known[key] = (
+                Probe(subject=about, losses=tuple(losses)) if losses and sound else None
+            )
         return self._known[key]
 
     def _ask(self, commit: str, asked: Mapping[str, Any]) -> list[float] | None:
@@ -62,7 +64,16 @@ class History:
         return None
 
     def _start(self, commit: str) -> subprocess.Popen[str] | None:
-        git = ["git", "-C", str(paths.PACKAGE.parent), "archive", "--format=tar", commit, "bench", "methods"]
+        git = [
+            "git",
+            "-C",
+            str(paths.PACKAGE.parent),
+            "archive",
+            "--format=tar",
+            commit,
+            "bench",
+            "methods",
+        ]
         packed = subprocess.run(git, capture_output=True)
         if packed.returncode:
             return None
@@ -82,6 +93,9 @@ class History:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._open.close()

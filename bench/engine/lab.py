@@ -12,7 +12,7 @@ from bench.errors import BenchError, UsageError
 from bench.nets.backbones import State
 from bench.runs.cell import Cell
 from bench.runs.lines import Weights
-from bench.suite.suites import DomainSpec
+from bench.suite.suite import DomainSpec
 
 
 @dataclass(frozen=True)

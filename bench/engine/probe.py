@@ -48,7 +48,11 @@ def losses(
         net.train(), m.train()
         out = []
         for it in range(1, STEPS + 2):
-            p = methods.Progress(it, STEPS + 1) if hasattr(methods, "Progress") else it / (STEPS + 1)
+            p = (
+                methods.Progress(it, STEPS + 1)
+                if hasattr(methods, "Progress")
+                else it / (STEPS + 1)
+            )
             for group in optimizer.param_groups:
                 group["lr"] = LR * recipe.lr_at(float(p)) / recipe.lr * group["lr_mult"]
             s, t = _batches(methods, it, labelled=m.supervised_target)
@@ -144,6 +148,7 @@ def main() -> None:
     Whatever `methods` and `bench` are found on the path make the answer.
     """
     import methods
+
     nets = import_module("bench.nets")
     make_optimizer = getattr(nets, "optimizer", None) or nets.optimiser
     try:

@@ -114,9 +114,7 @@ def _train(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, No
             yield Measured(cell, found)
             free()
             clock.reset_peak()  # what a measurement takes is not the method's
-    return Outcome(
-        "ok", costs=costs, placement=task.placement(), parameters=training.digest()
-    )
+    return Outcome("ok", costs=costs, placement=task.placement(), parameters=training.digest())
 
 
 def _trace() -> str:

@@ -137,7 +137,9 @@ class Training:
         for module in (self.net, self.method):
             for name, tensor in module.state_dict().items():
                 sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+                sha.update(
+                    tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+                )
         return sha.hexdigest()[:16]
 
     def load(self, state: State) -> None:

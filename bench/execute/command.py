@@ -6,7 +6,7 @@ from bench.errors import UsageError
 from bench.runs.cell import Cell
 from bench.suite import settings, suites
 from bench.suite.schema import flat
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 
 def command(cell: Cell, suite: Suite, *options: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from bench.runs.lines import plain
 from bench.suite import catalog
 from bench.suite.recipe import Recipe
-from bench.suite.suites import DomainSpec
+from bench.suite.suite import DomainSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,9 @@ class Cell:
     @cached_property
     def hyper_all(self) -> dict[str, Any]:
         """Every hyper-parameter of the method, as a record holds it: stated ones and defaults."""
-        every: dict[str, Any] = plain({**catalog.check(self.method, self.hyper).hyper, **self.hyper})
+        every: dict[str, Any] = plain(
+            {**catalog.check(self.method, self.hyper).hyper, **self.hyper}
+        )
         return every
 
     @property

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from bench.runs.cell import brief, content, digest
 from bench.runs.lines import Counts, End, Eval, Run, Train
 from bench.suite.recipe import Recipe
-from bench.suite.suites import DomainSpec
+from bench.suite.suite import DomainSpec
 
 
 def contradiction(run: Run, lines: Sequence[Train | Eval | End]) -> str:
@@ -18,7 +18,11 @@ def contradiction(run: Run, lines: Sequence[Train | Eval | End]) -> str:
         return "it does not end with its one `end` line"
     evals = [x for x in body if isinstance(x, Eval)]
     train = [x for x in body if isinstance(x, Train)]
-    checks = (_key(run), _steps(run, end, train, evals), *(_counts(run, e, last=e is evals[-1]) for e in evals))
+    checks = (
+        _key(run),
+        _steps(run, end, train, evals),
+        *(_counts(run, e, last=e is evals[-1]) for e in evals),
+    )
     return next(filter(None, checks), "")
 
 
@@ -44,7 +48,9 @@ def _steps(run: Run, end: End, train: Sequence[Train], evals: Sequence[Eval]) ->
     steps = [e.step for e in evals]
     if steps != sorted(set(steps)) or any(step > length for step in (*trained[-1:], *steps)):
         return "its steps are out of order or more than its recipe has"
-    if end.status == "ok" and (end.step != length or trained[-1:] != [length] or steps[-1:] != [length]):
+    if end.status == "ok" and (
+        end.step != length or trained[-1:] != [length] or steps[-1:] != [length]
+    ):
         return "it says that all went well without the steps and the last evaluation of its recipe"
     if end.status == "ok" and end.ms is None:
         return "it says that all went well without a time"
@@ -52,7 +58,9 @@ def _steps(run: Run, end: End, train: Sequence[Train], evals: Sequence[Eval]) ->
 
 
 def _counts(run: Run, e: Eval, *, last: bool) -> str:
-    pairs = ((name, counts) for name, counts in (("source", e.source), ("target", e.target)) if counts)
+    pairs = (
+        (name, counts) for name, counts in (("source", e.source), ("target", e.target)) if counts
+    )
     tested = list(run.data.values())
     for (name, counts), domain in zip(pairs, tested, strict=False):
         if problem := _wrong(counts, run.classes, domain.test.images):
@@ -70,7 +78,10 @@ def _wrong(c: Counts, classes: int, images: int) -> str:
     if any(hit > min(n, m) for hit, n, m in zip(c.correct, c.total, c.predicted, strict=True)):
         return "have more right than there are"
     if c.confusion is not None:
-        rows, columns = [sum(r) for r in c.confusion], [sum(x) for x in zip(*c.confusion, strict=False)]
+        rows, columns = (
+            [sum(r) for r in c.confusion],
+            [sum(x) for x in zip(*c.confusion, strict=False)],
+        )
         diagonal = [r[i] for i, r in enumerate(c.confusion) if i < len(r)]
         if (rows, columns, diagonal) != (list(c.total), list(c.predicted), list(c.correct)):
             return "contradict the confusion matrix"

@@ -17,7 +17,7 @@ from bench.runs.files import NAME, attempt, encode, parse
 from bench.runs.lines import LINE, RUN, Probe, plain
 from bench.suite import catalog
 from bench.suite.recipe import Recipe
-from bench.suite.suites import DomainSpec
+from bench.suite.suite import DomainSpec
 
 Old = Mapping[str, Any]
 
@@ -37,7 +37,9 @@ def convert(path: Path, root: Path, probe: Callable[[Old], Probe | None]) -> Pat
         new = _converted(lines, raw, probe)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, BenchError) as e:
         why = str(e) if isinstance(e, BenchError) else f"{type(e).__name__}: {e}"
-        raise BenchError(f"{path} cannot be converted ({' '.join(why.split())}): it stays as it is") from e
+        raise BenchError(
+            f"{path} cannot be converted ({' '.join(why.split())}): it stays as it is"
+        ) from e
     if problem := parse(new).problem:
         raise BenchError(f"{path} cannot be converted ({problem}): it stays as it is")
     run = json.loads(new.split(b"\n", 1)[0])
@@ -67,7 +69,9 @@ def _replace(old: Path, folder: Path, run: Old, new: bytes) -> Path:
     return path
 
 
-def _converted(lines: list[dict[str, Any]], raw: bytes, probe: Callable[[Old], Probe | None]) -> bytes:
+def _converted(
+    lines: list[dict[str, Any]], raw: bytes, probe: Callable[[Old], Probe | None]
+) -> bytes:
     first, *rest = lines
     if not rest or rest[-1]["kind"] != "end":
         raise BenchError("it has no end, and so no result")
@@ -93,9 +97,26 @@ def _run(old: Old, digits: str, probe: Old | None) -> dict[str, Any]:
         source, target = (DomainSpec.model_validate(old[k]) for k in ("source", "target"))
     except ValidationError as e:
         raise BenchError("its recipe or its domains are not ones that this program knows") from e
-    made = content(old["method"], hyper, brief(source), brief(target), old["classes"], brief(recipe))
-    names = ("suite", "row", "task", "budget", "seed", "method", "classes", "source", "target", "started")
-    code = {"bench": env.pop("bench"), "commit": git.get("commit"), "dirty": git.get("dirty", False)}
+    made = content(
+        old["method"], hyper, brief(source), brief(target), old["classes"], brief(recipe)
+    )
+    names = (
+        "suite",
+        "row",
+        "task",
+        "budget",
+        "seed",
+        "method",
+        "classes",
+        "source",
+        "target",
+        "started",
+    )
+    code = {
+        "bench": env.pop("bench"),
+        "commit": git.get("commit"),
+        "dirty": git.get("dirty", False),
+    }
     return {
         "kind": "run", "schema": 2, "key": digest(made, old["seed"]), **{k: old[k] for k in names},
         "hyper": hyper, "hyper_all": every, "recipe": recipe.model_dump(mode="json"),

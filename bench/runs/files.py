@@ -64,7 +64,9 @@ class Writer:
                 f"cannot write {self.path} ({e.strerror}); free space or choose another --results folder"
             ) from e
         if isinstance(line, End) and not self._in_place():
-            raise BenchError(f"{self.path} was deleted or replaced while it was written; run this cell again")
+            raise BenchError(
+                f"{self.path} was deleted or replaced while it was written; run this cell again"
+            )
 
     def _in_place(self) -> bool:
         try:

@@ -16,7 +16,9 @@ from bench.runs import files
 from bench.runs.lines import Counts, text
 
 MANY = 200  # records to be read anew, from which on several processes share the work
-TABLE = "CREATE TABLE IF NOT EXISTS record (path TEXT PRIMARY KEY, stamp TEXT, crc INTEGER, blob BLOB)"
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS record (path TEXT PRIMARY KEY, stamp TEXT, crc INTEGER, blob BLOB)"
+)
 
 
 class Kept(NamedTuple):

@@ -105,7 +105,9 @@ def _defaults(cell: Cell, run: Run) -> str:
     """The method's defaults that changed since: no key holds them."""
     today = cell.hyper_all
     changed = (
-        f"hyper.{k} {v}, now {today.get(k, 'unset')}" for k, v in run.hyper_all.items() if today.get(k) != v
+        f"hyper.{k} {v}, now {today.get(k, 'unset')}"
+        for k, v in run.hyper_all.items()
+        if today.get(k) != v
     )
     return "; ".join(changed)
 
@@ -134,16 +136,21 @@ def _strangers(cells: Sequence[Cell], records: Iterable[Record]) -> Iterable[Asi
 def _changes(run: Run, now: Cell) -> str:
     """'lr 0.003, now 0.01': where a record departs from the cell that took its place."""
     then = _flat(run.method, run.hyper_all, run.classes, run.source, run.target, run.recipe)
-    source, target = (x[1].model_dump(mode="json", exclude_defaults=True) for x in (now.source, now.target))
+    source, target = (
+        x[1].model_dump(mode="json", exclude_defaults=True) for x in (now.source, now.target)
+    )
     recipe = now.recipe.model_dump(mode="json")
     today = _flat(now.method, now.hyper_all, now.classes, source, target, recipe)
     # a knob younger than the record had its default then
     then = flat(default_knobs()) | then
-    return "; ".join(
-        f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}"
-        for k in sorted(then | today)
-        if then.get(k) != today.get(k)
-    ) or "a key of another version"
+    return (
+        "; ".join(
+            f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}"
+            for k in sorted(then | today)
+            if then.get(k) != today.get(k)
+        )
+        or "a key of another version"
+    )
 
 
 def _flat(
@@ -155,5 +162,11 @@ def _flat(
     recipe: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What can differ at one place of the grid, by its dotted name. Infinities are named, as in records."""
-    parts = {"method": method, "classes": classes, "source": source, "target": target, "hyper": hyper}
+    parts = {
+        "method": method,
+        "classes": classes,
+        "source": source,
+        "target": target,
+        "hyper": hyper,
+    }
     return flat(plain({**parts, **recipe}))

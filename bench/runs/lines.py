@@ -57,7 +57,9 @@ class Weights(Strict):
     file: str | None = None  # the file that they were read from
     sha256: str | None = None  # of that file
     dtypes: tuple[str, ...] = ()  # in which types it stores its tensors
-    head: Literal["random"] | None = None  # "random": it lacks the fully connected layers that the recipe asks for
+    head: Literal["random"] | None = (
+        None  # "random": it lacks the fully connected layers that the recipe asks for
+    )
 
 
 class Probe(Strict):
@@ -73,7 +75,9 @@ class Code(Strict):
     bench: str  # its version
     commit: str | None = None  # 12 hex digits; None: not a checkout
     dirty: bool = False  # whether the checkout had changes that were not committed
-    probe: Probe | None = None  # None: a record converted from an older schema whose code was not at hand
+    probe: Probe | None = (
+        None  # None: a record converted from an older schema whose code was not at hand
+    )
 
 
 class Env(Strict):
@@ -86,7 +90,9 @@ class Env(Strict):
     python: str = ""
     system: str = ""
     cores: int | None = None
-    load: Number | None = None  # load average of the machine when the run began: a busy one measures no speed
+    load: Number | None = (
+        None  # load average of the machine when the run began: a busy one measures no speed
+    )
     torchvision: str | None = None
     numpy: str | None = None
     gpu: str | None = None
@@ -159,7 +165,9 @@ class Counts(Strict):
     total: tuple[Count, ...]  # images of the class
     correct: tuple[Count, ...]  # of them predicted right
     predicted: tuple[Count, ...]  # images predicted to be of the class
-    confusion: tuple[tuple[Count, ...], ...] | None = None  # [true][predicted], at the last evaluation
+    confusion: tuple[tuple[Count, ...], ...] | None = (
+        None  # [true][predicted], at the last evaluation
+    )
 
 
 class Eval(Strict):

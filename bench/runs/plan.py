@@ -11,7 +11,7 @@ from bench.runs.cell import Cell
 from bench.runs.ledger import Aside, Ledger, Why, settle
 from bench.runs.records import Record
 from bench.suite import catalog, settings
-from bench.suite.suites import Row, Suite
+from bench.suite.suite import Row, Suite
 
 T = TypeVar("T")
 
@@ -90,7 +90,10 @@ def seeds(text: str) -> list[int]:
     out: list[int] = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not re.fullmatch(r"\d{1,9}(-\d{1,9})?", part.strip()) or int(last or first) - int(first) > 9999:
+        if (
+            not re.fullmatch(r"\d{1,9}(-\d{1,9})?", part.strip())
+            or int(last or first) - int(first) > 9999
+        ):
             raise UsageError(f"cannot read the seeds {text!r}; write 0-4 or 0,2,5")
         out += range(int(first), int(last or first) + 1)
     if not out:
@@ -172,7 +175,9 @@ def forecast(pending: Iterable[Cell], found: Iterable[Record]) -> float | None:
     total = 0.0
     for cell in pending:
         same = walls.get((cell.suite, cell.row, cell.budget))
-        near = [w for (s, _, b), ws in walls.items() if (s, b) == (cell.suite, cell.budget) for w in ws]
+        near = [
+            w for (s, _, b), ws in walls.items() if (s, b) == (cell.suite, cell.budget) for w in ws
+        ]
         if not (same or near):
             return None
         total += median(same or near)

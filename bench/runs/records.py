@@ -41,7 +41,9 @@ class Measured(NamedTuple):
     step: int  # iterations done
     source: Tally | None = None
     target: Tally | None = None
-    values: Mapping[str, float] = MappingProxyType({})  # what a task measures that counts no predictions
+    values: Mapping[str, float] = MappingProxyType(
+        {}
+    )  # what a task measures that counts no predictions
 
 
 Kept = tuple[dict[str, Any] | None, str, tuple[Measured, ...], End | None, str]
@@ -95,7 +97,11 @@ def read_all(folder: Path) -> list[Record]:
 
 def find(folder: Path, stem: str) -> list[Record]:
     """The records below a folder whose names begin so, read anew: those of one key and seed."""
-    return [read(path) for path, _ in sorted(_walk(folder), key=lambda x: x[0]) if path.name.startswith(f"{stem}-")]
+    return [
+        read(path)
+        for path, _ in sorted(_walk(folder), key=lambda x: x[0])
+        if path.name.startswith(f"{stem}-")
+    ]
 
 
 def _record(path: Path, blob: bytes) -> Record:
@@ -121,7 +127,9 @@ def _code(text: str) -> Code:
 @lru_cache(maxsize=4096)
 def _parsed(shared: str) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(shared)
-    fields["data"] = {k: Domain.model_validate_json(json.dumps(v)) for k, v in fields["data"].items()}
+    fields["data"] = {
+        k: Domain.model_validate_json(json.dumps(v)) for k, v in fields["data"].items()
+    }
     fields["weights"] = Weights.model_validate_json(json.dumps(fields["weights"]))
     return fields
 

@@ -100,5 +100,8 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
 def compact(value: Any) -> str:
     """A nested value on one line: 'lr 0.01, weight_decay (F 0, C 0.02)'"""
     if isinstance(value, dict):
-        return ", ".join(f"{k} ({compact(v)})" if isinstance(v, dict) else f"{k} {compact(v)}" for k, v in value.items())
+        return ", ".join(
+            f"{k} ({compact(v)})" if isinstance(v, dict) else f"{k} {compact(v)}"
+            for k, v in value.items()
+        )
     return "[" + ", ".join(map(compact, value)) + "]" if isinstance(value, list) else str(value)

@@ -23,7 +23,9 @@ def parse(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         key, _, value = (part.strip() for part in text.partition("="))
         if not key or not value:
-            raise UsageError(f"cannot read --set {text!r}; write key=value, such as lr=0.01 or lr_mult.F=0.1")
+            raise UsageError(
+                f"cannot read --set {text!r}; write key=value, such as lr=0.01 or lr_mult.F=0.1"
+            )
         setting: Any = _value(value)
         for part in reversed(key.split(".")):
             setting = {part: setting}

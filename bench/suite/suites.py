@@ -7,14 +7,7 @@ from bench import paths
 from bench.errors import UsageError, unknown
 from bench.suite import checks, presets, schema
 from bench.suite.recipe import modernized
-
-# the models, for modules that still import them from here
-from bench.suite.suite import SMALL as SMALL
-from bench.suite.suite import SMOKE as SMOKE
-from bench.suite.suite import Budget as Budget
-from bench.suite.suite import DomainSpec as DomainSpec
-from bench.suite.suite import Row as Row
-from bench.suite.suite import Suite as Suite
+from bench.suite.suite import Suite
 
 
 def names() -> list[str]:

@@ -12,8 +12,8 @@ from bench import paths
 from bench.errors import BenchError, UsageError
 from bench.suite import suites
 from bench.suite.schema import flat
-from bench.suite.space import HYPER
-from bench.suite.suites import Row, Suite
+from bench.suite.search import HYPER
+from bench.suite.suite import Row, Suite
 from bench.tuning.trials import Search, Trial, spell
 
 SUFFIX = "-tuned"  # what the id of a tuned row adds to that of the row it comes from

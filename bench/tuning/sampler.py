@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.suite.space import Knob, Space, Values
+from bench.suite.search import Knob, Space, Values
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -10,10 +10,10 @@ from bench.runs import plan
 from bench.runs.cell import Cell
 from bench.runs.plan import State
 from bench.runs.records import Record
-from bench.suite import space
+from bench.suite import search
 from bench.suite.schema import flat, merged
-from bench.suite.space import HYPER, Space, Values
-from bench.suite.suites import Row, Suite
+from bench.suite.search import HYPER, Space, Values
+from bench.suite.suite import Row, Suite
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Search:
 
     def with_values(self, values: Values) -> Row:
         """The row as it would stand in the suite with these values."""
-        recipe, hyper = space.changes(values)
+        recipe, hyper = search.split(values)
         changed = {
             "recipe": merged(self.row.recipe, recipe),
             "hyper": {**self.row.hyper, **hyper},
@@ -114,7 +114,7 @@ class Search:
     def _values(self, recipe: Mapping[str, Any], hyper: Mapping[str, Any]) -> Values | None:
         """The searched values among those of a run; None when the space does not hold them."""
         stated = flat(recipe) | {HYPER + k: v for k, v in hyper.items()}
-        found = {key: space.within(knob, stated.get(key)) for key, knob in self.space.items()}
+        found = {key: search.recall(knob, stated.get(key)) for key, knob in self.space.items()}
         return None if None in found.values() else found
 
 

@@ -12,10 +12,10 @@ from bench.engine.executor import Executor
 from bench.errors import BenchError, UsageError, unknown
 from bench.runs import plan, records
 from bench.runs.plan import State
-from bench.suite import space
+from bench.suite import search
 from bench.suite.schema import flat
-from bench.suite.space import Values
-from bench.suite.suites import DomainSpec, Row, Suite
+from bench.suite.search import Values
+from bench.suite.suite import DomainSpec, Row, Suite
 from bench.tuning import sampler
 from bench.tuning.trials import Search, Trial
 
@@ -55,7 +55,7 @@ def searches(
     """
     _check_budget(suite, budget, override)
     tasks = free_tasks(suite, on)
-    spaces = {row.id: space.of_row(suite.search, row.hyper) for row in suite.rows}
+    spaces = {row.id: search.restrict(suite.search, row.hyper) for row in suite.rows}
     for name in rows or []:
         if not spaces[name]:
             raise UsageError(

@@ -47,7 +47,10 @@ def test_a_printed_average_is_the_mean_of_the_printed_tasks_or_warned_of(file: P
     for claim in raw.get("published", []):
         if "average" not in claim or set(claim["values"]) != set(raw["tasks"]):
             continue
-        off = abs(sum(map(number, claim["values"].values())) / len(raw["tasks"]) - number(claim["average"]))
+        off = abs(
+            sum(map(number, claim["values"].values())) / len(raw["tasks"])
+            - number(claim["average"])
+        )
         place = f"{claim['label']} [{claim['cite']}, {claim['where']}]"
         assert (off > 0.06) == (place in warned)
 
@@ -73,7 +76,9 @@ def test_no_two_of_its_cells_share_a_key(file: Path) -> None:
 
 
 @suite_files
-def test_a_smoke_run_trains_every_row_and_sees_every_domain_without_data_or_weights(file: Path, tmp_path: Path) -> None:
+def test_a_smoke_run_trains_every_row_and_sees_every_domain_without_data_or_weights(
+    file: Path, tmp_path: Path
+) -> None:
     suite = suites.load(file)
     lab = Lab(tmp_path / "no data", tmp_path / "results", torch.device("cpu"))
     rows, tasks, pairs = [r.id for r in suite.rows], list(suite.tasks), []

@@ -22,7 +22,7 @@ from bench.data.load import load_domain
 from bench.datasets import sets
 from bench.datasets.locate import find_folder
 from bench.errors import BenchError, UsageError
-from bench.suite.suites import DomainSpec
+from bench.suite.suite import DomainSpec
 
 CLASSES = [
     "Alarm_Clock",

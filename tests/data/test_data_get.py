@@ -23,7 +23,7 @@ from bench.data.load import load_domain
 from bench.datasets import sets
 from bench.datasets.facts import Both
 from bench.errors import BenchError, UsageError
-from bench.suite.suites import DomainSpec
+from bench.suite.suite import DomainSpec
 
 DATA = bytes(range(256)) * 400
 MD5 = hashlib.md5(DATA).hexdigest()

@@ -24,7 +24,7 @@ from bench.data.load import load_domain
 from bench.data.resize import Square
 from bench.datasets import sets
 from bench.errors import BenchError, UsageError
-from bench.suite.suites import DomainSpec
+from bench.suite.suite import DomainSpec
 
 
 @pytest.fixture(autouse=True)

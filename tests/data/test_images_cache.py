@@ -20,7 +20,7 @@ from bench.data.listing import list_class_folders
 from bench.data.load import load_domain
 from bench.data.resize import Square
 from bench.errors import BenchError
-from bench.suite.suites import DomainSpec
+from bench.suite.suite import DomainSpec
 
 SIZE = 24
 

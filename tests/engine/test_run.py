@@ -1,6 +1,5 @@
 """One cell: what is counted, what is written, what a failure leaves."""
 
-import json
 import threading
 import weakref
 from io import StringIO
@@ -76,7 +75,8 @@ def test_an_evaluation_counts_every_image_once(n: int) -> None:
     assert counts.correct == tuple(sum(x == y == k for x, y in pairs) for k in range(CLASSES))
     assert counts.predicted == tuple(sum(x == k for x, _ in pairs) for k in range(CLASSES))
     assert counts.confusion == tuple(
-        tuple(sum((y, x) == (a, b) for x, y in pairs) for b in range(CLASSES)) for a in range(CLASSES)
+        tuple(sum((y, x) == (a, b) for x, y in pairs) for b in range(CLASSES))
+        for a in range(CLASSES)
     )
     assert uda.count(found, confusion=False).confusion is None
 
@@ -111,7 +111,9 @@ def test_a_record_says_all_of_its_run(data: Path) -> None:
     assert r.end.step == 230 and r.end.ms and r.end.ms.p50
     assert r.end.images_per_s == pytest.approx(8e3 / r.end.ms.p50, rel=1e-2)
     assert r.end.memory["rss_mib"] > 0 and r.end.wall_s > 0
-    assert r.end.placement == {"source": "cpu", "target": "cpu"} and len(r.end.parameters or "") == 16
+    assert (
+        r.end.placement == {"source": "cpu", "target": "cpu"} and len(r.end.parameters or "") == 16
+    )
 
 
 def test_a_run_depends_on_its_seed_alone(data: Path) -> None:
@@ -134,7 +136,12 @@ def test_evaluating_more_often_does_not_change_the_training(data: Path) -> None:
 def test_very_short_runs_end_well(data: Path) -> None:
     for n in (1, 2, 3):
         r = trained(data.parent, iterations=n)
-        assert r.end and r.end.status == "ok" and sum(w.n for w in r.train) == n and r.evals[-1].step == n
+        assert (
+            r.end
+            and r.end.status == "ok"
+            and sum(w.n for w in r.train) == n
+            and r.evals[-1].step == n
+        )
 
 
 def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path) -> None:
@@ -148,9 +155,7 @@ def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path
 def test_a_batch_larger_than_the_domain_ends_as_failed_with_its_sentence(data: Path) -> None:
     r = trained(data.parent, batch=37)
     assert r.end and r.end.status == "failed"
-    assert (
-        r.end.reason == "a batch of 37 does not fit source's 36 training images; lower the batch"
-    )
+    assert r.end.reason == "a batch of 37 does not fit source's 36 training images; lower the batch"
 
 
 def test_weights_of_another_network_end_as_failed_with_their_sentence(data: Path) -> None:
@@ -181,7 +186,9 @@ def test_images_that_the_gpu_has_no_room_for_are_recorded_as_such(
     """A GPU as far as the placing goes; the training is on the CPU."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2 << 20, 8 << 20))
     monkeypatch.setattr(
-        uda, "place_images", lambda images, _: place_images(images, torch.device("cuda", 0), budget_fraction=0.001)
+        uda,
+        "place_images",
+        lambda images, _: place_images(images, torch.device("cuda", 0), budget_fraction=0.001),
     )
     r = trained(data.parent)
     assert r.end and r.end.status == "ok"

@@ -124,7 +124,9 @@ def test_a_distance_is_measured_and_recorded(cell: Cell, lab: Lab) -> None:
 
 def test_a_table_shows_what_it_measured_and_no_accuracy(tmp_path: Path, lab: Lab) -> None:
     """From the events of three seeds to a page: nothing outside the task assumes an accuracy."""
-    metric = 'metric = { name = "distance", title = "Distance between the means", better = "lower" }'
+    metric = (
+        'metric = { name = "distance", title = "Distance between the means", better = "lower" }'
+    )
     path = write_suite(tmp_path, rows={"moved": {"method": "source_only"}}, lr=0.05, iterations=40)
     text = path.read_text(encoding="utf-8").replace("seeds = 1", f"seeds = 3\n{metric}")
     claim = '[[published]]\nlabel = "we"\nrow = "moved"\ncite = "ganin2016dann"\nwhere = "t. 1"\n'
@@ -138,7 +140,11 @@ def test_a_table_shows_what_it_measured_and_no_accuracy(tmp_path: Path, lab: Lab
     assert "## Distance between the means (full budget, last step)" in page
     assert f"| **moved** | {mean(values):.2f} ± {stdev(values):.2f} (3) |" in " ".join(page.split())
     assert "differs" in page and "Accuracy on" not in page
-    plain = suites.load(write_suite(tmp_path / "plain", rows={"moved": {"method": "source_only"}}, lr=0.05, iterations=40))
+    plain = suites.load(
+        write_suite(
+            tmp_path / "plain", rows={"moved": {"method": "source_only"}}, lr=0.05, iterations=40
+        )
+    )
     assert plan.cells(plain)[0].key != cells[0].key, "another measurement is another run"
 
 

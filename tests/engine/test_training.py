@@ -63,7 +63,7 @@ class Begun:
         torch.manual_seed(seed)
         self.task = UDA(cell, lab)
         net, method = self.task.build()
-        self.training = Training(net, method, nets.optimiser(net, method, cell.recipe))
+        self.training = Training(net, method, nets.optimizer(net, method, cell.recipe))
         self.task.open()
 
     def run(self, until: int) -> list[float]:
@@ -158,7 +158,7 @@ def test_the_random_numbers_of_python_and_numpy_go_on_too() -> None:
     def begin(seed: int) -> Training:
         torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
         net, method = tiny_net(), Noisy()
-        return Training(net, method, nets.optimiser(net, method, recipe))
+        return Training(net, method, nets.optimizer(net, method, recipe))
 
     def go(training: Training, until: int) -> list[float]:
         return run(training, lambda step: tiny_batches(seed=step), recipe, until)

@@ -16,7 +16,7 @@ from bench.execute.command import command
 from bench.runs import plan
 from bench.runs.plan import Cell
 from bench.suite import settings, suites
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 INF = math.inf
 

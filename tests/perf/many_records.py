@@ -36,7 +36,9 @@ def write(root: Path, cell: Cell) -> None:
     n = LINES - len(rest) - 1
     size, left = divmod(cell.recipe.iterations, n)
     steps = [size + (k < left) for k in range(n)]
-    windows = [train.model_copy(update={"n": m, "step": sum(steps[: k + 1])}) for k, m in enumerate(steps)]
+    windows = [
+        train.model_copy(update={"n": m, "step": sum(steps[: k + 1])}) for k, m in enumerate(steps)
+    ]
     before = sha256()
     path = root / cell.folder / f"{cell.stem}-1.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +49,10 @@ def timed(*command: str) -> None:
     began = time.perf_counter()
     subprocess.run([sys.executable, "-m", "bench", *command], check=True, stdout=subprocess.DEVNULL)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    print(f"{time.perf_counter() - began:6.2f} s, {peak:.2f} GiB at most so far: {' '.join(command[:5])}", flush=True)
+    print(
+        f"{time.perf_counter() - began:6.2f} s, {peak:.2f} GiB at most so far: {' '.join(command[:5])}",
+        flush=True,
+    )
 
 
 def main(records: int) -> None:
@@ -67,9 +72,28 @@ def main(records: int) -> None:
                 subprocess.run(["rm", "-rf", f"{folder}/cache"], check=True)
             print(f"{state:8}", end=" ")
             if what == "tables":
-                timed("tables", "--suite", "officehome", "--format", "md", "--results", str(root), "--out", f"{folder}/out")
+                timed(
+                    "tables",
+                    "--suite",
+                    "officehome",
+                    "--format",
+                    "md",
+                    "--results",
+                    str(root),
+                    "--out",
+                    f"{folder}/out",
+                )
             else:
-                timed("run", "--suite", "officehome", "-n", "--seeds", f"0-{seeds - 1}", "--results", str(root))
+                timed(
+                    "run",
+                    "--suite",
+                    "officehome",
+                    "-n",
+                    "--seeds",
+                    f"0-{seeds - 1}",
+                    "--results",
+                    str(root),
+                )
 
 
 if __name__ == "__main__":

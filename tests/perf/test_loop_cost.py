@@ -49,7 +49,9 @@ def harness() -> Iterator[Any]:
     net = nets.build(RECIPE, classes=10)
     method = get("dann")(net)
     pixels = Pixels("unit", CPU)
-    s, t = (Stream(images(k), BATCH, seed=0, name=name) for k, name in enumerate(("source", "target")))
+    s, t = (
+        Stream(images(k), BATCH, seed=0, name=name) for k, name in enumerate(("source", "target"))
+    )
 
     def batches(step: int) -> tuple[Batch, Batch]:
         a, b = s(step), t(step)
@@ -67,7 +69,9 @@ def bare() -> Iterator[list[float]]:
     net = nets.build(RECIPE, classes=10)
     F, C, D = net.F, net.C, net.discriminator(net.dim)
     source, target = images(0), images(1)
-    optimiser = torch.optim.SGD(nn.ModuleList([F, C, D]).parameters(), lr=RECIPE.lr, momentum=RECIPE.momentum)
+    optimiser = torch.optim.SGD(
+        nn.ModuleList([F, C, D]).parameters(), lr=RECIPE.lr, momentum=RECIPE.momentum
+    )
     steps = IMAGES // BATCH
     losses: list[Tensor] = []
     for it in range(RECIPE.iterations):
@@ -105,12 +109,21 @@ def test_the_harness_costs_at_most_two_percent_over_a_loop_written_by_hand(bench
         spent[name].append(1e3 * (time.process_time() - began) / STEPS)
 
     def both() -> None:
-        pair: list[Callable[[], None]] = [lambda: turn("harness", ours), lambda: turn("bare", theirs)]
+        pair: list[Callable[[], None]] = [
+            lambda: turn("harness", ours),
+            lambda: turn("bare", theirs),
+        ]
         for go in pair if len(spent["bare"]) % 2 else reversed(pair):
             go()
 
     benchmark.pedantic(both, rounds=TURNS)
     ratio = median(a / b for a, b in zip(spent["harness"], spent["bare"], strict=True))
-    benchmark.extra_info |= {"ratio": ratio, "harness_ms": median(spent["harness"]), "bare_ms": median(spent["bare"])}
-    print(f"\nharness {median(spent['harness']):.2f} ms, bare {median(spent['bare']):.2f} ms a step: ratio {ratio:.4f}")
+    benchmark.extra_info |= {
+        "ratio": ratio,
+        "harness_ms": median(spent["harness"]),
+        "bare_ms": median(spent["bare"]),
+    }
+    print(
+        f"\nharness {median(spent['harness']):.2f} ms, bare {median(spent['bare']):.2f} ms a step: ratio {ratio:.4f}"
+    )
     assert ratio <= 1.02

@@ -40,7 +40,9 @@ def training(row: str) -> Iterator[Window]:
     net = nets.build(recipe, SUITE.classes)
     method = get(SUITE.by_id[row].method)(net, **SUITE.by_id[row].hyper)
     views = Views(recipe, CPU, seed=0)
-    s, t = (Stream(images(k), BATCH, seed=0, name=name) for k, name in enumerate(("source", "target")))
+    s, t = (
+        Stream(images(k), BATCH, seed=0, name=name) for k, name in enumerate(("source", "target"))
+    )
     view_s, view_t = views.train("source"), views.train("target")
 
     def batches(step: int) -> tuple[Batch, Batch]:
@@ -53,7 +55,9 @@ def training(row: str) -> Iterator[Window]:
     )  # fmt: skip
 
 
-def test_toalign_costs_at_most_three_percent_over_dannp_and_data_less_than_one(benchmark: Any) -> None:
+def test_toalign_costs_at_most_three_percent_over_dannp_and_data_less_than_one(
+    benchmark: Any,
+) -> None:
     torch.set_num_threads(1)
     runs = {row: training(row) for row in ("dannp", "toalign")}
     laps: dict[str, list[Any]] = {row: [] for row in runs}
@@ -69,7 +73,12 @@ def test_toalign_costs_at_most_three_percent_over_dannp_and_data_less_than_one(b
     ms = {row: [lap.ms[0] for lap in found] for row, found in laps.items()}
     ratio = median(a / b for a, b in zip(ms["toalign"], ms["dannp"], strict=True))
     wait = median(lap.wait_ms[0] / lap.ms[0] for found in laps.values() for lap in found)
-    benchmark.extra_info |= {"ratio": ratio, "data_share": wait} | {row: median(x) for row, x in ms.items()}
-    print(f"\nDANNP {median(ms['dannp']):.0f} ms, with ToAlign {median(ms['toalign']):.0f} ms a step: ratio {ratio:.4f}", end="")
+    benchmark.extra_info |= {"ratio": ratio, "data_share": wait} | {
+        row: median(x) for row, x in ms.items()
+    }
+    print(
+        f"\nDANNP {median(ms['dannp']):.0f} ms, with ToAlign {median(ms['toalign']):.0f} ms a step: ratio {ratio:.4f}",
+        end="",
+    )
     print(f"; waiting for data {100 * wait:.2f} % of a step")
     assert ratio <= 1.03 and wait < 0.01

@@ -51,13 +51,20 @@ def old(cell: Cell, **changes: Any) -> list[dict[str, Any]]:
         "memory": {"rss_mib": 5.0}, "data_mib": 1.5, "wall_s": 158.7, "finished": "2026-11-20T07:44:24Z",
         "placed": ["2 MiB of images are resident on cuda:0"],
     }  # fmt: skip
-    return [run | changes, train, {"kind": "eval", "step": 12, "source": counts, "target": counts}, end]
+    return [
+        run | changes,
+        train,
+        {"kind": "eval", "step": 12, "source": counts, "target": counts},
+        end,
+    ]
 
 
 def put(root: Path, lines: list[dict[str, Any]]) -> Path:
     path = root / "tiny" / "only" / "A-B" / "s0-c662b2c18b84-3.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(x, separators=(",", ":")) + "\n" for x in lines), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(x, separators=(",", ":")) + "\n" for x in lines), encoding="utf-8"
+    )
     return path
 
 
@@ -81,15 +88,22 @@ def test_everything_measured_is_kept_and_counts_for_its_cell(tmp_path: Path, cel
     env = {k: v for k, v in was[0]["env"].items() if k not in ("bench", "git")}
     assert found.run.env.model_dump(exclude_none=True) == env
     assert found.train[0].model_dump(mode="json") == was[1]
-    assert found.evals[0].model_dump(mode="json", exclude_defaults=True) == {k: v for k, v in was[2].items() if k != "kind"}
+    assert found.evals[0].model_dump(mode="json", exclude_defaults=True) == {
+        k: v for k, v in was[2].items() if k != "kind"
+    }
     kept = found.end.model_dump(mode="json", exclude_defaults=True, exclude={"seal", "placement"})
     assert kept == {k: v for k, v in was[3].items() if k not in ("kind", "placed")}
     assert found.end.placement == {"source": "cuda:0", "target": "cuda:0"}
     assert [r.path for _, r in settle([cell], read_all(root)).counted] == [new]
 
 
-@pytest.mark.parametrize(("origin", "generated"), [("synthetic", True), ("made-up images at scale 1, seed 0", True), ("folder A", False)])
-def test_what_a_text_said_of_made_up_images_becomes_a_fact(origin: str, generated: bool, tmp_path: Path, cell: Cell) -> None:
+@pytest.mark.parametrize(
+    ("origin", "generated"),
+    [("synthetic", True), ("made-up images at scale 1, seed 0", True), ("folder A", False)],
+)
+def test_what_a_text_said_of_made_up_images_becomes_a_fact(
+    origin: str, generated: bool, tmp_path: Path, cell: Cell
+) -> None:
     lines = old(cell)
     lines[0]["data"]["A"]["origin"] = origin
     run = read(convert(put(tmp_path, lines), tmp_path, lambda _: None)).run
@@ -119,7 +133,9 @@ BAD = {
 def test_what_cannot_be_converted_is_said_and_stays(fault: str, tmp_path: Path, cell: Cell) -> None:
     path = put(tmp_path, BAD[fault](old(cell)))
     before = path.read_bytes()
-    with pytest.raises(BenchError, match=r"s0-c662b2c18b84-3.jsonl cannot be converted \(.+\): it stays as it is"):
+    with pytest.raises(
+        BenchError, match=r"s0-c662b2c18b84-3.jsonl cannot be converted \(.+\): it stays as it is"
+    ):
         convert(path, tmp_path, lambda _: None)
     assert path.read_bytes() == before and len(list(tmp_path.rglob("*.jsonl"))) == 1
 
@@ -127,5 +143,7 @@ def test_what_cannot_be_converted_is_said_and_stays(fault: str, tmp_path: Path, 
 def test_a_place_that_is_taken_is_left_alone(tmp_path: Path, cell: Cell) -> None:
     taken = fakes.write(tmp_path, cell, attempt=3)
     before = taken.read_bytes()
-    assert convert(put(tmp_path, old(cell)), tmp_path, lambda _: None).name == f"{cell.stem}-4.jsonl"
+    assert (
+        convert(put(tmp_path, old(cell)), tmp_path, lambda _: None).name == f"{cell.stem}-4.jsonl"
+    )
     assert taken.read_bytes() == before

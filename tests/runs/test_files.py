@@ -49,11 +49,17 @@ def write(out: Writer, cell: Cell, **about: Any) -> None:
 def test_what_was_written_is_read(tmp_path: Path, cell: Cell, whole: bytes) -> None:
     with create(tmp_path, cell.folder, cell.stem) as out:
         write(out, cell)
-    assert out.path == tmp_path / cell.folder / f"{cell.stem}-1.jsonl" and out.path.read_bytes() == whole
+    assert (
+        out.path == tmp_path / cell.folder / f"{cell.stem}-1.jsonl"
+        and out.path.read_bytes() == whole
+    )
     found = read(out.path)
     assert found.problem == "" and found.run and found.run.key == cell.key
     assert [found.run, *found.train, *found.evals] == fakes.lines(cell, (70.0, 80.0))[:-1]
-    assert found.end and found.end.model_copy(update={"seal": ""}) == fakes.lines(cell, (70.0, 80.0))[-1]
+    assert (
+        found.end
+        and found.end.model_copy(update={"seal": ""}) == fakes.lines(cell, (70.0, 80.0))[-1]
+    )
 
 
 def test_a_record_cut_at_any_byte_is_read_and_counts_only_when_whole(whole: bytes) -> None:
@@ -63,7 +69,9 @@ def test_a_record_cut_at_any_byte_is_read_and_counts_only_when_whole(whole: byte
         found = parse(whole[:n])
         assert (found.run is not None) == (n >= first)
         assert (found.end is not None) == (n == len(whole))
-        assert found.problem == "" or n < first, "a file that is being written is unfinished, not damaged"
+        assert found.problem == "" or n < first, (
+            "a file that is being written is unfinished, not damaged"
+        )
         lines = len(found.train) + len(found.evals) + (found.end is not None)
         assert lines >= held, "more bytes never hold less"
         held = lines
@@ -120,7 +128,12 @@ def fuzz(raw: bytes, others: list[bytes], rounds: int, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_mutated_records_never_raise_and_never_count(seed: int, cell: Cell, whole: bytes) -> None:
     """A fifth of what the nox session `fuzz` does."""
-    fuzz(whole, [fakes.content(cell, (10.0, 20.0)), fakes.content(cell, status="diverged")], ROUNDS, seed)
+    fuzz(
+        whole,
+        [fakes.content(cell, (10.0, 20.0)), fakes.content(cell, status="diverged")],
+        ROUNDS,
+        seed,
+    )
 
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "1000"))
@@ -162,7 +175,9 @@ def test_a_key_that_is_not_of_what_it_says_it_ran_is_damaged(edit: str, whole: b
     assert "damaged" in parse(resealed(whole, 0, *FORGED[edit])).problem
 
 
-@pytest.mark.parametrize("edit", [("suite", "other"), ("row", "other"), ("task", "A-C"), ("budget", "short")])
+@pytest.mark.parametrize(
+    "edit", [("suite", "other"), ("row", "other"), ("task", "A-C"), ("budget", "short")]
+)
 def test_names_are_not_what_a_key_is_of(edit: tuple[str, str], whole: bytes) -> None:
     assert parse(resealed(whole, 0, *edit)).end is not None
 
@@ -209,10 +224,14 @@ def test_hostile_bytes_are_a_problem_and_no_exception(name: str) -> None:
 @pytest.mark.parametrize("schema", [1, 3, 10**9])
 def test_another_schema_says_what_to_do(schema: int, whole: bytes) -> None:
     problem = parse(whole.replace(b'"schema":2', b'"schema":%d' % schema, 1)).problem
-    assert ("bench convert" if schema < 2 else "newer program") in problem and str(schema) in problem
+    assert ("bench convert" if schema < 2 else "newer program") in problem and str(
+        schema
+    ) in problem
 
 
-@pytest.mark.parametrize("tail", [b"\n", b"\0" * 4096, b"x", b'{"kind":"train","step":30}\n', b'{"kind":"end"}\n'])
+@pytest.mark.parametrize(
+    "tail", [b"\n", b"\0" * 4096, b"x", b'{"kind":"train","step":30}\n', b'{"kind":"end"}\n']
+)
 def test_whatever_follows_the_end_makes_it_no_result(tail: bytes, whole: bytes) -> None:
     assert parse(whole + tail).end is None and "damaged" in parse(whole + tail).problem
 
@@ -221,7 +240,12 @@ def test_whatever_follows_the_end_makes_it_no_result(tail: bytes, whole: bytes) 
 def test_reading_stops_at_the_first_bad_line(bad: bytes, whole: bytes) -> None:
     lines = whole.splitlines(keepends=True)
     found = parse(b"".join([*lines[:2], bad, *lines[2:]]))
-    assert len(found.train) == 1 and found.evals == () and found.end is None and "damaged" in found.problem
+    assert (
+        len(found.train) == 1
+        and found.evals == ()
+        and found.end is None
+        and "damaged" in found.problem
+    )
 
 
 def test_what_cannot_be_opened_is_a_problem(tmp_path: Path) -> None:
@@ -268,7 +292,10 @@ def test_a_file_deleted_while_it_is_written_is_no_result(tmp_path: Path, cell: C
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_one_sentence(cell: Cell) -> None:
     fd = os.open("/dev/full", os.O_WRONLY)
-    with pytest.raises(BenchError, match=r"^cannot write .*No space left on device.*choose another --results folder$"):
+    with pytest.raises(
+        BenchError,
+        match=r"^cannot write .*No space left on device.*choose another --results folder$",
+    ):
         Writer(Path("results/x.jsonl"), fd).line(fakes.lines(cell)[1])
     os.close(fd)
 
@@ -322,7 +349,9 @@ with create(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]) as out:
 """
 
 
-def test_a_cell_is_busy_while_its_process_lives_and_free_once_it_is_dead(tmp_path: Path, cell: Cell) -> None:
+def test_a_cell_is_busy_while_its_process_lives_and_free_once_it_is_dead(
+    tmp_path: Path, cell: Cell
+) -> None:
     root, place = tmp_path / "results", (cell.folder, cell.stem)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, root, *map(str, place)],
@@ -338,7 +367,9 @@ def test_a_cell_is_busy_while_its_process_lives_and_free_once_it_is_dead(tmp_pat
     with create(root, *place) as out:
         write(out, cell)
     assert out.path.name == f"{cell.stem}-2.jsonl"
-    assert [r.status for r in read_all(root)] == ["damaged", "ok", "ok"], "an empty file has no first line"
+    assert [r.status for r in read_all(root)] == ["damaged", "ok", "ok"], (
+        "an empty file has no first line"
+    )
 
 
 def test_a_cell_that_is_no_longer_wanted_is_left_alone(tmp_path: Path, cell: Cell) -> None:
@@ -359,4 +390,6 @@ def test_lines_are_refused_that_no_reader_would_take(cell: Cell) -> None:
         Train(step=1, n=1, warmup=False, loss=float("nan"), lr=0.1, ms={}, wait_ms={}, memory={})  # type: ignore[arg-type]
     with pytest.raises(ValueError):
         Run(**{**dict(fakes.run_line(cell)), "seed": -1})
-    assert Env(torch="2.11", device="cpu") and Code(bench="0", probe=Probe(subject="x", losses=(1.0,)))
+    assert Env(torch="2.11", device="cpu") and Code(
+        bench="0", probe=Probe(subject="x", losses=(1.0,))
+    )

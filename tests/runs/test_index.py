@@ -41,7 +41,9 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return opened
 
 
-def test_every_record_is_read_once_and_seen_alike(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_record_is_read_once_and_seen_alike(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = forbid_reading(monkeypatch)
     first = read_all(root)
     assert len(opened) == len(first) == 6
@@ -49,7 +51,9 @@ def test_every_record_is_read_once_and_seen_alike(root: Path, monkeypatch: pytes
     assert first == [read(r.path) for r in first]
 
 
-def test_a_changed_a_new_and_a_deleted_record_are_noticed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_a_new_and_a_deleted_record_are_noticed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paths_ = [r.path for r in read_all(root)]
     stat = paths_[0].stat()
     raw = bytearray(paths_[0].read_bytes())
@@ -63,7 +67,9 @@ def test_a_changed_a_new_and_a_deleted_record_are_noticed(root: Path, monkeypatc
     assert len(read_all(root)) == 5
 
 
-@pytest.mark.parametrize("harm", ["deleted", "empty", "no database", "truncated", "another table", "a folder"])
+@pytest.mark.parametrize(
+    "harm", ["deleted", "empty", "no database", "truncated", "another table", "a folder"]
+)
 def test_a_lost_or_damaged_index_changes_nothing_but_time(harm: str, root: Path) -> None:
     before = read_all(root)
     file = database()
@@ -77,7 +83,9 @@ def test_a_lost_or_damaged_index_changes_nothing_but_time(harm: str, root: Path)
             db.execute("INSERT INTO record VALUES (3)")
         db.close()
     elif harm != "deleted":
-        file.write_bytes({"empty": b"", "no database": b"x" * 9000, "truncated": raw[: len(raw) // 2]}[harm])
+        file.write_bytes(
+            {"empty": b"", "no database": b"x" * 9000, "truncated": raw[: len(raw) // 2]}[harm]
+        )
     assert read_all(root) == before
     assert read_all(root) == before
 
@@ -106,7 +114,9 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(root: Path, cache: Path
     assert len(read_all(root)) == 6
 
 
-def test_many_records_are_read_by_several_processes_alike(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_records_are_read_by_several_processes_alike(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = read_all(root)
     database().unlink()
     monkeypatch.setattr(indexing, "MANY", 2)
@@ -114,7 +124,9 @@ def test_many_records_are_read_by_several_processes_alike(root: Path, monkeypatc
     assert read_all(root) == before
 
 
-def test_records_are_found_in_a_fixed_order_and_copies_trials_and_smoke_runs_are_none(root: Path) -> None:
+def test_records_are_found_in_a_fixed_order_and_copies_trials_and_smoke_runs_are_none(
+    root: Path,
+) -> None:
     found = read_all(root)
     assert [r.path for r in found] == sorted(r.path for r in found)
     raw = found[0].path.read_bytes()

@@ -13,7 +13,7 @@ from bench.runs.ledger import settle
 from bench.runs.lines import Probe
 from bench.runs.records import Record, read
 from bench.suite import suites
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 ROWS = {"one": {"method": "dann"}, "two": {"method": "source_only"}}
 
@@ -63,7 +63,9 @@ def test_records_of_different_code_are_never_both_counted(suite: Suite) -> None:
     for found in ([old, new], [new, old]):
         ledger = settle([first, second], found)
         assert [r for _, r in ledger.counted] == [new]
-        assert why([first, second], *found) == [("other code", "one: its probe differs from that of the newest record")]
+        assert why([first, second], *found) == [
+            ("other code", "one: its probe differs from that of the newest record")
+        ]
     assert [s.label for s in plan.states([first, second], [old, new])] == ["stale", "done"]
 
 
@@ -74,20 +76,29 @@ def test_the_one_rule_does_not_depend_on_which_cells_are_asked_for(suite: Suite)
     assert plan.states([first], [old, new])[0].label == "stale"
 
 
-@pytest.mark.parametrize("other", [probe(1.0 + 1e-8), probe(9.0, subject="1" * 12), None], ids=["rounding", "another subject", "none"])
+@pytest.mark.parametrize(
+    "other",
+    [probe(1.0 + 1e-8), probe(9.0, subject="1" * 12), None],
+    ids=["rounding", "another subject", "none"],
+)
 def test_probes_that_cannot_tell_codes_apart_do_not(other: Probe | None, suite: Suite) -> None:
     first, second = plan.cells(suite, methods=["one"], seeds=[0, 1])
     found = [fakes.record(first, probe=probe(1.0)), fakes.record(second, probe=other)]
     assert len(settle([first, second], found).counted) == 2
 
 
-def test_an_older_attempt_of_todays_code_counts_before_a_newer_one_of_other_code(suite: Suite) -> None:
+def test_an_older_attempt_of_todays_code_counts_before_a_newer_one_of_other_code(
+    suite: Suite,
+) -> None:
     first, second = plan.cells(suite, methods=["one"], seeds=[0, 1])
     days = [f"2026-01-0{n}T00:00:00Z" for n in (1, 2, 3)]
     mine = fakes.record(first, probe=probe(2.0), started=days[0])
     strange = fakes.record(first, probe=probe(1.0), started=days[1], attempt=2)
     newest = fakes.record(second, probe=probe(2.0), started=days[2])
-    assert [r for _, r in settle([first, second], [mine, strange, newest]).counted] == [mine, newest]
+    assert [r for _, r in settle([first, second], [mine, strange, newest]).counted] == [
+        mine,
+        newest,
+    ]
 
 
 def test_the_newest_result_counts_wherever_it_lies(tmp_path: Path, cell: Cell) -> None:
@@ -124,7 +135,9 @@ def test_what_cannot_be_read_is_named_with_its_reason(tmp_path: Path, cell: Cell
 def test_a_record_of_another_recipe_says_what_changed(tmp_path: Path, cell: Cell) -> None:
     changed = plan.cells(suites.load(write_suite(tmp_path / "new", rows=ROWS, lr=0.5)))[0]
     assert why([changed], fakes.record(cell)) == [("other recipe", "lr 0.001, now 0.5")]
-    assert why([changed], fakes.record(cell, status=None)) == [("other recipe", "lr 0.001, now 0.5")]
+    assert why([changed], fakes.record(cell, status=None)) == [
+        ("other recipe", "lr 0.001, now 0.5")
+    ]
 
 
 def test_a_row_that_is_gone_is_said_to_be_gone(suite: Suite, tmp_path: Path) -> None:
@@ -136,7 +149,9 @@ def test_a_row_that_is_gone_is_said_to_be_gone(suite: Suite, tmp_path: Path) -> 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_order_of_the_records_changes_nothing(order: int, suite: Suite) -> None:
     cells = plan.cells(suite, seeds=range(4))
-    found: list[Any] = [fakes.record(c, (50.0 + i,), attempt=a) for i, c in enumerate(cells) for a in (1, 2, 3)]
+    found: list[Any] = [
+        fakes.record(c, (50.0 + i,), attempt=a) for i, c in enumerate(cells) for a in (1, 2, 3)
+    ]
     ledger = settle(cells, found[::order])
     assert [(c, r.path) for c, r in ledger.counted] == [
         (c, r.path) for c, r in settle(cells, found).counted

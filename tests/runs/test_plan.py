@@ -15,7 +15,7 @@ from bench.runs import plan
 from bench.runs.cell import Cell
 from bench.runs.records import Record
 from bench.suite import suites
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 FIXED = """
 title = "Fixed"
@@ -81,7 +81,10 @@ CHANGES = {
     "a hyper-parameter": ("gamma = 5.0", "gamma = 5.1"),
     "one more hyper-parameter": ("gamma = 5.0", "gamma = 5.0, lam = 0.5"),
     "the method": ('method = "dann"', 'method = "nogrl"'),
-    "the row's own recipe": ("hyper = { gamma = 5.0 }", "hyper = { gamma = 5.0 }\nrecipe = { batch = 4 }"),
+    "the row's own recipe": (
+        "hyper = { gamma = 5.0 }",
+        "hyper = { gamma = 5.0 }\nrecipe = { batch = 4 }",
+    ),
     "where the data is": ('path = "A"', 'path = "A2"'),
     "how the data is cut": ('path = "A"', 'path = "A"\ncrop = 20'),
     "the classes": ("classes = 3", "classes = 4"),
@@ -97,7 +100,9 @@ def test_what_decides_the_outcome_changes_the_key(change: str, tmp_path: Path) -
 
 def test_every_seed_task_row_budget_and_override_has_a_key_of_its_own(tmp_path: Path) -> None:
     suite = load(tmp_path)
-    cells = [c for b in ("full", "short", "smoke") for c in plan.cells(suite, budget=b, seeds=[0, 1, 2])]
+    cells = [
+        c for b in ("full", "short", "smoke") for c in plan.cells(suite, budget=b, seeds=[0, 1, 2])
+    ]
     cells += plan.cells(suite, override={"precision": "bf16"})
     assert len({c.key for c in cells}) == len(cells) == 3 * 3 * 2 * 2 + 2 * 2 * 2
 
@@ -106,12 +111,21 @@ NEUTRAL = {
     "the row's id": ('id = "one"', 'id = "uno"'),
     "a label": ('label = "One"', 'label = "The first"'),
     "a note": ('label = "One"', 'label = "One"\nnote = "said in the table"'),
-    "the title": ('title = "Fixed"', 'title = "Another"\nabout = "text"\ndifferences = ["one"]\ntolerance = 2.0'),
+    "the title": (
+        'title = "Fixed"',
+        'title = "Another"\nabout = "text"\ndifferences = ["one"]\ntolerance = 2.0',
+    ),
     "how many seeds are asked": ("seeds = 2", "seeds = 9"),
     "the note of a budget": ('note = "short"', 'note = "quick"'),
-    "the length of a budget not used": ("recipe = { iterations = 10 }", "recipe = { iterations = 11 }"),
+    "the length of a budget not used": (
+        "recipe = { iterations = 10 }",
+        "recipe = { iterations = 11 }",
+    ),
     "another row": ('method = "source_only"', 'method = "target_only"'),
-    "a default written out": ("lr = 0.01", 'lr = 0.01\nmomentum = 0.9\ndecay = "all"\nclassifier = { hidden = [] }'),
+    "a default written out": (
+        "lr = 0.01",
+        'lr = 0.01\nmomentum = 0.9\ndecay = "all"\nclassifier = { hidden = [] }',
+    ),
     "the order of keys": ("iterations = 100\nbatch = 8", "batch = 8\niterations = 100"),
     "a claim": (
         "[budgets.short]",
@@ -178,13 +192,22 @@ def test_unknown_names_are_refused(asked: dict[str, Any], said: str, tmp_path: P
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [("0", [0]), ("0-4", [0, 1, 2, 3, 4]), ("0,2,7-9", [0, 2, 7, 8, 9]), ("3, 1", [3, 1]), ("1,1,0-2", [1, 0, 2]), ("5-5", [5])],
+    [
+        ("0", [0]),
+        ("0-4", [0, 1, 2, 3, 4]),
+        ("0,2,7-9", [0, 2, 7, 8, 9]),
+        ("3, 1", [3, 1]),
+        ("1,1,0-2", [1, 0, 2]),
+        ("5-5", [5]),
+    ],
 )
 def test_seeds_are_read(text: str, wanted: list[int]) -> None:
     assert plan.seeds(text) == wanted
 
 
-@pytest.mark.parametrize("text", ["", " ", "a", "-1", "1-", "0..4", "1,,2", "0x1", "1.5", "0-4-8", "--", "5-3"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "a", "-1", "1-", "0..4", "1,,2", "0x1", "1.5", "0-4-8", "--", "5-3"]
+)
 def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="write 0-4 or 0,2,5"):
         plan.seeds(text)
@@ -215,7 +238,12 @@ def state(cell: Cell, *found: Any) -> plan.State:
 
 
 def test_a_cell_without_records_is_pending(cell: Cell) -> None:
-    assert (state(cell).label, state(cell).done, state(cell).torn, state(cell).stale) == ("pending", None, 0, 0)
+    assert (state(cell).label, state(cell).done, state(cell).torn, state(cell).stale) == (
+        "pending",
+        None,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize("status", ["ok", "diverged"])
@@ -232,7 +260,10 @@ def test_a_failed_or_torn_record_leaves_it_to_be_run_again(status: str | None, c
 
 def test_the_newest_result_counts_and_a_later_failure_does_not_take_it_away(cell: Cell) -> None:
     old, new = fakes.record(cell, (70,), attempt=2), fakes.record(cell, (80,), attempt=10)
-    later = [fakes.record(cell, status="failed", attempt=11), fakes.record(cell, status=None, attempt=12)]
+    later = [
+        fakes.record(cell, status="failed", attempt=11),
+        fakes.record(cell, status=None, attempt=12),
+    ]
     for found in ([old, new, *later], [*later, new, old]):
         s = state(cell, *found)
         assert s.done is new and s.torn == 1
@@ -245,7 +276,9 @@ def test_of_failures_alone_the_last_is_the_result(cell: Cell) -> None:
     assert state(cell, fakes.record(cell, status=None)).failed is None
 
 
-def test_a_record_of_another_recipe_is_stale_and_of_another_place_nothing(tmp_path: Path, cell: Cell) -> None:
+def test_a_record_of_another_recipe_is_stale_and_of_another_place_nothing(
+    tmp_path: Path, cell: Cell
+) -> None:
     (tmp_path / "new").mkdir()
     changed = first(suites.load(write_suite(tmp_path / "new", lr=0.5)))
     old = fakes.record(cell)
@@ -274,10 +307,16 @@ def test_the_forecast_is_the_median_of_the_rows_own_records(tmp_path: Path) -> N
     assert plan.forecast([], found) == 0
 
 
-def test_a_row_never_run_is_forecast_from_the_others_and_nothing_from_nothing(tmp_path: Path) -> None:
+def test_a_row_never_run_is_forecast_from_the_others_and_nothing_from_nothing(
+    tmp_path: Path,
+) -> None:
     suite = load(tmp_path)
     one, two = (first(suite, methods=[m]) for m in ("one", "two"))
     assert plan.forecast([two], [timed(one, 10)]) == 10
     assert plan.forecast([two], []) is None
-    assert plan.forecast([first(suite, budget="short")], [timed(one, 10)]) is None, "another budget costs another time"
-    assert plan.forecast([one], [timed(one, 1, status="diverged")]) is None, "a run cut short says nothing"
+    assert plan.forecast([first(suite, budget="short")], [timed(one, 10)]) is None, (
+        "another budget costs another time"
+    )
+    assert plan.forecast([one], [timed(one, 1, status="diverged")]) is None, (
+        "a run cut short says nothing"
+    )

@@ -14,7 +14,7 @@ from bench.runs import plan, records
 from bench.suite import presets, settings, suites
 from bench.suite.diff import diff
 from bench.suite.recipe import Recipe
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 TABLE = Path(__file__).parents[1] / "golden" / "schedules.table.npz"
 CURVES = {

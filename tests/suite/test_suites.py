@@ -16,7 +16,7 @@ from bench.errors import UsageError, unknown
 from bench.suite import suites
 from bench.suite.claims import Figure, parse_figure
 from bench.suite.recipe import Recipe
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 GOOD = """
 title = "Good"

@@ -19,8 +19,8 @@ from bench.errors import BenchError, UsageError
 from bench.runs import plan, records
 from bench.runs.records import Record
 from bench.suite import suites
-from bench.suite.space import Range
-from bench.suite.suites import Suite
+from bench.suite.search import Range
+from bench.suite.suite import Suite
 from bench.tuning import row as tuned
 from bench.tuning import sampler, trials, tune
 from bench.tuning.trials import Search

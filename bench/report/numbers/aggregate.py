@@ -14,7 +14,7 @@ from bench.runs.ledger import Ledger
 from bench.runs.plan import settle_suite
 from bench.runs.records import Record
 from bench.suite.claims import Figure, Published
-from bench.suite.suites import Row, Suite
+from bench.suite.suite import Row, Suite
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from bench.runs.cell import Cell
 from bench.runs.lines import End, Env
 from bench.runs.plan import settle_suite
 from bench.runs.records import Record
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 Ended = tuple[Cell, End]  # a cell and the `end` line of the record that counts for it
 
@@ -89,6 +89,4 @@ def _median_peak(ends: list[End], kind: str) -> float:
 
     On a GPU what the data set takes is subtracted, because it is not the model's. A CPU's rss_mib is of the whole process.
     """
-    return median(
-        e.memory[kind] - (0.0 if kind == "rss_mib" else e.data_mib or 0.0) for e in ends
-    )
+    return median(e.memory[kind] - (0.0 if kind == "rss_mib" else e.data_mib or 0.0) for e in ends)

@@ -57,10 +57,18 @@ def _provenance(r: Record) -> dict[str, Any]:
     if r.run:
         run = r.run.model_dump()
         parts = {"hyper": run["hyper_all"], "recipe": run["recipe"], "weights": run["weights"]}
-        data = {role: d for role, d in zip(("source", "target"), run["data"].values(), strict=False)}
+        data = {
+            role: d for role, d in zip(("source", "target"), run["data"].values(), strict=False)
+        }
         out |= flat({**parts, "data": data, "code": run["code"], "env": run["env"]})
         out |= {"generated": r.generated, "started": run["started"]}
     if r.end:
         end = r.end.model_dump(exclude={"kind", "seal", "trace", "status", "step"})
-        out |= flat({**end, "ms": (end.pop("ms") or {}).get("p50"), "wait_ms": (end.pop("wait_ms") or {}).get("p50")})
+        out |= flat(
+            {
+                **end,
+                "ms": (end.pop("ms") or {}).get("p50"),
+                "wait_ms": (end.pop("wait_ms") or {}).get("p50"),
+            }
+        )
     return out | {"path": str(r.path)}

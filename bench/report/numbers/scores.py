@@ -8,7 +8,7 @@ from bench.report.numbers.selection import Select, Side
 from bench.report.numbers.stats import Summary, summarise
 from bench.runs.ledger import Ledger
 from bench.runs.records import Measured, Record
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 AVERAGE = "average"  # the column after the tasks
 COLLAPSED = 0.99  # a run has collapsed when one class receives this share of its predictions
@@ -37,9 +37,7 @@ def score_row(suite: Suite, ledger: Ledger, row: str, select: Select, on: Side) 
     for task in suite.tasks:
         results = ledger.results(row, task)
         evals = {
-            cell.seed: pick_evaluation(suite, r, select)
-            for cell, r in results
-            if r.status == "ok"
+            cell.seed: pick_evaluation(suite, r, select) for cell, r in results if r.status == "ok"
         }
         found[task] = Score(
             by_seed={seed: read_value(suite, e, on) for seed, e in evals.items()},

@@ -16,7 +16,7 @@ from bench.report.page.text import (
     format_score,
 )
 from bench.suite.claims import PublishedCost
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from bench.runs.ledger import Aside
 from bench.runs.records import Record
 from bench.suite import catalog
 from bench.suite.claims import Claim, Published
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 KINDS = {  # kinds of claims that are not the authors' own -> what to say about them
     "literature-copied": "copied from other literature by the paper named",

@@ -13,7 +13,7 @@ from bench.report.page.text import SELECTED
 from bench.runs.plan import settle_suite
 from bench.runs.records import Record
 from bench.suite.claims import Claim, PublishedCost
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 References = Mapping[str, cites.Fields]  # BibTeX key -> fields
 
@@ -55,7 +55,11 @@ def compose_accuracies(
 
 
 def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...]) -> Section:
-    what = suite_metric.title if (suite_metric := t.suite.metric) else f"Accuracy on the {t.on} domain, %"
+    what = (
+        suite_metric.title
+        if (suite_metric := t.suite.metric)
+        else f"Accuracy on the {t.on} domain, %"
+    )
     title = f"{what} ({_describe_choice(t)})"
     return Section(title, layout.lay_out_table(t, cited.labels), remarks)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from bench.report.numbers.scores import AVERAGE, Score
 from bench.report.numbers.selection import Select
 from bench.report.numbers.stats import Gain, Interval, Verdict
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 DASH = "—"  # a cell that has nothing to say
 SELECTED: Mapping[Select, str] = {

@@ -9,7 +9,7 @@ from bench.report.page.layout import Page
 from bench.report.page.page import References, compose_accuracies, compose_costs
 from bench.runs.records import Record
 from bench.suite.references import read_references
-from bench.suite.suites import Suite
+from bench.suite.suite import Suite
 
 SUFFIXES = {
     "md": ".md",
