@@ -14,12 +14,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench.paths import VERSION
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from bench.report.write.render import Rendered
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["records", "run", "table"]
 
 

@@ -8,6 +8,7 @@ from platformdirs import user_cache_path, user_data_path
 from bench.errors import BenchError
 
 PACKAGE = Path(__file__).resolve().parent  # the folder of `bench`
+VERSION = "0.1.0"  # of the program
 
 
 def tables() -> list[Path]:

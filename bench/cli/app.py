@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bench import __version__
 from bench.cli import convert, data, diff, doctor, ls, run, show, tables, tune
 from bench.errors import BenchError
+from bench.paths import VERSION
 
 
 class Program(TyperGroup):
@@ -53,7 +53,7 @@ data_app.command("where")(data.find_data)
 def print_version(asked: bool) -> None:
     """Print the version and exit, if asked."""
     if asked:
-        typer.echo(f"bench {__version__}")
+        typer.echo(f"bench {VERSION}")
         raise typer.Exit
 
 

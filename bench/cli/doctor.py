@@ -3,9 +3,9 @@
 import os
 import platform
 
-from bench import __version__
 from bench.cli.options import DataOption
 from bench.cli.output import print_table
+from bench.paths import VERSION
 
 
 def show_installation(data: DataOption = None) -> None:
@@ -20,7 +20,7 @@ def show_installation(data: DataOption = None) -> None:
 
     root = paths.data_root(data)
     rows: list[tuple[str, object]] = [
-        ("bench", f"{__version__} from {paths.PACKAGE}"),
+        ("bench", f"{VERSION} from {paths.PACKAGE}"),
         ("code", compact(env.git() or "not a checkout")),
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         ("torch", f"{torch.__version__}, {torch.get_num_threads()} threads"),

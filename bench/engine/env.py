@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import bench
 from bench import paths
 from bench.runs.lines import Code, Env, Probe
 
@@ -43,7 +42,7 @@ def describe(device: Any) -> Env:
 def code(probe: Probe | None) -> Code:
     """The program that runs. probe: what it does with the cell's method."""
     checkout = git() or {}
-    return Code(bench=bench.__version__, probe=probe, **checkout)
+    return Code(bench=paths.VERSION, probe=probe, **checkout)
 
 
 def installed(package: str) -> str | None:
