@@ -1,4 +1,7 @@
-"""nox -s demo | tests | lint | perf | build. Every session makes its own environment from the hashed constraints."""
+"""nox -s demo | tests | fuzz | lint | perf | build.
+
+Every session makes its own environment from the hashed constraints.
+"""
 
 from pathlib import Path
 
@@ -19,7 +22,10 @@ def install(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Train the embedded demo and print its table. Its records go to runs/: results/ holds the reference runs already."""
+    """Train the embedded demo and print its table.
+
+    Its records go to runs/, because results/ holds the reference runs.
+    """
     install(session)
     session.run("bench", "run", "--suite", "demo", "--results", "runs", *session.posargs)
     session.run("bench", "tables", "--suite", "demo", "--results", "runs", "--out", "runs/tables")
@@ -27,9 +33,18 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The whole test suite; `nox -s tests -- -k name` passes arguments on to pytest."""
+    """The whole test suite on two cores; `nox -s tests -- -k name` passes arguments on to pytest."""
     install(session)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "2", "-p", "no:benchmark", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Twenty thousand mutated records: none may raise, and none may count."""
+    install(session)
+    session.run(
+        "pytest", "-q", "tests/runs/test_files.py", "-k", "mutated", env={"FUZZ_ROUNDS": "5000"}
+    )
 
 
 @nox.session
@@ -49,11 +64,15 @@ def perf(session: nox.Session) -> None:
     """What the harness costs beside a bare loop, as ratios within one run."""
     install(session)
     session.run("pytest", "tests/perf", "--benchmark-only", "-s", *session.posargs)
+    session.run("python", "tests/perf/many_records.py")
 
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build the wheel, then use it from another folder, beside PyTables: our `tables/` must not shadow it."""
+    """Build the wheel, then use it from another folder.
+
+    Beside PyTables, whose name our folder `tables` must not shadow.
+    """
     session.install(*PINNED)
     session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist")
     wheel = max(Path("dist").glob("*.whl"), key=lambda p: p.stat().st_mtime)

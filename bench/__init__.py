@@ -40,7 +40,7 @@ def run(
     redo: bool = False,
     keep_going: bool = False,
 ) -> "DataFrame":
-    """Train every cell of a suite that is not yet recorded; returns `records` of the cells asked for.
+    """Train what is not yet recorded; returns `records` of the cells asked for.
 
     suite: a name or a .toml file. methods: ids of rows. override: knobs otherwise than the suite
     says, {"lr": 0.003, "hyper": {"lam": 0.5}}. data, weights, results: as --data, --weights and

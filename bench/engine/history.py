@@ -1,4 +1,4 @@
-"""What the code of an older commit does: the probes of records that were made before there were any."""
+"""What the code of an older commit does: probes for records that were made without one."""
 
 import json
 import math
@@ -21,7 +21,10 @@ from bench.suite.recipe import Recipe
 
 
 class History:
-    """Runs probes with the code of older commits of this checkout. A context manager: it ends their processes."""
+    """Runs probes with the code of older commits of this checkout.
+
+    A context manager, which ends the processes that it started.
+    """
 
     def __init__(self) -> None:
         self._open = ExitStack()

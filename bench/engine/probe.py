@@ -1,4 +1,4 @@
-"""What the code does, whatever its spelling: losses of a few canonical steps on a fixed tiny network.
+"""What the code does, whatever its spelling: losses of a few steps on a fixed tiny network.
 
 Two programs whose probes agree train alike, as far as method, hyper-parameters and optimizer go; a
 comment or a new name leaves a probe as it is. Nothing of bench is imported at the top of this file:
@@ -115,7 +115,7 @@ def _network(methods: ModuleType, *, joint: bool) -> nn.Module:
 
 
 def _batches(methods: ModuleType, it: int, *, labelled: bool) -> tuple[Any, Any]:
-    """Source and target of one step: noise around a pattern for each class, the target's shifted."""
+    """Source and target of a step: noise around a pattern for each class, the target shifted."""
     g = torch.Generator().manual_seed(it)
     y = torch.arange(BATCH) % CLASSES
     pattern = one_hot(y, 12).double().view(BATCH, 3, 2, 2)

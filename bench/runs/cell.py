@@ -77,7 +77,7 @@ def content(
     recipe: Mapping[str, Any],
     metric: str | None = None,
 ) -> str:
-    """All that decides the outcome but the seed, as JSON. Two trainings of one content repeat each other.
+    """All that decides the outcome but the seed, as JSON: equal contents train alike.
 
     Values that equal a default are to be left out of `hyper`, `source`, `target` and `recipe`, so
     that a knob added later leaves old keys as they are.

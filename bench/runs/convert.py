@@ -25,8 +25,8 @@ Old = Mapping[str, Any]
 def convert(path: Path, root: Path, probe: Callable[[Old], Probe | None]) -> Path:
     """Replace a record of schema 1 by one of today's; returns the new file.
 
-    root: the results folder, below which the new file gets its place. probe: what the code that made
-    the record does, given its `run` line; None where nobody can tell.
+    root: the results folder, below which the new file gets its place. probe: gives what the code
+    that made the record does, from its `run` line; None where nobody can tell.
     Raises BenchError, and leaves the old file alone, when it is damaged or of something unknown.
     """
     raw = path.read_bytes()

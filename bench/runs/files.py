@@ -1,7 +1,8 @@
 """Record files: the one writer and the one reader.
 
 results/<suite>/<row>/<task>/s<seed>-<key>-<attempt>.jsonl is written by one process, a line at a
-time, and never changed afterwards. A file without an `end`, or whose seal does not fit, is no result.
+time, and never changed afterwards. A file without an `end`, or with a seal that does not fit, is no
+result.
 """
 
 import json
@@ -46,7 +47,7 @@ def encode(line: Run | Train | Eval | End, before: "Hash") -> bytes:
 
 
 class Writer:
-    """Appends lines to one new record. A line is one write; `run` and `end` are flushed to the disk."""
+    """Appends lines to one new record, each in one write; `run` and `end` are flushed to disk."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path, self._fd, self._sha = path, fd, sha256()
@@ -61,7 +62,8 @@ class Writer:
                 os.fsync(self._fd)
         except OSError as e:
             raise BenchError(
-                f"cannot write {self.path} ({e.strerror}); free space or choose another --results folder"
+                f"cannot write {self.path} ({e.strerror}); "
+                "free space or choose another --results folder"
             ) from e
         if isinstance(line, End) and not self._in_place():
             raise BenchError(
@@ -81,7 +83,7 @@ def create(
 ) -> Iterator[Writer]:
     """A new attempt at a cell below root/folder, ours alone until the block is left.
 
-    stem: 's<seed>-<key>'. The lock goes by the key, so that two suites never run one training at once;
+    stem: 's<seed>-<key>'. The lock goes by it, so that two suites never run one training at once;
     the system drops it with the process. O_EXCL makes sure that no attempt is written twice.
     check_wanted: called once the lock is ours; raises Busy when there is nothing left to do.
     Raises Busy when another process has the cell, BenchError when the folder cannot be written.
@@ -95,7 +97,8 @@ def create(
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except OSError as e:
             raise BenchError(
-                f"cannot write under {root / folder} ({e.strerror}); choose another --results folder"
+                f"cannot write under {root / folder} ({e.strerror}); "
+                "choose another --results folder"
             ) from e
         stack.callback(os.close, fd)
         yield Writer(path, fd)

@@ -1,4 +1,4 @@
-"""The one rule of which record counts for a cell, and why the others do not. Plans and tables use it."""
+"""The one rule of which record counts for a cell, and why others do not: for plans and tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,9 +43,9 @@ class Ledger:
 def settle(cells: Sequence[Cell], records: Iterable[Record]) -> Ledger:
     """Decide which record counts for each cell.
 
-    A record is of a cell when its key is the cell's, whichever suite asked for it. Of those that are
-    whole, of undamaged content, of today's code and (where it matters) of real images, the newest
-    that did not fail counts, else the newest that failed.
+    A record is of a cell when its key is the cell's, whichever suite asked for it. Of those that
+    are whole, undamaged, of today's code and (where it matters) of real images, the newest that did
+    not fail counts, else the newest that failed.
     """
     found = sorted(records, key=lambda r: r.age)
     current = _current(found)
@@ -91,7 +91,7 @@ def _fault(cell: Cell, r: Record, current: Mapping[str, Probe]) -> tuple[Why, st
 
 
 def _current(found: Iterable[Record]) -> dict[str, Probe]:
-    """The probe of the newest complete record of each subject: today's code, as far as records know."""
+    """By subject, the probe of its newest complete record: today's code, as far as records know."""
     probes = (r.run.code.probe for r in found if r.run and r.complete)
     return {p.subject: p for p in probes if p}
 
@@ -113,7 +113,7 @@ def _defaults(cell: Cell, run: Run) -> str:
 
 
 def _strangers(cells: Sequence[Cell], records: Iterable[Record]) -> Iterable[Aside]:
-    """Those records that lie at a cell's place in the suite and have another key or cannot be read."""
+    """Those at a cell's place in the suite that have another key or cannot be read."""
     places = {(c.suite, c.row, c.task, c.seed, c.budget): c for c in cells}
     suites = {(c.suite, c.budget) for c in cells}
     for r in records:
@@ -161,7 +161,7 @@ def _flat(
     target: Mapping[str, Any],
     recipe: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What can differ at one place of the grid, by its dotted name. Infinities are named, as in records."""
+    """What can differ at one place of the grid, by dotted name; infinities as records name them."""
     parts = {
         "method": method,
         "classes": classes,

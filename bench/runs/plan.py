@@ -25,7 +25,10 @@ def cells(
     budget: str = "full",
     override: Mapping[str, Any] | None = None,
 ) -> list[Cell]:
-    """The cells asked for, in the suite's order (task by task, seed by seed). Raises UsageError for unknown names."""
+    """The cells asked for, in the suite's order: task by task, seed by seed.
+
+    Raises UsageError for a name that the suite does not have.
+    """
     rows = _chosen("row", methods, suite.by_id)
     settings.check_hyper(override or {}, [row.method for row in rows])
     chosen = _chosen("task", tasks, {t: t for t in suite.tasks})
@@ -167,7 +170,10 @@ def id_of(cell: Cell) -> tuple[str, str, str, int, str]:
 
 
 def forecast(pending: Iterable[Cell], found: Iterable[Record]) -> float | None:
-    """Seconds that the pending cells will take, from the medians of recorded ones; None when nothing like them was run."""
+    """Seconds that the pending cells will take, from the medians of recorded ones.
+
+    None when nothing like them was run.
+    """
     walls: dict[tuple[str, str, str], list[float]] = {}
     for r in found:
         if r.run and r.end and r.status == "ok":

@@ -105,7 +105,7 @@ def find(folder: Path, stem: str) -> list[Record]:
 
 
 def _record(path: Path, blob: bytes) -> Record:
-    """blob: what `index.summarize` made of lines that were checked, so that nothing is checked again."""
+    """blob: from `index.summarize`, of lines that were checked: nothing is checked again."""
     own, shared, evals, end, problem = KEPT.validate_json(blob)
     return Record(path, _run(own, shared) if own else None, evals, end, problem)
 

@@ -1,5 +1,5 @@
-"""`--set key=value` on the command line: a recipe knob or, as `hyper.key`, a hyper-parameter, instead
-of what the suite says."""
+"""`--set key=value`: a recipe knob or, as `hyper.key`, a hyper-parameter, otherwise than the suite
+says."""
 
 import json
 import tomllib

@@ -127,7 +127,7 @@ def fuzz(raw: bytes, others: list[bytes], rounds: int, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_mutated_records_never_raise_and_never_count(seed: int, cell: Cell, whole: bytes) -> None:
-    """A fifth of what the nox session `fuzz` does."""
+    """A fifth of what `nox -s fuzz` does."""
     fuzz(
         whole,
         [fakes.content(cell, (10.0, 20.0)), fakes.content(cell, status="diverged")],
