@@ -9,7 +9,7 @@ from bench.cli.output import print_table
 
 
 def show_installation(data: DataOption = None) -> None:
-    """Show what this installation is: Python, torch, GPU, memory, data sets found, and which `bench` is imported."""
+    """Show which Python, torch, GPU, data sets and bench are found."""
     import torch
 
     from bench import paths

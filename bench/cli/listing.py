@@ -1,4 +1,4 @@
-"""Names that other packages still import from here; they move to `bench.cli.output` and `bench.suite.schema`."""
+"""Names that others still import from here; they are in `output` and `bench.suite.schema`."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING

@@ -65,23 +65,20 @@ def run_cells(
     precision: PrecisionOption = None,
     results: ResultsOption = None,
 ) -> None:
-    """Train every cell (row × task × seed) of a suite that is not yet recorded."""
+    """Train every cell (row × task × seed) that is not yet recorded."""
     from bench import paths
     from bench.execute import grid
     from bench.runs import plan, records
-    from bench.suite import settings, suites
+    from bench.suite import settings
 
     check_device(device)
-    chosen = suites.find(suite)
-    for warning in chosen.warnings():
-        typer.secho(f"note: {warning}", dim=True)
-    budget = "smoke" if smoke else budget
-    seeds = "0" if smoke and seeds is None else seeds
+    chosen = find_suite(suite)
+    if smoke:
+        budget, seeds = "smoke", "0" if seeds is None else seeds
     knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
     cells = plan.cells(
-        chosen, methods=split_list(methods), tasks=split_list(tasks),
-        seeds=plan.seeds(seeds) if seeds is not None else None,
-        budget=budget, override=settings.parse(knobs),
+        chosen, methods=split_list(methods), tasks=split_list(tasks), budget=budget,
+        seeds=None if seeds is None else plan.seeds(seeds), override=settings.parse(knobs),
     )  # fmt: skip
     root = paths.results_root(results, smoke=smoke)
     found = records.read_all(root / chosen.name)
@@ -90,18 +87,26 @@ def run_cells(
     if dry_run:
         return
     todo = [s.cell for s in states if redo or not s.done]
-    lab = {
-        "data": paths.data_root(data), "weights": weights, "device": device,
-        "skip_unreadable": skip_unreadable,
-    }  # fmt: skip
+    lab = {"weights": weights, "device": device, "skip_unreadable": skip_unreadable}
+    lab |= {"data": paths.data_root(data)}
     tally = grid.run(todo, root, lab, console(), keep_going=keep_going, redo=redo) if todo else {}
     left = sum(not s.done for s in plan.states(cells, records.read_all(root / chosen.name)))
-    ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
-    typer.echo(f"{ran}; {left} of {len(cells)} cells pending")
-    options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
-    name_next_command(chosen, budget, options, changed=bool(knobs))
+    ran = ", ".join(f"{n} {status}" for status, n in tally.items())
+    typer.echo(f"{ran or 'nothing to do'}; {left} of {len(cells)} cells pending")
+    place = f" --results {root}" if results or smoke else ""
+    name_next_command(chosen, budget, f"--suite {suite}{place}", changed=bool(knobs))
     if set(tally) - {"ok", "busy"}:
         raise typer.Exit(1)
+
+
+def find_suite(name: str) -> "Suite":
+    """The suite of that name; what is wrong with its published figures is printed as a note."""
+    from bench.suite import suites
+
+    suite = suites.find(name)
+    for warning in suite.warnings():
+        typer.secho(f"note: {warning}", dim=True)
+    return suite
 
 
 def name_next_command(suite: "Suite", budget: str, options: str, *, changed: bool) -> None:

@@ -17,7 +17,10 @@ def show_record(
         ),
     ],
 ) -> None:
-    """Print what one record holds: what was run, on what data and machine, and how it went."""
+    """Print what one record holds.
+
+    What was run, on what data and machine, and how it went.
+    """
     from bench.report.page.text import format_accuracy
     from bench.runs import records
     from bench.suite.schema import compact
@@ -26,7 +29,8 @@ def show_record(
         raise UsageError(f"no record {path}; `bench ls runs` names them")
     if (r := records.read(path)) is None:
         raise BenchError(
-            f"{path} holds no readable run: it is empty, torn in its first line, or of another schema"
+            f"{path} holds no readable run: it is empty, torn in its first line, "
+            "or of another schema"
         )
     print_table(
         path.name,

@@ -10,11 +10,7 @@ from bench.report.page.page import References, compose_accuracies, compose_costs
 from bench.runs.records import Record
 from bench.suite.suites import Suite
 
-SUFFIXES = {
-    "md": ".md",
-    "latex": ".tex",
-    "html": ".html",
-}  # format -> how the names of its files end
+FORMAT_SUFFIXES = {"md": ".md", "latex": ".tex", "html": ".html"}  # name -> suffix of its files
 
 
 def render_accuracies(
@@ -26,8 +22,9 @@ def render_accuracies(
 ) -> str:
     """Every table of a suite in one format: measured beside published, gains, notes, references.
 
-    fmt: md, latex or html. references: BibTeX key -> fields, by default those of `paths.references`; a key that is not there
-    stands for itself. The text ends in one newline. Raises UsageError for an unknown format.
+    fmt: md, latex or html. references: BibTeX key -> fields, by default those of
+    `paths.references`; a key that is not there stands for itself. The text ends in one newline.
+    Raises UsageError for an unknown format.
     """
     known = paths.references(suite.folder) if references is None else references
     return _write(compose_accuracies(suite, list(records), select, known), fmt)
@@ -57,5 +54,5 @@ def _write(page: Page, fmt: str) -> str:
         case "html":
             from bench.report.write.html import write_html as write
         case _:
-            raise unknown("format", fmt, SUFFIXES)
+            raise unknown("format", fmt, FORMAT_SUFFIXES)
     return write(page).rstrip("\n") + "\n"
