@@ -33,7 +33,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The whole test suite on two cores; `nox -s tests -- -k name` passes arguments on to pytest."""
+    """The whole test suite on two cores; `nox -s tests -- -k name` passes arguments on."""
     install(session)
     session.run("pytest", "-n", "2", "-p", "no:benchmark", *session.posargs)
 

@@ -12,13 +12,13 @@ from bench.paths import VERSION
 
 
 class Program(TyperGroup):
-    """All commands. `--version` is answered wherever it stands, so that `bench run --version` works too."""
+    """All commands, and `--version`, which is answered after any command too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, ["--version"] if "--version" in args else args)
 
 
-# rich_markup_mode=None: help without colours and boxes, because importing what draws them takes longer than all the rest
+# rich_markup_mode=None: help without colours and boxes, which take a second to import
 app = typer.Typer(
     name="bench",
     cls=Program,
@@ -26,8 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"max_content_width": 100},
-    help="Reproduce unsupervised domain adaptation benchmarks: train a grid, record every run, and print measured "
-    "accuracies beside published ones.",
+    help="Reproduce unsupervised domain adaptation benchmarks: train a grid, record every run, and "
+    "print measured accuracies beside published ones.",
 )
 data_app = typer.Typer(
     no_args_is_help=True,
@@ -69,7 +69,7 @@ def accept_version(
 
 
 def main() -> None:
-    """Entry point. A BenchError ends as one sentence on stderr and its exit code, never as a traceback."""
+    """Run one command; a BenchError ends it with a sentence on stderr, never with a traceback."""
     try:
         app()
     except BenchError as e:

@@ -24,7 +24,10 @@ def get_data(
         Path | None, option(help="A folder of photographs, to make MNIST-M from MNIST.")
     ] = None,
 ) -> None:
-    """Download a data set, resuming an interrupted download, and check it."""
+    """Download a data set and check it.
+
+    An interrupted download goes on where it stopped.
+    """
     from bench import paths
     from bench.data import get
     from bench.datasets import sets
@@ -38,7 +41,10 @@ def get_data(
 
 @contextmanager
 def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A progress bar for each file. Gives a function to call with a file's name, its bytes so far, and all its bytes if known."""
+    """Show a progress bar for each file.
+
+    Gives a function to call with a file's name, its bytes so far, and all its bytes if known.
+    """
     from rich.progress import DownloadColumn, Progress
 
     with Progress(
@@ -55,7 +61,10 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
 
 
 def check_data(name: DataSetArgument, data: DataOption = None) -> None:
-    """Check a data set's files and counts against the published ones; exit 1 when something is wrong."""
+    """Check a data set's files and counts.
+
+    The exit code is 1 when something is not as published.
+    """
     from bench import paths
     from bench.data import doctor
 
@@ -79,7 +88,10 @@ def generate_data(
     ] = 0.01,
     seed: Annotated[int, typer.Option(help="Another seed makes other images.")] = 0,
 ) -> None:
-    """Make a folder of synthetic images in the layout of a published set, to try the program without that set."""
+    """Make synthetic images in the layout of a published data set.
+
+    They are for trying the program without that data set, and never count as a result.
+    """
     from bench.data.generate import generate
 
     made = generate(kind, folder, scale=scale, seed=seed)
@@ -87,7 +99,10 @@ def generate_data(
 
 
 def find_data(name: DataSetArgument, data: DataOption = None) -> None:
-    """Print the folder where a data set was found; exit 1 when it is nowhere."""
+    """Print the folder of a data set.
+
+    The exit code is 1 when it is not found.
+    """
     from bench import paths
     from bench.datasets import locate, sets
 

@@ -9,7 +9,7 @@ from bench.paths import VERSION
 
 
 def show_installation(data: DataOption = None) -> None:
-    """Show what this installation is: Python, torch, GPU, memory, data sets found, and which `bench` is imported."""
+    """Show which Python, torch, GPU, data sets and bench are found."""
     import torch
 
     from bench import paths

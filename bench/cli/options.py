@@ -91,7 +91,8 @@ def split_list(text: str | None) -> list[str] | None:
 def check_device(name: str) -> None:
     """Raise UsageError unless `name` reads like a device.
 
-    Whether there is such a device is found out when it is used: asking needs torch, which takes seconds to import.
+    Whether there is such a device is found out when it is used: asking needs torch, which takes
+    seconds to import.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N")

@@ -67,18 +67,16 @@ def run_cells(
     precision: PrecisionOption = None,
     results: ResultsOption = None,
 ) -> None:
-    """Train every cell (row × task × seed) of a suite that is not yet recorded."""
+    """Train every cell (row × task × seed) that is not yet recorded."""
     from bench import paths
     from bench.cli import screen
     from bench.runs import plan, records
-    from bench.suite import settings, suites
+    from bench.suite import settings
 
     check_device(device)
-    chosen = suites.find(suite)
-    for warning in chosen.warnings():
-        typer.secho(f"note: {warning}", dim=True)
-    budget = "smoke" if smoke else budget
-    seeds = "0" if smoke and seeds is None else seeds
+    chosen = find_suite(suite)
+    if smoke:
+        budget, seeds = "smoke", "0" if seeds is None else seeds
     knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
     cells = plan.cells(
         chosen,
@@ -116,6 +114,16 @@ def run_here(
 
     found = find_device(device)
     return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable))
+
+
+def find_suite(name: str) -> "Suite":
+    """The suite of that name; what is wrong with its published figures is printed as a note."""
+    from bench.suite import suites
+
+    suite = suites.find(name)
+    for warning in suite.warnings():
+        typer.secho(f"note: {warning}", dim=True)
+    return suite
 
 
 def name_next_command(suite: "Suite", budget: str, options: str, *, changed: bool) -> None:

@@ -154,7 +154,8 @@ def explain_labels(states: list[State]) -> None:
         typer.echo(f"{path} does not count: {reason}")
     if other := sum(s.count("other code") > 0 and not s.done for s in states):
         typer.echo(
-            f"{other} of the cells were run by other code than the newest records: they are run again"
+            f"{other} of the cells were run by other code than the newest records: "
+            "they are run again"
         )
 
 

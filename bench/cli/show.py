@@ -17,7 +17,10 @@ def show_record(
         ),
     ],
 ) -> None:
-    """Print what one record holds: what was run, on what data and machine, and how it went."""
+    """Print what one record holds.
+
+    What was run, on what data and machine, and how it went.
+    """
     from bench.cli.screen import describe_measured
     from bench.runs import files, records
     from bench.suite.schema import compact

@@ -32,19 +32,19 @@ def print_tables(
     out: OutOption = Path("tables/rendered"),
     results: ResultsOption = None,
 ) -> None:
-    """Print measured numbers beside published ones, and write them to files.
+    """Print and write tables of measured numbers beside published ones.
 
     Nothing but the records and the suite decides what a table says.
     """
     from bench import paths
-    from bench.report.write.render import SUFFIXES, render_accuracies, render_costs
+    from bench.report.write.render import FORMAT_SUFFIXES, render_accuracies, render_costs
     from bench.runs import records
     from bench.suite import suites
 
     kinds = split_list(formats) or [""]
     for kind in kinds:
-        if kind not in SUFFIXES:
-            raise unknown("format", kind, SUFFIXES)
+        if kind not in FORMAT_SUFFIXES:
+            raise unknown("format", kind, FORMAT_SUFFIXES)
     tag = "-cost" if cost else "" if select == "last" else f"-{select}"
     stale = []
     found = records.read_all(paths.results_root(results))
@@ -56,7 +56,7 @@ def print_tables(
                 if cost
                 else render_accuracies(chosen, found, kind, select)
             )
-            path = out / f"{chosen.name}{tag}{SUFFIXES[kind]}"
+            path = out / f"{chosen.name}{tag}{FORMAT_SUFFIXES[kind]}"
             if not check:
                 paths.write(path, text)
                 sys.stdout.write(text + "\n" if kind == "md" else "")

@@ -52,10 +52,11 @@ def tune_rows(
     knobs: KnobsOption = None,
     results: ResultsOption = None,
 ) -> None:
-    """Choose hyper-parameters without the labels of the suite's targets.
+    """Choose hyper-parameters without the labels of the targets.
 
-    The best values become a row of the suite. The table [search] of the suite's file says which values are tried. Every run
-    is recorded under results/tuning: to go on after an interruption, repeat the command.
+    The best values become a row of the suite. The table `search` of the suite's file says which
+    values are tried. Every run is recorded under results/tuning: to go on after an interruption,
+    repeat the command.
     """
     from bench import paths
     from bench.cli import search_screen

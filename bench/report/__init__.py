@@ -1,4 +1,4 @@
-"""Records and claims to pages. The same suite and records give the same bytes on every machine: no clock, no chance, no torch.
+"""Records and claims to pages: `numbers` computes, `page` finds words, `write` knows formats.
 
-`numbers` computes, `page` finds the words, `write` knows the formats; each uses only those before it.
+No clock, no chance and no torch: the same suite and records give the same bytes on every machine.
 """

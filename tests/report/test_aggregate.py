@@ -16,9 +16,9 @@ from bench.runs.ledger import sort
 TOY = toy()
 
 
-def runs(row, task, *values, **how):
+def runs(row, task, *values, **details):
     """One record for each seed."""
-    return [record(cell(TOY, row, task, seed), (v,), **how) for seed, v in enumerate(values)]
+    return [record(cell(TOY, row, task, seed), (v,), **details) for seed, v in enumerate(values)]
 
 
 def group(table, row):
@@ -92,9 +92,11 @@ def test_a_seed_that_diverged_or_failed_has_no_number_but_is_there():
 def test_the_last_attempt_that_did_not_fail_counts():
     place = cell(TOY, "plain", "A-B", 0)
     tried = [
-        record(place, (10,), attempt=1), record(place, (70,), attempt=2), record(place, status="failed", attempt=3),
+        record(place, (10,), attempt=1),
+        record(place, (70,), attempt=2),
+        record(place, status="failed", attempt=3),
         record(place, status=None, attempt=4),
-    ]  # fmt: skip
+    ]
     t = build_table(TOY, tried)
     assert last(t, "plain", "A-B").by_seed == {0: 70}
     assert sorted(why for why, _, _ in t.ledger.aside) == ["replaced", "replaced", "unfinished"]
@@ -140,8 +142,8 @@ def test_a_method_whose_defaults_have_changed_is_another_experiment():
 def test_made_up_images_show_that_it_runs_and_what_it_costs_but_never_how_well():
     made = record(cell(TOY, "plain", "A-B", 0), (88.0,))
     drawn = {
-        name: of | {"origin": "made-up images at scale 0.01, seed 0"}
-        for name, of in made.run["data"].items()
+        name: facts | {"origin": "made-up images at scale 0.01, seed 0"}
+        for name, facts in made.run["data"].items()
     }
     fake = replace(made, run=made.run | {"data": drawn})
     assert fake.made_up and not made.made_up

@@ -92,16 +92,16 @@ def test_scores_and_gaps_as_text():
     assert format_difference(None) == "—"
 
 
-def test_gains_are_said_in_plain_words():
-    def said(*ours):
+def test_gains_are_told_in_plain_words():
+    def page_of_gains(*ours):
         made = [record(cell(TOY, "plain", "A-B", s), (50.0,)) for s in range(len(ours))]
         made += [record(cell(TOY, "dann", "A-B", s), (x,)) for s, x in enumerate(ours)]
         return page(records=made)
 
-    assert "- DANN gains +5.0 [2.5, 7.5] on A→B (3 seeds)." in said(54, 55, 56)
-    assert "- DANN loses 5.0 [2.5, 7.5] on A→B (3 seeds)." in said(44, 45, 46)
-    assert "- DANN: no gain shown, +1.0 [−8.9, 10.9] on A→B (3 seeds)." in said(47, 51, 55)
-    assert "- DANN: no gain shown, +9.0 on A→B (1 seed)." in said(59)
+    assert "- DANN gains +5.0 [2.5, 7.5] on A→B (3 seeds)." in page_of_gains(54, 55, 56)
+    assert "- DANN loses 5.0 [2.5, 7.5] on A→B (3 seeds)." in page_of_gains(44, 45, 46)
+    assert "- DANN: no gain shown, +1.0 [−8.9, 10.9] on A→B (3 seeds)." in page_of_gains(47, 51, 55)
+    assert "- DANN: no gain shown, +9.0 on A→B (1 seed)." in page_of_gains(59)
 
 
 def test_markdown_cells_keep_to_their_columns():
@@ -137,7 +137,7 @@ def test_latex_compiles(tmp_path):
 
 
 class Tags(HTMLParser):
-    """Opened tags with their attributes; fails where one is closed that was not the last to be opened."""
+    """Opened tags with their attributes; fails where a closed tag was not the last opened."""
 
     VOID = ("meta",)
 
@@ -187,7 +187,8 @@ def test_citations_are_short_and_told_apart():
     three = {"x": {"author": "A, B and C, D and E, F", "year": "2016"}}
     assert cites.name_papers(["x"], three) == {"x": "A et al. 2016"}
     assert cites.describe_paper(REFERENCES["ada2019align"]) == (
-        "Ada Lovelace, Émile Grün. Alignment of Domains and 100 % of toys. Journal of Toy Results 7. 2019."
+        "Ada Lovelace, Émile Grün. Alignment of Domains and 100 % of toys. "
+        "Journal of Toy Results 7. 2019."
     )
 
 

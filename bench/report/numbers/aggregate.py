@@ -61,8 +61,9 @@ def build_table(
 ) -> Table:
     """The measured and the published numbers of a suite at one budget and one selection.
 
-    Accuracies are in %, gaps and gains in percentage points. Only records of the suite as it is now count; the table's
-    `ledger` holds the others with the reason. Raises UsageError for a budget that the suite does not have.
+    Accuracies are in %, gaps and gains in percentage points. Only records of the suite as it is
+    now count; the table's `ledger` holds the others with the reason. Raises UsageError for a budget
+    that the suite does not have.
     """
     ledger = settle_suite(suite, records, budget)
     columns = (*suite.tasks, AVERAGE) if len(suite.tasks) > 1 else suite.tasks
@@ -83,7 +84,11 @@ def build_table(
 
 
 def match_selection(claim: Published) -> Select:
-    """Which of our evaluations a claim is compared with: an oracle's with our oracle, any other with our last step."""
+    """The evaluation of ours that a claim is compared with.
+
+    A checkpoint chosen on target labels is compared with our own such choice, any other claim with
+    our last step.
+    """
     return "best-on-target" if claim.select == "best-on-target" else "last"
 
 
@@ -107,7 +112,7 @@ def _gains(ours: Scores, base: Scores, confidence: float) -> dict[str, Gain]:
 
 
 def _oracle(suite: Suite, ledger: Ledger, row: Row) -> float | None:
-    """Points that choosing each run's evaluation by the target's labels would add, over all tasks."""
+    """Points that choosing evaluations by the target's labels would add, averaged over tasks."""
     if not any(len(r.evals) > 1 for cell, r in ledger.counted if cell.row == row.id):
         return None
     column = AVERAGE if len(suite.tasks) > 1 else suite.tasks[0]

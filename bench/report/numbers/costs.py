@@ -1,4 +1,4 @@
-"""What each row costs: time for an iteration, throughput, memory; apart for each kind of machine."""
+"""What each row costs on each kind of machine: time for an iteration, throughput, memory."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,7 +35,8 @@ def summarise_costs(
 ) -> dict[str, tuple[Cost, ...]]:
     """Machine -> the costs of the rows that finished on it, in the suite's order.
 
-    Runs on made-up images count too: their time is real. Raises UsageError for a budget that the suite does not have.
+    Runs on made-up images count too: their time is real. Raises UsageError for a budget that the
+    suite does not have.
     """
     machines: dict[str, list[Ended]] = {}
     for cell, r in settle_suite(suite, records, budget).counted:
@@ -87,6 +88,7 @@ def _median_ms(ends: list[End]) -> float:
 def _median_peak(ends: list[End], kind: str) -> float:
     """Median of the peaks of one kind of memory, MiB.
 
-    On a GPU what the data set takes is subtracted, because it is not the model's. A CPU's rss_mib is of the whole process.
+    On a GPU what the data set takes is subtracted, because it is not the model's. A CPU's rss_mib
+    is of the whole process.
     """
     return median(e.memory[kind] - (0.0 if kind == "rss_mib" else e.data_mib or 0.0) for e in ends)

@@ -32,7 +32,7 @@ Scores = Mapping[str, Score]  # by column: the tasks, then AVERAGE where there a
 
 
 def score_row(suite: Suite, ledger: Ledger, row: str, select: Select, on: Side) -> Scores:
-    """The scores of a row at every task, and their average, at the selected evaluation of each run."""
+    """The scores of a row at every task and their average, at each run's selected evaluation."""
     found: dict[str, Score] = {}
     for task in suite.tasks:
         results = ledger.results(row, task)

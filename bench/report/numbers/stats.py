@@ -10,8 +10,8 @@ from statistics import mean, stdev
 from typing import Literal
 
 Interval = tuple[float, float]  # lower end, upper end
-# The 97.5 % quantile of Student's t for 1, 2, … 9 degrees of freedom, as scipy.special.stdtrit gives
-# it (a test compares them): importing scipy takes longer than all else that a table in Markdown needs
+# The 97.5 % quantile of Student's t for 1, 2, … 9 degrees of freedom, as scipy.special.stdtrit
+# gives it (a test compares them). Importing scipy would double the time of a table in Markdown.
 T95 = (
     12.706204736174694, 4.302652729749462, 3.1824463052837078, 2.7764451051977934,
     2.5705818356363146, 2.4469118511449786, 2.364624251592784, 2.306004135204166,
@@ -117,7 +117,8 @@ def compare_pairs(
 ) -> Gain | None:
     """a − b seed by seed, over the seeds that both have; None when they share none.
 
-    Runs of one seed see their samples in the same order, so the difference varies less than either value.
+    Runs of one seed see their samples in the same order, so the difference varies less than either
+    value.
     """
     differences = [a[seed] - b[seed] for seed in a.keys() & b.keys()]
     if not differences:

@@ -1,4 +1,4 @@
-"""Numbers to a page: titles, grids of short texts, notes and references, before they are in any file format.
+"""Numbers to a page of titles, grids of short texts, notes and references, in no file format yet.
 
-Nothing is computed here that another page could need (`numbers` has that), and nothing is escaped (`write` does that).
+No statistic is computed here (`numbers` does that), and nothing is escaped (`write` does that).
 """

@@ -9,7 +9,8 @@ Fields = Mapping[str, str]  # name of a BibTeX field -> its text
 def name_papers(keys: Iterable[str], references: Mapping[str, Fields]) -> dict[str, str]:
     """key -> 'Serieys and Cherif 2020', in the order given.
 
-    A letter follows the year where two papers would read alike; a key that has no entry stands for itself.
+    A letter follows the year where two papers would read alike; a key that has no entry stands for
+    itself.
     """
     names = {key: _author_year(references[key]) if key in references else key for key in keys}
     count, seen = Counter(names.values()), Counter[str]()
@@ -37,7 +38,7 @@ def _author_year(fields: Fields) -> str:
 
 
 def _authors(fields: Fields) -> list[str]:
-    """The names of the authors. Braces around the whole field keep an institution's name in one piece."""
+    """The names of the authors; a field in braces is one name, such as an institution's."""
     author = fields.get("author", "")
     return [author] if author.startswith("{") else author.split(" and ")
 

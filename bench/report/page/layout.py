@@ -37,7 +37,7 @@ class Grid:
     lines: tuple[Line, ...]
 
     def panels(self, width: int = 160) -> list["Grid"]:
-        """The grid cut between columns into about equal pieces of at most about `width` characters."""
+        """The grid cut between columns into equal pieces of at most about `width` characters."""
         label = max((len(x.label) for x in self.lines), default=0)
         columns = zip(self.head[1:], *(x.cells for x in self.lines), strict=True)
         needed = sum(3 + max(map(len, column)) for column in columns)
@@ -72,7 +72,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that one rendered file says, in plain text; only `code` is marked, by backticks."""
+    """All that one rendered file says, in plain text; only `code` is marked, by backticks."""
 
     title: str
     about: str  # the paragraph below the title
@@ -84,8 +84,8 @@ class Page:
 def lay_out_table(table: Table, labels: Sequence[str]) -> Grid:
     """Each row as measured, then each claim about it: as printed, ours − published, the verdict.
 
-    labels: what to call each claim, in the order of the suite. Only a table of last steps has the column that says what an
-    oracle would add.
+    labels: what to call each claim, in the order of the suite. Only a table of last steps has the
+    column that says what an oracle would add.
     """
     groups = [g for g in table.groups if _is_shown(table, g)]
     oracle = any(g.oracle is not None for g in groups)
@@ -212,9 +212,9 @@ def _format_ratio(x: float | None) -> str:
 def lay_out_costs(
     suite: Suite, costs: Sequence[Cost], claims: Sequence[tuple[PublishedCost, str]]
 ) -> Grid:
-    """Each row as measured on one machine, then each claim about it; rows that have neither are left out.
+    """Each row as measured on one machine, then each claim about it.
 
-    claims: each with what to call it.
+    Rows that have neither are left out. claims: each with what to call it.
     """
     kinds = [k for k in MEMORY if costs and k in costs[0].memory] or ["allocated_mib"]
     columns = cost_columns(kinds)

@@ -1,4 +1,4 @@
-"""The sentences under the tables: what was left out and why, what the runs were, what the claims are."""
+"""The sentences under the tables: what was run, what was left out and why, what is claimed."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,21 +62,22 @@ def _remarks(claim: Claim, suite: Suite) -> Iterator[str]:
 def explain_accuracies(suite: Suite) -> Iterator[str]:
     """How to read the figures; once for all tables of a suite."""
     yield (
-        "Lines in bold are ours. Accuracy in % of the test images: mean ± sample standard deviation "
-        "over seeds (number of seeds); one seed has no ±. The suite asks for "
-        f"{format_count(suite.seeds, 'seed')}. An average is taken within each seed first, and only "
-        "over seeds that have all tasks."
+        "Lines in bold are ours. Accuracy in % of the test images: mean ± sample standard "
+        "deviation over seeds (number of seeds); one seed has no ±. The suite asks for "
+        f"{format_count(suite.seeds, 'seed')}. An average is taken within each seed first, and "
+        "only over seeds that have all tasks."
     )
     if suite.published:
         yield (
-            f"ours − published: difference in points with its {100 * suite.confidence:.3g} % Student "
-            "interval over seeds; the published figure counts as exact, because what its error bar "
-            "means is rarely stated. Verdict: match when the interval lies within "
-            f"±{suite.tolerance:g} points, differs when it lies wholly outside, else unresolved; one "
-            "seed leaves it unresolved."
+            f"ours − published: difference in points with its {100 * suite.confidence:.3g} % "
+            "Student interval over seeds; the published figure counts as exact, because what its "
+            "error bar means is rarely stated. Verdict: match when the interval lies within "
+            f"±{suite.tolerance:g} points, differs when it lies wholly outside, else unresolved; "
+            "one seed leaves it unresolved."
         )
         yield (
-            "Where a paper does not say which checkpoint it reports, it stands beside our last step."
+            "Where a paper does not say which checkpoint it reports, "
+            "it stands beside our last step."
         )
     yield (
         "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has in "
@@ -228,8 +229,8 @@ def explain_costs(suite: Suite) -> Iterator[str]:
     """How to read the columns of a table of costs."""
     yield (
         "Medians over n records. ms/iteration: median within a record, then its 5th and 95th "
-        "percentile; data wait: the part of it until the batch was ready; warm-up and evaluation are "
-        "outside the clock. images/s: of both domains."
+        "percentile; data wait: the part of it until the batch was ready; warm-up and evaluation "
+        "are outside the clock. images/s: of both domains."
     )
     yield (
         "Memory: the peak after the warm-up, without the resident data set, whose own size is data "

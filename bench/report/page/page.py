@@ -23,8 +23,8 @@ def compose_accuracies(
 ) -> Page:
     """The page of accuracies.
 
-    It shows the full budget, whatever is recorded, then each other budget that has records; never smoke runs, nor budgets
-    that measure costs alone.
+    It shows the full budget, whatever is recorded, then each other budget that has records; never
+    smoke runs, nor budgets that measure costs alone.
     """
     hidden = {"smoke", *(name for name, b in suite.budgets.items() if b.measures == "cost")}
     records = list(records)
@@ -138,7 +138,10 @@ def _cost_sections(
     measured: Mapping[str, Mapping[str, tuple[Cost, ...]]],
     labels: Sequence[str],
 ) -> Iterator[Section]:
-    """The sections of one budget. measured: budget -> machine -> costs; labels: what to call each claim of the suite."""
+    """The sections of one budget.
+
+    measured: budget -> machine -> costs. labels: what to call each claim of the suite.
+    """
     claims = [
         (c, label) for c, label in zip(suite.costs, labels, strict=True) if budget in c.budgets
     ]

@@ -1,4 +1,4 @@
-"""Sentences about what made the numbers: data, machines, program and weights of the records that count."""
+"""Sentences about what made the numbers: data, machines, program and weights of the records."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ def describe_origin(records: Iterable[Record]) -> list[str]:
 
 
 def warn_of_other_images(records: Iterable[Record]) -> list[str]:
-    """A warning for each domain whose images differ between records that prepared them in the same way."""
+    """A warning for each domain whose images differ between records that prepared them alike."""
     seen: dict[tuple[str, ...], Counter[str]] = {}
     for run in (r.run for r in records if r.run):
         prepared = [str(run.recipe[k]) for k in ("size", "resize", "train_limit", "test_limit")]
@@ -60,7 +60,7 @@ def _describe_machines(records: list[Record]) -> list[str]:
 
 
 def _describe_weights(records: list[Record]) -> list[str]:
-    """One sentence for each local file of pretrained weights that took the place of the download."""
+    """A sentence for each local file of pretrained weights that replaced the download."""
     used = [r.run.weights for r in records if r.run]
     files = Counter(
         (w.asked, w.sha256[:12], " and ".join(w.dtypes), w.head == "random")

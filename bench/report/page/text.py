@@ -29,7 +29,7 @@ def format_points(x: float) -> str:
 
 
 def format_difference(d: Verdict | Gain | None) -> str:
-    """'−1.1 [−2.1, −0.1]'; '−1.1' where there is no interval; a dash where there is no difference."""
+    """'−1.1 [−2.1, −0.1]'; '−1.1' without an interval; a dash where there is no difference."""
     if d is None or d.gap is None:
         return DASH
     return format_points(d.gap) + ("" if d.interval is None else format_interval(d.interval))
@@ -44,7 +44,7 @@ def format_interval(interval: Interval) -> str:
 def format_score(score: Score) -> str:
     """'93.12 ± 0.41 (3) + 1 diverged †'
 
-    Mean, sample deviation, number of seeds; seeds that have no accuracy; † when a seed has collapsed.
+    Mean, sample deviation, number of seeds; seeds that have no accuracy; † when a seed collapsed.
     """
     s = score.summary
     spread = "" if s.sd is None else f" ± {s.sd:.2f}"

@@ -1,4 +1,4 @@
-"""A page to Markdown, LaTeX or HTML: one file for each format, and `render.py`, which finds the right one.
+"""A page to Markdown, LaTeX or HTML: one file for each format, and `render.py`, which picks one.
 
-No number and no sentence is made here, so the three formats cannot differ in what they say.
+No number and no sentence is made here, so that the three formats cannot differ in what they say.
 """

@@ -13,19 +13,22 @@ PACKAGES = r"""\usepackage[T1]{fontenc}
 \usepackage[hyphens]{url}
 \usepackage[hidelinks]{hyperref}"""
 
-SIGNS = {
-    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
-    "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma",
-    "τ": "tau", "υ": "upsilon", "φ": "varphi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta",
-    "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
-    "→": "to", "←": "leftarrow", "↔": "leftrightarrow", "−": "-", "±": "pm", "×": "times", "·": "cdot", "∘": "circ",
-    "≈": "approx", "≤": "le", "≥": "ge", "≠": "ne", "≪": "ll", "≫": "gg", "∞": "infty", "∈": "in", "∑": "sum",
-    "∂": "partial", "∇": "nabla", "√": "surd", "ℓ": "ell", "‖": "|", "⊗": "otimes", "⊙": "odot",
+SIGNS = {  # sign -> its command in mathematics
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "ζ": "zeta",
+    "η": "eta", "θ": "theta", "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu",
+    "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "υ": "upsilon", "φ": "varphi",
+    "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta",
+    "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
+    "→": "to", "←": "leftarrow", "↔": "leftrightarrow", "−": "-", "±": "pm", "×": "times",
+    "·": "cdot", "∘": "circ", "≈": "approx", "≤": "le", "≥": "ge", "≠": "ne", "≪": "ll",
+    "≫": "gg", "∞": "infty", "∈": "in", "∑": "sum", "∂": "partial", "∇": "nabla", "√": "surd",
+    "ℓ": "ell", "‖": "|", "⊗": "otimes", "⊙": "odot",
 }  # fmt: skip
 MATH = {c: "$-$" if name == "-" else rf"$\{name}$" for c, name in SIGNS.items()}
-ASCII = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+ASCII = {  # character with a meaning of its own in LaTeX -> how to print it
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}",
     "[": "{[}",  # after \\ or \item a bare bracket would open an optional argument
 }  # fmt: skip
 
@@ -55,13 +58,17 @@ def make_document(body: str) -> str:
 
 
 def to_latex(text: str) -> str:
-    """Plain text as LaTeX: everything special escaped, signs as mathematics, `code` in typewriter."""
+    """Plain text as LaTeX: specials escaped, signs as mathematics, `code` in typewriter."""
     escaped = "".join(map(_write_character, text)).replace("--", "-{}-")
     return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped)
 
 
 def _write_character(c: str) -> str:
-    """One character. What pdflatex does not know and is not in the tables above is named by its code, not lost."""
+    """One character as LaTeX.
+
+    What pdflatex does not know and is not in the tables above is printed as its code point, so that
+    nothing is lost.
+    """
     if known := ASCII.get(c) or MATH.get(c):
         return known
     style, _, code = unicodedata.decomposition(c).partition(" ")

@@ -11,11 +11,7 @@ from bench.runs.records import Record
 from bench.suite.references import read_references
 from bench.suite.suite import Suite
 
-SUFFIXES = {
-    "md": ".md",
-    "latex": ".tex",
-    "html": ".html",
-}  # format -> how the names of its files end
+FORMAT_SUFFIXES = {"md": ".md", "latex": ".tex", "html": ".html"}  # name -> suffix of its files
 
 
 def render_accuracies(
@@ -27,8 +23,9 @@ def render_accuracies(
 ) -> str:
     """Every table of a suite in one format: measured beside published, gains, notes, references.
 
-    fmt: md, latex or html. references: BibTeX key -> fields, by default those of `read_references`; a key that is not there
-    stands for itself. The text ends in one newline. Raises UsageError for an unknown format.
+    fmt: md, latex or html. references: BibTeX key -> fields, by default those of
+    `read_references`; a key that is not there stands for itself. The text ends in one newline.
+    Raises UsageError for an unknown format.
     """
     known = read_references(suite.folder) if references is None else references
     return _write(compose_accuracies(suite, list(records), select, known), fmt)
@@ -58,7 +55,7 @@ def _write(page: Page, fmt: str) -> str:
         case "html":
             from bench.report.write.html import write_html as write
         case _:
-            raise unknown("format", fmt, SUFFIXES)
+            raise unknown("format", fmt, FORMAT_SUFFIXES)
     return write(page).rstrip("\n") + "\n"
 
 
