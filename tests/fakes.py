@@ -31,6 +31,9 @@ GOLDEN = Path(__file__).parent / "golden" / "tables"
 PER_CLASS = 1000  # images: accuracies are exact to 0.01 %
 
 
+PROBE = Probe(subject="f" * 12, losses=(1.5, 1.25))
+
+
 class Machine(NamedTuple):
     env: Env
     code: Code
@@ -77,7 +80,7 @@ def run_line(
     fingerprint: str = "f00d",
     weights: Weights | None = None,
     generated: bool = False,
-    probe: Probe | None = None,
+    probe: Probe | None = PROBE,
     started: str = "2026-11-26T10:00:00Z",
 ) -> Run:
     """The first line of a record of a cell."""

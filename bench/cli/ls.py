@@ -62,10 +62,7 @@ def list_methods() -> None:
     from bench.suite import catalog
 
     known = catalog.methods().values()
-    rows = (
-        (e.name, e.doc.split("\n")[0], " ".join(f"{k}={v}" for k, v in e.hyper.items()))
-        for e in known
-    )
+    rows = ((e.name, e.summary, " ".join(f"{k}={v}" for k, v in e.hyper.items())) for e in known)
     print_table("methods", ("name", "what it does", "hyper-parameters and defaults"), rows)
 
 

@@ -44,7 +44,12 @@ class Cell:
     def stated(self) -> dict[str, Any]:
         """The hyper-parameters that differ from the method's defaults."""
         defaults = catalog.check(self.method, self.hyper).hyper
-        return {k: v for k, v in self.hyper.items() if v != defaults[k]}
+        # a whole number for a fraction is that fraction: 1 and 1.0 are one training
+        stated = {
+            k: float(v) if type(defaults[k]) is float and type(v) is int else v
+            for k, v in self.hyper.items()
+        }
+        return {k: v for k, v in stated.items() if v != defaults[k]}
 
     @cached_property
     def hyper_all(self) -> dict[str, Any]:

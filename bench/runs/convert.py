@@ -91,7 +91,11 @@ def _run(old: Old, digits: str, probe: Old | None) -> dict[str, Any]:
     every = {k: "inf" if v is None else v for k, v in old["hyper_all"].items()}
     stated = {k: "inf" if v is None else v for k, v in old["hyper"].items()}
     defaults = plain(dict(catalog.check(old["method"], {}).hyper))
-    hyper = {k: v for k, v in stated.items() if v != defaults.get(k)}
+    stated = {
+        k: float(v) if type(defaults[k]) is float and type(v) is int else v
+        for k, v in stated.items()
+    }
+    hyper = {k: v for k, v in stated.items() if v != defaults[k]}
     try:
         recipe = Recipe.model_validate(old["recipe"])
         source, target = (DomainSpec.model_validate(old[k]) for k in ("source", "target"))

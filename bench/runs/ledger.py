@@ -80,6 +80,8 @@ def _fault(cell: Cell, r: Record, current: Mapping[str, Probe]) -> tuple[Why, st
         return "damaged", r.problem
     if not r.complete:
         return "unfinished", ""
+    if r.status == "ok" and not r.evals:
+        return "damaged", "damaged: it says that all went well without an evaluation"
     if changed := _defaults(cell, r.run):
         return "other recipe", changed
     if r.generated and not cell.generated_counts:

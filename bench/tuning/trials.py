@@ -1,7 +1,7 @@
 """Sets of values and their runs. A search leaves nothing but records, and resumes from them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -87,11 +87,13 @@ class Search:
         Raises UsageError when the values contradict each other.
         """
         row = self.with_values(values)
-        return [
+        cells = [
             plan.cell(self.suite, row, task, seed, self.budget, self.override)
             for task in self.tasks
             for seed in self.seeds
         ]
+        # a search can be tried out on made-up images: what it chooses is measured elsewhere
+        return [replace(cell, generated_counts=True) for cell in cells]
 
     def trials(self, found: Iterable[Record]) -> list[Trial]:
         """Every set of values that the records hold, finished or not, the first begun first."""

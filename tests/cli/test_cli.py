@@ -11,7 +11,8 @@ from children import Children, Ended, fresh
 from helpers import ROOT, write_pictures, write_suite
 
 import bench as package
-from bench.runs import records
+from bench.runs import files, records
+from bench.runs.files import attempt
 
 COMMANDS = [
     "",
@@ -258,14 +259,15 @@ def test_the_newer_of_two_results_counts(folder: Path, bench: Children) -> None:
 
     suite = suites.load(folder / "tiny.toml")
     (state,) = plan.states(plan.cells(suite, methods=["one"]), records.read_all(folder / "results"))
-    assert state.done and state.done.attempt == 2
+    assert state.done and attempt(state.done.path.name) == 2
 
 
 def test_the_same_cell_gives_the_same_accuracy_and_losses(folder: Path, bench: Children) -> None:
     bench.run("run", *TINY, "--methods", "two")
     bench.run("run", *TINY, "--methods", "two", "--redo")
-    a, b = records.read_all(folder / "results")
-    assert [w["loss"] for w in a.train] == [w["loss"] for w in b.train]
+    a, b = (files.read(r.path) for r in records.read_all(folder / "results"))
+    assert [w.loss for w in a.train] == [w.loss for w in b.train]
+    assert a.end and b.end and a.end.parameters == b.end.parameters
     assert a.evals == b.evals
 
 
@@ -297,12 +299,15 @@ def test_budgets_and_precisions_are_kept_apart(folder: Path, bench: Children) ->
 def test_a_smoke_run_needs_no_data_and_is_no_result(folder: Path, bench: Children) -> None:
     ran = bench.run("run", "--suite", "tiny.toml", "--data", "nowhere", "--smoke")
     assert ran.code == 0 and "2 ok; 0 of 2 cells pending" in ran.out
-    assert {r.run.budget for r in records.read_all(folder / "results") if r.run} == {"smoke"}
+    assert {r.run.budget for r in records.read_all(folder / "results/.smoke") if r.run} == {"smoke"}
     assert not (folder / "results/tiny").exists(), "smoke runs are kept apart from results"
     (origin,) = {
-        d["origin"] for r in records.read_all(folder / "results") for d in r.run["data"].values()
+        (d.origin, d.generated)
+        for r in records.read_all(folder / "results/.smoke")
+        if r.run
+        for d in r.run.data.values()
     }
-    assert origin == "synthetic"
+    assert origin == ("synthetic", True)
 
 
 def test_a_printed_average_that_contradicts_itself_is_told_whole(
@@ -353,16 +358,12 @@ def test_runs_are_listed_and_shown_torn_ones_too(folder: Path, bench: Children) 
     assert shown.code == 0
     for text in ("source_only", "folder A", "end: ok", "hidden [16]", "fingerprint"):
         assert text in shown.out
-    assert "end: unfinished" in bench.run("show", torn).out
+    assert "unfinished: it is still running, or was interrupted" in bench.run("show", torn).out
 
     for bad in (b"", b'{"kind":"run"', b"\x00\x01\n", b'{"kind":"run","schema":99}\n', b"[]\n"):
         torn.write_bytes(bad)
         empty = bench.run("show", torn)
-        assert (
-            empty.code == 1
-            and "holds no readable run" in empty.err
-            and "Traceback" not in empty.err
-        )
+        assert empty.code == 1 and "cannot be read: " in empty.err and "Traceback" not in empty.err
 
 
 def test_a_copy_of_a_record_beside_it_changes_nothing(folder: Path, bench: Children) -> None:

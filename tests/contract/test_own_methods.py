@@ -276,7 +276,7 @@ def test_a_suite_runs_a_method_of_its_own_from_any_folder(way: str, tmp_path: Pa
     write_suite(tmp_path, name="own", rows=rows, iterations=3)
     ended = bench(tmp_path, way, "run", "--suite", "own.toml", "--data", "data", "--device", "cpu")
     assert ended.code == 0, ended.text
-    assert {r.run["method"]: r.status for r in records.read_all(tmp_path / "results")} == {
+    assert {r.run.method: r.status for r in records.read_all(tmp_path / "results")} == {
         "mine": "ok",
         "dann": "ok",
     }

@@ -91,14 +91,14 @@ def test_a_damaged_picture_can_be_left_out_and_the_record_counts_it(
     assert (ended.code, ended.err) == (0, "")
     (record,) = records.read_all(folder / "results")
     assert record.status == "ok"
-    assert {k: v["origin"] for k, v in record.run["data"].items()} == {
+    assert {k: v.origin for k, v in record.run.data.items()} == {
         "A": "folder A",
         "B": "folder B, 1 unreadable left out",
     }
-    assert [
-        record.run["data"][k]["train"]["images"] + record.run["data"][k]["test"]["images"]
-        for k in "AB"
-    ] == [45, 44]
+    assert [record.run.data[k].train.images + record.run.data[k].test.images for k in "AB"] == [
+        45,
+        44,
+    ]
 
 
 def test_pictures_of_every_kind_are_trained_on(folder: Path, bench: Children) -> None:
@@ -118,10 +118,7 @@ def test_pictures_of_every_kind_are_trained_on(folder: Path, bench: Children) ->
     ended = bench.run(*RUN)
     assert (ended.code, ended.err) == (0, ""), ended.text
     (record,) = records.read_all(folder / "results")
-    assert (
-        record.run["data"]["A"]["train"]["images"] + record.run["data"]["A"]["test"]["images"]
-        == 45 + 5 * CLASSES
-    )
+    assert record.run.data["A"].train.images + record.run.data["A"].test.images == 45 + 5 * CLASSES
 
 
 @pytest.mark.parametrize("harm", ["cut short", "of another set"])
@@ -138,7 +135,7 @@ def test_a_cache_that_is_not_whole_or_not_this_sets_is_made_anew(
     again = bench.run(*RUN, "--redo")
     assert (again.code, again.err) == (0, "")
     first, second = records.read_all(folder / "results")
-    assert first.run["data"] == second.run["data"] and first.evals == second.evals
+    assert first.run.data == second.run.data and first.evals == second.evals
 
 
 def test_a_batch_larger_than_a_domain_is_recorded_as_failed(folder: Path, bench: Children) -> None:

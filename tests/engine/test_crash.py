@@ -171,22 +171,37 @@ def test_keep_going_runs_the_rest_after_a_cell_that_diverged(folder: Path, bench
     assert [s.done.status for s in states(folder) if s.done] == ["diverged", "ok"]
 
 
+RAISES = '''
+from methods import Method
+
+
+class Raises(Method):
+    """L = what is not there"""
+
+    def __init__(self, net):
+        super().__init__()
+
+    def step(self, net, s, t, p):
+        yield {}["reading"]
+'''
+
+
 def test_a_method_that_raises_is_recorded_as_failed_and_run_again(
     folder: Path, bench: Children
 ) -> None:
-    write_suite(folder, rows={"bad": {"method": "nogrl", "hyper": {"reading": "upside down"}}})
+    (folder / "methods").mkdir()
+    (folder / "methods" / "raises.py").write_text(RAISES, encoding="utf-8")
+    write_suite(folder, rows={"bad": {"method": "raises"}})
     failed = bench.run(*RUN)
     assert failed.code == 1
-    assert "bad A-B seed 0: failed: " in failed.out and "Traceback" not in failed.text
+    assert "bad A-B seed 0: failed: KeyError: 'reading'" in failed.out
+    assert "Traceback" not in failed.text
     (record,) = records.read_all(folder / "results")
-    assert (
-        record.status == "failed"
-        and "reading must be" in record.end["reason"]
-        and "Traceback" in record.end["trace"]
-    )
+    assert record.status == "failed" and record.end and "Traceback" in record.end.trace
+    assert record.run and record.run.code.probe is None, "the probe failed, too"
     bench.run(*RUN)
     assert [attempt(r.path.name) for r in records.read_all(folder / "results")] == [1, 2]
-    assert [s.label for s in states(folder)] == ["pending"]
+    assert "0 done, 1 pending" in bench.run(*RUN, "--dry-run").out
 
 
 def test_a_full_disk_is_one_sentence_and_no_result(folder: Path, bench: Children) -> None:

@@ -59,7 +59,7 @@ CASES: dict[str, tuple[tuple[str, str, str, str], dict[str, Any]]] = {
     "hyper-parameters": (OFFICEHOME, {"hyper": {"mu": 0.25, "heads": 2}}),
     "an infinity": (DEMO, {"hyper": {"gamma": INF}}),
     "another infinity": (DEMO, {"hyper": {"gamma": -INF}}),
-    "a whole number for a fraction": (DEMO, {"hyper": {"lam": 1}}),
+    "a whole number for a fraction": (DEMO, {"hyper": {"lam": 2}}),
     "a hyper-parameter's word": (OFFICEHOME, {"hyper": {"omega": "uniform"}}),
     "a hyper-parameter's switch": (DEMO, {"hyper": {"entropy": True}}),
 }

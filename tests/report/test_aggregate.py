@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.report.numbers.aggregate import build_table
 from bench.report.numbers.costs import summarise_costs
 from bench.runs import plan
-from bench.runs.ledger import sort
+from bench.runs.plan import settle_suite
 
 TOY = toy()
 
@@ -99,7 +99,7 @@ def test_the_last_attempt_that_did_not_fail_counts():
     ]
     t = build_table(TOY, tried)
     assert last(t, "plain", "A-B").by_seed == {0: 70}
-    assert sorted(why for why, _, _ in t.ledger.aside) == ["replaced", "replaced", "unfinished"]
+    assert sorted(a.why for a in t.ledger.aside) == ["replaced", "replaced", "unfinished"]
 
 
 def test_a_run_that_calls_everything_one_class_is_marked():
@@ -120,42 +120,51 @@ def test_gains_are_paired_with_the_baseline_row():
 
 def test_the_ledger_says_why_a_record_does_not_count():
     other = record(cell(TOY, "dann-strong", "A-B", 0, precision="bf16", lr=0.5))
-    ((why, detail, _),) = sort(TOY, [other], "full").aside
+    (aside,) = settle_suite(TOY, [other], "full").aside
+    why, detail = aside.why, aside.detail
     assert (why, detail) == ("other recipe", "lr 0.5, now 0.01; precision bf16, now fp32")
-    gone = replace(other, run=other.run | {"row": "gone"})
-    assert sort(TOY, [gone], "full").aside[0][1] == "the suite no longer has this row or task"
-    assert sort(TOY, [replace(other, run=other.run | {"suite": "elsewhere"})], "full").aside == ()
+    gone = replace(other, run=other.run.model_copy(update={"row": "gone"}))
+    assert (
+        settle_suite(TOY, [gone], "full").aside[0].detail
+        == "the suite no longer has this row or task"
+    )
+    assert (
+        settle_suite(
+            TOY, [replace(other, run=other.run.model_copy(update={"suite": "elsewhere"}))], "full"
+        ).aside
+        == ()
+    )
 
 
 def test_a_method_whose_defaults_have_changed_is_another_experiment():
     """No key holds what the suite leaves to the method, so the record itself is asked."""
     made = record(cell(TOY, "dann-strong", "A-B", 0))
-    old = replace(made, run=made.run | {"hyper_all": made.run["hyper_all"] | {"eps": 0.5}})
-    ((why, detail, _),) = sort(TOY, [old], "full").aside
+    old = replace(
+        made, run=made.run.model_copy(update={"hyper_all": made.run.hyper_all | {"eps": 0.5}})
+    )
+    (aside,) = settle_suite(TOY, [old], "full").aside
+    why, detail = aside.why, aside.detail
     assert (why, detail) == ("other recipe", "hyper.eps 0.5, now 0.0")
     (state,) = plan.states([cell(TOY, "dann-strong", "A-B", 0)], [old])
     assert not state.done and state.stale == 1
-    younger = replace(made, run=made.run | {"hyper_all": {}})
-    assert sort(TOY, [younger], "full").counted, "a knob that did not exist then has its default"
+    younger = replace(made, run=made.run.model_copy(update={"hyper_all": {}}))
+    assert settle_suite(TOY, [younger], "full").counted, (
+        "a knob that did not exist then has its default"
+    )
 
 
 def test_made_up_images_show_that_it_runs_and_what_it_costs_but_never_how_well():
-    made = record(cell(TOY, "plain", "A-B", 0), (88.0,))
-    drawn = {
-        name: facts | {"origin": "made-up images at scale 0.01, seed 0"}
-        for name, facts in made.run["data"].items()
-    }
-    fake = replace(made, run=made.run | {"data": drawn})
-    assert fake.made_up and not made.made_up
+    fake = record(cell(TOY, "plain", "A-B", 0), (88.0,), generated=True)
+    assert fake.generated and not record(cell(TOY, "plain", "A-B", 0)).generated
     table = build_table(TOY, [fake])
-    assert last(table, "plain", "A-B").by_seed == {} and [
-        why for why, _, _ in table.ledger.aside
-    ] == ["made-up images"]
-    assert summarise_costs(TOY, [fake])
+    assert last(table, "plain", "A-B").by_seed == {}
+    assert [a.why for a in table.ledger.aside] == ["generated"]
+    timed = record(cell(TOY, "plain", "A-B", 0, "timing"), (88.0,), generated=True)
+    assert summarise_costs(TOY, [timed], "timing")
 
 
 def test_a_record_that_says_ok_without_an_evaluation_does_not_count():
-    empty = replace(*runs("plain", "A-B", 70), evals=[])
+    empty = replace(*runs("plain", "A-B", 70), evals=())
     t = build_table(TOY, [empty])
     assert last(t, "plain", "A-B").by_seed == {} and len(t.ledger.aside) == 1
 
@@ -214,7 +223,9 @@ def test_the_names_of_the_seeds_change_no_figure(names):
 
 def test_costs_are_medians_apart_for_each_machine():
     slow, fast = runs("plain", "A-B", 70, 70, 70, ms=20.0), runs("plain", "B-A", 70, ms=30.0)
-    dann = runs("dann", "A-B", 70, 70, ms=22.0) + runs("dann-strong", "A-B", 70, env=GPU, ms=2.0)
+    dann = runs("dann", "A-B", 70, 70, ms=22.0) + runs(
+        "dann-strong", "A-B", 70, machine=GPU, ms=2.0
+    )
     found = summarise_costs(TOY, slow + fast + dann)
     assert list(found) == ["Abacus 9, 1 thread, torch 2.11.0", "Toy GPU, torch 2.11.0"]
     plain, dann = found["Abacus 9, 1 thread, torch 2.11.0"]
@@ -227,7 +238,10 @@ def test_costs_are_medians_apart_for_each_machine():
 def test_machines_that_differ_in_threads_are_told_apart():
     mixed = [
         *runs("plain", "A-B", 70),
-        record(cell(TOY, "plain", "A-B", 1), env=CPU | {"threads": 4}),
+        record(
+            cell(TOY, "plain", "A-B", 1),
+            machine=CPU._replace(env=CPU.env.model_copy(update={"threads": 4})),
+        ),
     ]
     assert len(summarise_costs(TOY, mixed)) == 2
 
@@ -241,7 +255,7 @@ def test_ratios_are_over_the_row_that_the_suite_names_for_costs():
 
 
 def test_a_gpus_memory_is_the_models_without_the_data_and_a_cpus_the_whole_process():
-    (fast,) = summarise_costs(TOY, runs("plain", "A-B", 70, env=GPU))["Toy GPU, torch 2.11.0"]
+    (fast,) = summarise_costs(TOY, runs("plain", "A-B", 70, machine=GPU))["Toy GPU, torch 2.11.0"]
     assert (
         fast.memory == pytest.approx({"allocated_mib": 700 - 86.4, "reserved_mib": 1024 - 86.4})
         and fast.data_mib == 86.4

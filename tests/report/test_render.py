@@ -55,7 +55,7 @@ def test_smoke_runs_are_never_shown():
 
 
 def test_runs_for_time_and_memory_alone_have_no_table_of_accuracies():
-    kept = [r for r in ALL if r.run["budget"] != "timing"]
+    kept = [r for r in ALL if r.run.budget != "timing"]
     assert len(kept) < len(ALL) and page(records=kept) == page()
     assert "| **DANN**" in render_costs(TOY, ALL) and "Budget timing, Toy GPU" in render_costs(
         TOY, ALL

@@ -11,7 +11,6 @@ from helpers import write_suite
 from bench.engine.events import Ended, Event, Started, Status
 from bench.engine.executor import Executor
 from bench.errors import BenchError
-from bench.runs import records
 from bench.runs.plan import Cell
 from bench.suite import suites
 from bench.tuning import tune
@@ -47,12 +46,10 @@ class Pretends:
             yield Ended(cell, status, "" if status == "ok" else "pretended")
 
     def _write(self, cell: Cell, status: str) -> None:
-        r = fakes.record(cell, (60 + 100 * cell.recipe.lr,), status=status)
-        assert r.end
-        with records.create(self.results / cell.folder, cell.stem) as out:
-            out.line(**r.run | {"started": f"2026-01-01T00:00:{len(self.begun):02}Z"})
-            for line in (*r.evals, r.end):
-                out.line(**line)
+        started = f"2026-01-01T00:00:{len(self.begun):02}Z"
+        fakes.write(
+            self.results, cell, (60 + 100 * cell.recipe.lr,), status=status, started=started
+        )
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bench import paths
 from bench.data.generate import generate
 from bench.errors import BenchError, UsageError
 from bench.runs import plan, records
+from bench.runs.files import attempt
 from bench.runs.records import Record
 from bench.suite import suites
 from bench.suite.search import Range
@@ -50,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def kept(folder: Path) -> list[Record]:
-    return records.read_all(folder / "results")
+    return records.read_all(folder / "results" / "tuning")
 
 
 def complete(folder: Path) -> Counter[str]:
@@ -145,9 +147,9 @@ def test_a_search_cut_short_goes_on_as_if_it_had_not_been(folder: Path, bench: C
 
     after = complete(folder)
     assert bench.run(*ask, "--results", "other").code == 0
-    assert Counter(r.run.key for r in records.read_all(folder / "other") if r.run) == after, (
-        "the same sets of values"
-    )
+    assert (
+        Counter(r.run.key for r in records.read_all(folder / "other" / "tuning") if r.run) == after
+    ), "the same sets of values"
 
     more = bench.run(*ONE, "--trials", "5")
     assert more.code == 0 and more.out.count(": target ") == 2 and "trial 5 of 5: " in more.out
@@ -309,7 +311,7 @@ def test_a_failed_run_stops_the_search_and_is_tried_anew(folder: Path, bench: Ch
             code=1,
         )
         assert "dann A-C seed 0: failed: " in stopped.out
-    assert sorted(r.attempt for r in kept(folder) if r.status == "failed") == [1, 2]
+    assert sorted(attempt(r.path.name) for r in kept(folder) if r.status == "failed") == [1, 2]
     assert "dann-tuned" not in (folder / "tiny.toml").read_text(encoding="utf-8")
 
 
@@ -506,16 +508,15 @@ def test_records_of_another_question_are_not_taken_for_trials(tmp_path: Path) ->
 
     def of(**changed: Any) -> Record:
         record = fakes.record(cell)
-        record.run.update(
-            {"started": "2026-01-01T00:00:00Z", "hyper": records.plain(record.run["hyper"])}
-            | changed
-        )
-        return record
+        assert record.run
+        return replace(record, run=record.run.model_copy(update=changed))
 
     (found,) = s.trials([of()])
     assert found.values == values and found.done
-    recipe = of().run["recipe"]
-    assert s.trials([of(cell="0" * 12), of(recipe=recipe | {"lr": 0.2}), of(hyper={})]) == []
+    recipe, hyper = cell.recipe.model_dump(mode="json"), cell.hyper_all
+    assert s.trials([of(key="0" * 12)]) == []
+    assert s.trials([of(recipe=recipe | {"lr": 0.2})]) == []
+    assert s.trials([of(hyper_all=hyper | {"gamma": 3.0})]) == []
 
 
 # what is tried next
