@@ -40,7 +40,7 @@ def cache_root() -> Path:
     return user_cache_path("uda-bench", appauthor=False)
 
 
-def write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a text file, and the folders above it where they are missing. Raises BenchError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,11 +11,11 @@ from bench.runs.files import encode
 from bench.runs.lines import (
     Code,
     Counts,
-    Domain,
     End,
     Env,
     Eval,
-    Images,
+    LoadedDomain,
+    LoadedImages,
     Probe,
     Run,
     Spread,
@@ -23,7 +23,7 @@ from bench.runs.lines import (
     Weights,
     plain,
 )
-from bench.runs.records import Measured, Record, Tally
+from bench.runs.records import Evaluation, Record, Tally
 from bench.suite import suites
 from bench.suite.suite import Suite
 
@@ -84,8 +84,8 @@ def run_line(
     started: str = "2026-11-26T10:00:00Z",
 ) -> Run:
     """The first line of a record of a cell."""
-    part = Images(images=PER_CLASS * cell.classes, fingerprint=fingerprint)
-    domain = Domain(origin="fake", generated=generated, train=part, test=part)
+    part = LoadedImages(images=PER_CLASS * cell.classes, fingerprint=fingerprint)
+    domain = LoadedDomain(origin="fake", generated=generated, train=part, test=part)
     defaults = cell.hyper_all | {k: v for k, v in plain(dict(cell.hyper)).items()}
     return Run(
         key=cell.key, suite=cell.suite, row=cell.row, task=cell.task, budget=cell.budget, seed=cell.seed,
@@ -162,7 +162,7 @@ def record(cell: Cell, *args: Any, attempt: int = 1, **about: Any) -> Record:
     run, *rest = lines(cell, *args, **about)
     assert isinstance(run, Run)
     evals = tuple(
-        Measured(e.step, _tally(e.source), _tally(e.target)) for e in rest if isinstance(e, Eval)
+        Evaluation(e.step, _tally(e.source), _tally(e.target)) for e in rest if isinstance(e, Eval)
     )
     end = rest[-1] if rest and isinstance(rest[-1], End) else None
     return Record(Path("results", cell.folder, f"{cell.stem}-{attempt}.jsonl"), run, evals, end)

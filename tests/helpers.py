@@ -12,7 +12,7 @@ from torch import nn
 
 from bench.engine.events import Ended
 from bench.engine.lab import Lab
-from bench.engine.run import run
+from bench.engine.run import run_cell
 from bench.runs.plan import Cell
 from methods import Batch, Method, Network, Progress
 
@@ -76,7 +76,7 @@ def state(*modules: nn.Module) -> dict[str, Any]:
 
 def ended(cell: Cell, lab: Lab) -> Ended:
     """Run a cell; how it ended."""
-    *_, last = run(cell, lab)
+    *_, last = run_cell(cell, lab)
     assert isinstance(last, Ended)
     return last
 

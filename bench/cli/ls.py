@@ -50,7 +50,7 @@ def list_suites(chosen: list["Suite"]) -> None:
 def list_presets() -> None:
     from bench.suite import presets
 
-    found = map(presets.find, presets.names())
+    found = map(presets.find_preset, presets.preset_names())
     print_table(
         "presets",
         ("name", "what it follows", "read in"),

@@ -79,13 +79,10 @@ def run_cells(
         budget, seeds = "smoke", "0" if seeds is None else seeds
     knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
     cells = plan.cells(
-        chosen,
-        methods=split_list(methods),
-        tasks=split_list(tasks),
-        seeds=plan.seeds(seeds) if seeds is not None else None,
-        budget=budget,
-        override=settings.parse(knobs),
-    )
+        chosen, methods=split_list(methods), tasks=split_list(tasks), budget=budget,
+        seeds=None if seeds is None else plan.seeds(seeds),
+        override=settings.parse_settings(knobs),
+    )  # fmt: skip
     root = paths.results_root(results, smoke=smoke)
     found = records.read_all(root)
     states = plan.states(cells, found)

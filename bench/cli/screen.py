@@ -12,8 +12,8 @@ from rich.table import Table
 
 from bench.engine.events import Ended, Event, Progressed, Started, Substituted
 from bench.runs import plan, records
-from bench.runs.plan import State
-from bench.runs.records import Measured, Record
+from bench.runs.plan import CellState
+from bench.runs.records import Evaluation, Record
 from bench.suite.schema import compact
 
 
@@ -81,14 +81,14 @@ def draw(events: Iterable[Event], console: Console) -> Counter[str]:
 
 def describe_end(ended: Ended) -> str:
     """The line that remains of a cell: what was measured and how fast, or what went wrong."""
-    record = records.read(ended.path) if ended.path else None
+    record = records.read_record(ended.path) if ended.path else None
     if ended.status != "ok" or record is None or record.end is None or record.end.ms is None:
         return f"{ended.cell}: {ended.status}" + (f": {ended.reason}" if ended.reason else "")
     speed = f"{record.end.ms.p50:.1f} ms/it, {format_duration(record.end.wall_s)}"
     return f"{ended.cell}: {describe_measured(record.evals[-1])} ({speed})"
 
 
-def describe_measured(e: Measured) -> str:
+def describe_measured(e: Evaluation) -> str:
     """'target 93.12 %, source 99.00 %', or the values of a task that measures something else."""
     if e.target and e.source:
         return f"target {e.target.accuracy:.2f} %, source {e.source.accuracy:.2f} %"
@@ -104,7 +104,7 @@ def format_duration(seconds: float) -> str:
 
 
 def show_plan(
-    states: list[State], found: list[Record], console: Console, *, redo: bool = False
+    states: list[CellState], found: list[Record], console: Console, *, redo: bool = False
 ) -> None:
     """Rows × tasks with the number of seeds in each state, then the sum and the forecast.
 
@@ -133,7 +133,7 @@ def show_plan(
     explain_labels(states)
 
 
-def show_result(tally: Mapping[str, int], states: list[State]) -> None:
+def show_result(tally: Mapping[str, int], states: list[CellState]) -> None:
     """How the cells of a command ended, and how many of its cells are left."""
     ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
     left = sum(s.label in ("pending", "stale") for s in states)
@@ -141,7 +141,7 @@ def show_result(tally: Mapping[str, int], states: list[State]) -> None:
     explain_labels(states)
 
 
-def explain_labels(states: list[State]) -> None:
+def explain_labels(states: list[CellState]) -> None:
     """One sentence for each reason why recorded cells do not count."""
     made_up = sum(s.label == "made up" for s in states)
     if made_up:
@@ -159,7 +159,7 @@ def explain_labels(states: list[State]) -> None:
         )
 
 
-def _count(states: list[State]) -> str:
+def _count(states: list[CellState]) -> str:
     """'2/3 (1)': two of three seeds are done, and one attempt was made with another recipe."""
     stale = sum(s.stale for s in states)
     return f"{sum(s.done is not None for s in states)}/{len(states)}" + (

@@ -13,7 +13,7 @@ from bench.tuning.trials import Search, Trial, spell
 from bench.tuning.tune import Exhausted, Trying
 
 
-def draw(events: Iterable[Event | Trying | Exhausted], console: Console) -> None:
+def draw_search(events: Iterable[Event | Trying | Exhausted], console: Console) -> None:
     """Draw the events of a search, and of the cells that it runs."""
     with Screen(console) as screen:
         for event in events:
@@ -27,7 +27,7 @@ def draw(events: Iterable[Event | Trying | Exhausted], console: Console) -> None
                     screen.draw(event)
 
 
-def show_plan(plans: list[Search], results: Path, trials: int, console: Console) -> None:
+def show_search_plan(plans: list[Search], results: Path, trials: int, console: Console) -> None:
     """What is searched for each row, how far the search has come, and what the rest will cost.
 
     results: the folder of the records of searches. trials: how many are asked for of each row.

@@ -32,7 +32,7 @@ def show_record(
         raise BenchError(f"{path} cannot be read: {content.problem}")
     facts = content.run.model_dump(exclude={"kind", "schema_"}, exclude_none=True)
     print_table(path.name, ("", ""), ((k, compact(v)) for k, v in facts.items()))
-    evals = records.read(path).evals
+    evals = records.read_record(path).evals
     print_table(
         "evaluations", ("step", "measured"), ((e.step, describe_measured(e)) for e in evals)
     )

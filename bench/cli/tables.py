@@ -58,7 +58,7 @@ def print_tables(
             )
             path = out / f"{chosen.name}{tag}{FORMAT_SUFFIXES[kind]}"
             if not check:
-                paths.write(path, text)
+                paths.write_text(path, text)
                 sys.stdout.write(text + "\n" if kind == "md" else "")
             elif not path.is_file() or path.read_text(encoding="utf-8") != text:
                 stale.append(str(path))

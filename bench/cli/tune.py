@@ -67,22 +67,22 @@ def tune_rows(
     check_device(device)
     chosen, names = suites.find(suite), split_list(methods)
     tasks = split_list(on) or []
-    override = settings.parse(knobs or [])
+    override = settings.parse_settings(knobs or [])
     # raises for a row or a budget that the suite does not have
     plan.cells(chosen, methods=names, budget=budget, override=override)
     skip = row.written(chosen)
     plans = tune.searches(chosen, names, tasks, plan.seeds(seeds), budget, override, skip=skip)
     for s in plans:
-        row.check(chosen, s.row)
+        row.check_row(chosen, s.row)
     root = paths.results_root(results) / search.TRIALS
     if dry_run:
-        return search_screen.show_plan(plans, root, trials, console())
+        return search_screen.show_search_plan(plans, root, trials, console())
     executor = run_here(data, root, weights, device, skip_unreadable)
     for s in plans:
-        search_screen.draw(tune.run(s, executor, root, trials), console())
+        search_screen.draw_search(tune.run_search(s, executor, root, trials), console())
         tried = tune.best_first(s, root)
         search_screen.show_trials(s, tried)
         best = row.choose(s, tried)
-        chosen = row.write(chosen, best)
+        chosen = row.write_row(chosen, best)
         command = f"bench run --suite {suite} --methods {best.id}"
         typer.echo(f"row {best.id} of {row.place(chosen)}: {command}")

@@ -13,7 +13,7 @@ from bench.runs.lines import Eval
 if TYPE_CHECKING:
     from bench.engine.loop import Window
 
-Status = Literal["ok", "diverged", "failed", "busy", "error"]
+CellStatus = Literal["ok", "diverged", "failed", "busy", "error"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Ended:
     """Nothing more happens to this cell."""
 
     cell: Cell
-    status: Status  # busy: another process has the cell; error: it could not even be begun
+    status: CellStatus  # busy: another process has the cell; error: it could not even be begun
     reason: str = ""  # one sentence, empty when all went well
     path: Path | None = None  # the record; None where none was begun
     out_of_memory: bool = False  # it failed for want of memory: the next cell may need less

@@ -9,14 +9,14 @@ from bench import nets
 from bench.data.images import Domain, require_same_classes
 from bench.data.load import load_domain
 from bench.errors import BenchError, UsageError
-from bench.nets.backbones import State
+from bench.nets.backbones import StateDict
 from bench.runs.cell import Cell
 from bench.runs.lines import Weights
 from bench.suite.suite import DomainSpec
 
 
 @dataclass(frozen=True)
-class Request:
+class DomainRequest:
     """A domain as a cell asks for it: requests that are equal get the same images."""
 
     name: str  # of the domain in its suite
@@ -32,7 +32,7 @@ class Request:
 class Pretrained:
     """Pretrained weights of a backbone."""
 
-    state: State | None  # the tensors by name; None: the network starts at random
+    state: StateDict | None  # the tensors by name; None: the network starts at random
     facts: Weights  # which they are, as a record names them
 
 
@@ -46,7 +46,7 @@ class Lab:
     weights: Path | None = None  # file of pretrained weights; None: downloaded from their publisher
     skip_unreadable: bool = False  # leave out images that cannot be decoded
     stood_in: set[str] = field(default_factory=set)  # domains that random images stood in for
-    _domains: dict[Request, Domain] = field(default_factory=dict)
+    _domains: dict[DomainRequest, Domain] = field(default_factory=dict)
     _weights: dict[tuple[str, str, str], Pretrained] = field(default_factory=dict)
 
     def domains(self, cell: Cell) -> tuple[Domain, Domain]:
@@ -60,7 +60,9 @@ class Lab:
 
     def _domain(self, cell: Cell, name: str, spec: DomainSpec) -> Domain:
         r = cell.recipe
-        asked = Request(name, spec, r.size, r.resize, r.train_limit, r.test_limit, cell.classes)
+        asked = DomainRequest(
+            name, spec, r.size, r.resize, r.train_limit, r.test_limit, cell.classes
+        )
         if asked not in self._domains:
             try:
                 self._domains[asked] = self._load(asked)
@@ -71,7 +73,7 @@ class Lab:
                 self._domains[asked] = self._load(asked, synthetic=True)
         return self._domains[asked]
 
-    def _load(self, asked: Request, *, synthetic: bool = False) -> Domain:
+    def _load(self, asked: DomainRequest, *, synthetic: bool = False) -> Domain:
         return load_domain(
             asked.name,
             asked.spec,

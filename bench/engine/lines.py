@@ -43,7 +43,7 @@ class Outcome:
     parameters: str | None = None  # digest of the final parameters and buffers, likewise
 
 
-def describe_run(cell: Cell, materials: Materials, device: torch.device) -> Run:
+def make_run_line(cell: Cell, materials: Materials, device: torch.device) -> Run:
     """What is run, on what, by what."""
     return Run(
         key=cell.key,
@@ -68,7 +68,7 @@ def describe_run(cell: Cell, materials: Materials, device: torch.device) -> Run:
     )
 
 
-def describe_window(w: Window, memory: Mapping[str, float], *, warmup: bool) -> Train:
+def make_train_line(w: Window, memory: Mapping[str, float], *, warmup: bool) -> Train:
     """memory: peaks of this window, MiB. warmup: whether its times do not count."""
     return Train(
         step=w.step,
@@ -82,7 +82,7 @@ def describe_window(w: Window, memory: Mapping[str, float], *, warmup: bool) -> 
     )
 
 
-def describe_end(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:
+def make_end_line(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:
     """wall_s: seconds since the cell was begun."""
     wall_s = round(wall_s, 3)
     if outcome.status != "ok":

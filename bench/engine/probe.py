@@ -142,7 +142,7 @@ def _step(yields: Iterator[Any], optimizer: torch.optim.Optimizer) -> float:
     return total
 
 
-def main() -> None:
+def answer_requests() -> None:
     """Answer requests, one JSON object a line: {method, hyper, recipe} -> the losses, or null.
 
     Whatever `methods` and `bench` are found on the path make the answer.
@@ -168,4 +168,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    answer_requests()

@@ -25,7 +25,7 @@ from bench.runs.cell import Cell
 from bench.runs.files import Busy, Writer
 
 
-def run(
+def run_cell(
     cell: Cell,
     lab: Lab,
     *,
@@ -51,10 +51,10 @@ def run(
             _check_wanted(cell, made_of, lab.results)
 
     with files.create(lab.results, cell.folder, cell.stem, check_wanted) as out:
-        out.line(lines.describe_run(cell, made_of, lab.device))
+        out.line(lines.make_run_line(cell, made_of, lab.device))
         yield Started(cell)
         outcome = yield from _attempt(cell, lab, task, out)
-        out.line(lines.describe_end(cell, outcome, wall_s=time.perf_counter() - began))
+        out.line(lines.make_end_line(cell, outcome, wall_s=time.perf_counter() - began))
     free()
     ended = Ended(cell, outcome.status, outcome.reason, out.path, outcome.out_of_memory)
     yield ended
@@ -63,7 +63,7 @@ def run(
 
 def _check_wanted(cell: Cell, made_of: Materials, results: Path) -> None:
     """Raise Busy when the cell was run in the meantime, or ever on the same made-up images."""
-    (state,) = plan.states([cell], records.find(results, cell.stem))
+    (state,) = plan.states([cell], records.find_records(results, cell.stem))
     if state.done:
         raise Busy(f"another process has finished {cell.stem}")
     for r in (a.record for a in state.aside if a.why == "generated"):
@@ -98,7 +98,7 @@ def _train(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, No
         iterations=r.iterations, stops=stops.every, autocast=autocast,
     ):  # fmt: skip
         memory, warmup = clock.memory(), window.step <= stops.warmup
-        out.line(lines.describe_window(window, memory, warmup=warmup))
+        out.line(lines.make_train_line(window, memory, warmup=warmup))
         if (first := window.diverged_at) is not None:
             reason = f"the loss was no longer finite at iteration {first}"
             return Outcome("diverged", reason)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-from bench.runs.lines import Domain, Eval, Weights
+from bench.runs.lines import Eval, LoadedDomain, Weights
 from methods import Batch, Method, Network
 
 
@@ -11,7 +11,7 @@ from methods import Batch, Method, Network
 class Materials:
     """What a run is made of besides its code, as the `run` line of its record holds it."""
 
-    data: dict[str, Domain]  # the domains, by the suite's names: source, then target
+    data: dict[str, LoadedDomain]  # the domains, by the suite's names: source, then target
     weights: Weights  # the pretrained weights
 
 

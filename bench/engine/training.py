@@ -65,7 +65,7 @@ class RandomState:
 
 
 @dataclass(frozen=True)
-class State:
+class TrainingState:
     """All that decides how a training goes on; shares no memory with the training."""
 
     step: int  # iterations done
@@ -121,9 +121,9 @@ class Training:
         self.net.train(), self.method.train()
         return found
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """A copy of all that decides how the training goes on. Taken between two windows."""
-        return State(
+        return TrainingState(
             step=self.step,
             net=deepcopy(self.net.state_dict()),
             method=deepcopy(self.method.state_dict()),
@@ -142,7 +142,7 @@ class Training:
                 )
         return sha.hexdigest()[:16]
 
-    def load(self, state: State) -> None:
+    def load(self, state: TrainingState) -> None:
         """Stand where the training stood whose state this is: one of the same network, method
         and optimizer. Sets the process's random numbers too. The state stays as it is."""
         self.step = state.step

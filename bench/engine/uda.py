@@ -26,7 +26,7 @@ EVAL_PIXELS = 6_000_000  # and at most so many pixels: 119 images of 224×224
 
 
 @dataclass(frozen=True)
-class Side:
+class ServedDomain:
     """Source or target of a run, ready to be served."""
 
     train: Images  # where they were placed
@@ -48,7 +48,7 @@ class UDA(Task):
         self.pretrained = lab.pretrained(cell)
         self.views = Views(cell.recipe, lab.device, seed=cell.seed)
         self.method = get(cell.method)
-        self._sides: dict[str, Side] = {}
+        self._sides: dict[str, ServedDomain] = {}
         self._threads = ExitStack()
 
     def describe(self) -> Materials:
@@ -62,14 +62,14 @@ class UDA(Task):
     def open(self) -> None:
         self._sides = {name: self._side(name, d) for name, d in self.domains.items()}
 
-    def _side(self, name: str, domain: Domain) -> Side:
+    def _side(self, name: str, domain: Domain) -> ServedDomain:
         train, _ = place_images(domain.train, self.device)
         same = domain.test is domain.train
         test = train if same else place_images(domain.test, self.device)[0]
         r, seed = self.cell.recipe, self.cell.seed
         stream = Stream(train, r.batch, seed=seed, name=name, device=self.device)
         ahead = self._threads.enter_context(Ahead(stream)) if stream.away else stream
-        return Side(train, test, ahead, self.views.train(name))
+        return ServedDomain(train, test, ahead, self.views.train(name))
 
     def batches(self, step: int) -> tuple[Batch, Batch]:
         source, target = self._sides["source"], self._sides["target"]
@@ -105,13 +105,13 @@ class UDA(Task):
         self._threads.close()
 
 
-def _facts(domain: Domain) -> lines.Domain:
+def _facts(domain: Domain) -> lines.LoadedDomain:
     """What a record says of a domain."""
     train, test = (
-        lines.Images(images=len(x), fingerprint=x.fingerprint())
+        lines.LoadedImages(images=len(x), fingerprint=x.fingerprint())
         for x in (domain.train, domain.test)
     )
-    return lines.Domain(
+    return lines.LoadedDomain(
         origin=domain.origin,
         generated=domain.generated,
         train=train,

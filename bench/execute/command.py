@@ -23,13 +23,13 @@ def command(cell: Cell, suite: Suite, *options: str) -> list[str]:
     stated = suite.recipe_for(row, cell.task, cell.budget)
     changes = _changes(flat(stated.model_dump()), flat(cell.recipe.model_dump()))
     changes |= _changes(_hyper(row.hyper), _hyper(cell.hyper))
-    for text in settings.write(changes):
+    for text in settings.write_settings(changes):
         words += ["--set", text]
     return [*words, *options]
 
 
 def _hyper(values: Any) -> dict[str, Any]:
-    return flat({settings.HYPER: dict(values)})
+    return flat({settings.HYPER_TABLE: dict(values)})
 
 
 def _changes(stated: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:

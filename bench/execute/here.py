@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.engine.events import Ended, Event, Substituted
 from bench.engine.lab import Lab
-from bench.engine.run import run
+from bench.engine.run import run_cell
 from bench.engine.task import Task
 from bench.engine.uda import UDA
 from bench.errors import BenchError
@@ -24,7 +24,7 @@ class Here:
     def check(self, cells: Iterable[Cell]) -> None:
         """Raise BenchError when backbone, data or weights of any of these cells are missing."""
         for cell in cells:
-            backbones.find(cell.recipe.backbone)
+            backbones.find_backbone(cell.recipe.backbone)
             self.lab.domains(cell)
             self.lab.pretrained(cell)
 
@@ -34,7 +34,7 @@ class Here:
         """See Executor.run. Ends with a Substituted when random images stood in for domains."""
         cells = list(cells)
         for name in dict.fromkeys(cell.recipe.backbone for cell in cells):
-            backbones.find(name)
+            backbones.find_backbone(name)
         for cell in cells:
             ended = yield from self._one(cell, redo=redo)
             if ended.stops_the_rest and not keep_going:
@@ -45,7 +45,7 @@ class Here:
     def _one(self, cell: Cell, *, redo: bool) -> Generator[Event, None, Ended]:
         """Run one cell; what it raises becomes its Ended. Returns the Ended, too."""
         try:
-            return (yield from run(cell, self.lab, redo=redo, make_task=self.make_task))
+            return (yield from run_cell(cell, self.lab, redo=redo, make_task=self.make_task))
         except BenchError as e:
             ended = Ended(cell, "busy" if isinstance(e, Busy) else "error", str(e))
             yield ended

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.errors import unknown
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
 """The tensors of a module or of a weights file by their names."""
 
 
@@ -89,21 +89,21 @@ def _pooled(features: nn.Module) -> nn.Module:
     return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def download_from_torchvision(name: str) -> State:
+def download_from_torchvision(name: str) -> StateDict:
     """The tensors of a name such as 'VGG16_Weights.IMAGENET1K_V1', downloaded once."""
     from torchvision.models import get_weight
 
-    state: State = get_weight(name).get_state_dict(progress=False, check_hash=True)
+    state: StateDict = get_weight(name).get_state_dict(progress=False, check_hash=True)
     return state
 
 
-def download_from_timm(name: str) -> State:
+def download_from_timm(name: str) -> StateDict:
     """The tensors of a name such as 'tf_efficientnet_lite0-0aa007d2', downloaded once.
 
     From timm's releases, not by timm, whose client retries for a minute when there is no network.
     """
     releases = "https://github.com/rwightman/pytorch-image-models/releases/download"
-    state: State = torch.hub.load_state_dict_from_url(
+    state: StateDict = torch.hub.load_state_dict_from_url(
         f"{releases}/v0.1-weights/{name}.pth", progress=False, check_hash=True, map_location="cpu"
     )
     return state
@@ -117,7 +117,7 @@ class Backbone:
     prefix: tuple[str, str] = ("", "")
     """How the names of its tensors begin in the published weights file, and in F."""
     published: str | None = None  # the weights that "imagenet" means, as a record names them
-    download: Callable[[str], State] | None = download_from_torchvision
+    download: Callable[[str], StateDict] | None = download_from_torchvision
     """Gets the published weights by their name; None: they come from a local file alone."""
 
 
@@ -137,7 +137,7 @@ BACKBONES = {
 }
 
 
-def find(name: str) -> Backbone:
+def find_backbone(name: str) -> Backbone:
     """The backbone of that name. Raises UsageError with the nearest one."""
     if name not in BACKBONES:
         raise unknown("backbone", name, BACKBONES)

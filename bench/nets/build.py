@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from bench.nets import backbones
-from bench.nets.backbones import State
+from bench.nets.backbones import StateDict
 from bench.nets.heads import (
     alexnet_classifier,
     alexnet_discriminator,
@@ -19,12 +19,12 @@ from bench.suite.recipe import Recipe
 from methods import Network
 
 
-def build(recipe: Recipe, classes: int, weights: State | None = None) -> Network:
+def build(recipe: Recipe, classes: int, weights: StateDict | None = None) -> Network:
     """The network of a recipe on the CPU; with a bottleneck, F is the pair (backbone, bottleneck).
 
     weights: what the backbone is filled with. Raises BenchError if they do not fit.
     """
-    backbone = backbones.find(recipe.backbone)
+    backbone = backbones.find_backbone(recipe.backbone)
     F = backbone.build()
     if weights is not None:
         fill(F, weights, backbone.prefix, recipe.backbone)

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from bench.errors import BenchError, UsageError
 from bench.nets import backbones
-from bench.nets.backbones import Backbone, State
+from bench.nets.backbones import Backbone, StateDict
 from bench.suite.recipe import Recipe
 
 
-def load_weights(recipe: Recipe, file: Path | None) -> tuple[State | None, dict[str, Any]]:
+def load_weights(recipe: Recipe, file: Path | None) -> tuple[StateDict | None, dict[str, Any]]:
     """The tensors of the recipe's pretrained weights, and what the record says about them.
 
     They are read from `file` (.pth or .safetensors, any float type) if it is given, else downloaded
     from where they were published. Raises BenchError.
     """
-    backbone = backbones.find(recipe.backbone)
+    backbone = backbones.find_backbone(recipe.backbone)
     if recipe.weights == "none":
         if file is not None:
             raise UsageError(
@@ -43,12 +43,12 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[State | None, dict[
     return state, facts
 
 
-def has_head(weights: State) -> bool:
+def has_head(weights: StateDict) -> bool:
     """Whether weights of AlexNet have its fully connected layers, not its convolutions alone."""
     return any(k.startswith("classifier.") for k in weights)
 
 
-def _download(backbone: Backbone, name: str) -> State:
+def _download(backbone: Backbone, name: str) -> StateDict:
     local = "give a local .pth or .safetensors file with --weights"
     if backbone.download is None:
         raise BenchError(f"the weights {name} are not for download; {local}")
@@ -59,7 +59,7 @@ def _download(backbone: Backbone, name: str) -> State:
         raise BenchError(f"the weights {name} could not be downloaded ({reason}); {local}") from e
 
 
-def _read(file: Path) -> State:
+def _read(file: Path) -> StateDict:
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -83,7 +83,7 @@ def _read(file: Path) -> State:
     return state
 
 
-def fill(module: nn.Module, weights: State, prefix: tuple[str, str], architecture: str) -> None:
+def fill(module: nn.Module, weights: StateDict, prefix: tuple[str, str], architecture: str) -> None:
     """Copy weights into a module; tensors of `weights` that the module does not have are ignored.
 
     prefix: how the names of the tensors begin in `weights`, and in the module.

@@ -21,7 +21,7 @@ TABLE = (
 )
 
 
-class Kept(NamedTuple):
+class IndexRow(NamedTuple):
     """What the index keeps of a record file."""
 
     stamp: str  # size, times of change and number of the file when it was read
@@ -43,14 +43,14 @@ class Index:
         kept = self._load()
         new = [name for name, stamp in stamps.items() if not _fits(kept.get(name), name, stamp)]
         for name, blob in zip(new, self._read(new), strict=True):
-            kept[name] = Kept(stamps[name], _crc(name, stamps[name], blob), blob)
+            kept[name] = IndexRow(stamps[name], _crc(name, stamps[name], blob), blob)
         self._save({name: kept[name] for name in new}, kept.keys() - stamps.keys())
         return [kept[name].blob for name in stamps]
 
-    def _load(self) -> dict[str, Kept]:
+    def _load(self) -> dict[str, IndexRow]:
         try:
             with closing(self._open("ro")) as db:
-                return {path: Kept(*rest) for path, *rest in db.execute("SELECT * FROM record")}
+                return {path: IndexRow(*rest) for path, *rest in db.execute("SELECT * FROM record")}
         except (sqlite3.Error, TypeError, OSError):  # absent, damaged, or being written
             return {}
 
@@ -68,7 +68,7 @@ class Index:
         with ProcessPoolExecutor(min(cores, 8), get_context("forkserver")) as pool:
             return list(pool.map(summarize_file, files_to_read, chunksize=25))
 
-    def _save(self, new: Mapping[str, Kept], gone: Iterable[str]) -> None:
+    def _save(self, new: Mapping[str, IndexRow], gone: Iterable[str]) -> None:
         if not (new or gone):
             return
         with suppress(OSError):  # a full disk or a read-only cache: the next command reads anew
@@ -80,7 +80,7 @@ class Index:
             except sqlite3.DatabaseError:  # damaged: made anew next time
                 self._file.unlink(missing_ok=True)
 
-    def _write(self, new: Mapping[str, Kept], gone: Iterable[str]) -> None:
+    def _write(self, new: Mapping[str, IndexRow], gone: Iterable[str]) -> None:
         with closing(self._open("rwc")) as db, db:
             db.execute(TABLE)
             rows = [(name, *kept) for name, kept in new.items()]
@@ -88,7 +88,7 @@ class Index:
             db.executemany("DELETE FROM record WHERE path = ?", [(name,) for name in gone])
 
 
-def _fits(kept: Kept | None, name: str, stamp: str) -> bool:
+def _fits(kept: IndexRow | None, name: str, stamp: str) -> bool:
     """Whether what is kept is of the file as it is now, and undamaged."""
     try:
         return kept is not None and kept.stamp == stamp and kept.crc == _crc(name, stamp, kept.blob)

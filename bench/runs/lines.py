@@ -27,30 +27,30 @@ def plain(x: Any) -> Any:
     return [plain(v) for v in x] if isinstance(x, list | tuple) else x
 
 
-class Strict(BaseModel):
+class LinePart(BaseModel):
     """A part of a line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Images(Strict):
+class LoadedImages(LinePart):
     """One split of a domain as it was loaded."""
 
     images: Count  # how many
     fingerprint: str  # sha256 over shape, pixels and labels, 16 hex digits
 
 
-class Domain(Strict):
+class LoadedDomain(LinePart):
     """One domain as it was loaded."""
 
     origin: str  # where its images came from, without a path of this machine
     generated: bool  # whether the program made them up: that shows that things run, never how well
-    train: Images
-    test: Images
+    train: LoadedImages
+    test: LoadedImages
     classes: tuple[str, ...] = ()  # the names of the labels, where they have names
 
 
-class Weights(Strict):
+class Weights(LinePart):
     """The pretrained weights of the backbone."""
 
     asked: str  # "none", or the published weights that the recipe names
@@ -62,14 +62,14 @@ class Weights(Strict):
     )
 
 
-class Probe(Strict):
+class Probe(LinePart):
     """What the code does, whatever its spelling: losses of a few canonical steps."""
 
     subject: str  # 12 hex digits for the method, hyper-parameters and optimizer that were probed
     losses: tuple[Number, ...]  # one for each step
 
 
-class Code(Strict):
+class Code(LinePart):
     """The program that ran."""
 
     bench: str  # its version
@@ -80,7 +80,7 @@ class Code(Strict):
     )
 
 
-class Env(Strict):
+class Env(LinePart):
     """The machine and the libraries. Names no host, no user and no path."""
 
     torch: str
@@ -101,7 +101,7 @@ class Env(Strict):
     driver: str | None = None
 
 
-class Converted(Strict):
+class Converted(LinePart):
     """Where a record came from that an older program wrote."""
 
     schema_: Annotated[int, Field(alias="schema")]  # its schema
@@ -110,7 +110,7 @@ class Converted(Strict):
     renamed_from: dict[str, str] = {}  # names that it had before rows were renamed
 
 
-class Run(Strict):
+class Run(LinePart):
     """The first line: what is run, on what, by what."""
 
     kind: Literal["run"] = "run"
@@ -129,7 +129,7 @@ class Run(Strict):
     target: dict[str, Any]  # the target domain
     recipe: dict[str, Any]  # every knob
     metric: str | None = None  # the value that is measured; None: accuracies
-    data: dict[str, Domain]  # the domains as loaded, by the suite's names
+    data: dict[str, LoadedDomain]  # the domains as loaded, by the suite's names
     weights: Weights
     code: Code
     env: Env
@@ -137,7 +137,7 @@ class Run(Strict):
     converted: Converted | None = None
 
 
-class Spread(Strict):
+class Spread(LinePart):
     """Median, 5th and 95th percentile of milliseconds."""
 
     p50: Number | None = None
@@ -145,7 +145,7 @@ class Spread(Strict):
     p95: Number | None = None
 
 
-class Train(Strict):
+class Train(LinePart):
     """A window of iterations between two stops."""
 
     kind: Literal["train"] = "train"
@@ -159,7 +159,7 @@ class Train(Strict):
     memory: dict[str, Number]  # MiB: rss_mib, or allocated_mib and reserved_mib
 
 
-class Counts(Strict):
+class Counts(LinePart):
     """Predictions on a test set, per class."""
 
     total: tuple[Count, ...]  # images of the class
@@ -170,7 +170,7 @@ class Counts(Strict):
     )
 
 
-class Eval(Strict):
+class Eval(LinePart):
     """An evaluation: counts on both test sets, or whatever a task measures in their place."""
 
     kind: Literal["eval"] = "eval"
@@ -180,7 +180,7 @@ class Eval(Strict):
     values: dict[str, Number] = {}  # what a task measures that counts no predictions
 
 
-class End(Strict):
+class End(LinePart):
     """The last line, whose seal covers every byte of the file before the seal's own digits."""
 
     kind: Literal["end"] = "end"
@@ -208,9 +208,9 @@ def text(line: Run | Train | Eval | End) -> str:
     return json.dumps(head | plain(rest), separators=(",", ":"), allow_nan=False)
 
 
-Line = Annotated[Train | Eval | End, Field(discriminator="kind")]
+BodyLine = Annotated[Train | Eval | End, Field(discriminator="kind")]
 RUN: TypeAdapter[Run] = TypeAdapter(Run)
-LINE: TypeAdapter[Train | Eval | End] = TypeAdapter(Line)
+LINE: TypeAdapter[Train | Eval | End] = TypeAdapter(BodyLine)
 
 
 def now() -> str:

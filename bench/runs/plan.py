@@ -54,7 +54,7 @@ def cell(
     hyper-parameter that the row's method does not have is left out. Raises UsageError when a value
     is none that the recipe or the method takes.
     """
-    recipe, hyper = settings.split(override or {})
+    recipe, hyper = settings.split_override(override or {})
     taken = catalog.methods()[row.method].hyper
     changed = {**row.hyper, **{k: v for k, v in hyper.items() if k in taken}}
     catalog.check(row.method, changed)
@@ -105,7 +105,7 @@ def seeds(text: str) -> list[int]:
 
 
 @dataclass(frozen=True)
-class State:
+class CellState:
     """What the records say about a cell."""
 
     cell: Cell
@@ -137,7 +137,7 @@ class State:
         return "stale" if self.stale else "pending"
 
 
-def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[State]:
+def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[CellState]:
     """What the records say about each cell: done, or to be run (again)."""
     cells = list(cells)
     ledger = settle(cells, found)
@@ -152,7 +152,7 @@ def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[State]:
         r = counted.get(id_of(cell))
         near = {str(a.record.path): a for k in (cell.key, id_of(cell)) for a in aside.get(k, [])}
         failed = r if r and r.status == "failed" else None
-        out.append(State(cell, None if failed else r, failed, tuple(near.values())))
+        out.append(CellState(cell, None if failed else r, failed, tuple(near.values())))
     return out
 
 

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from bench.runs.files import NAME, attempt
 from bench.runs.index import Index, summarize_file
-from bench.runs.lines import Code, Converted, Domain, End, Env, Run, Weights
+from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Run, Weights
 
 ASIDE = ("tuning", ".smoke", ".locks")  # folders below the results that hold no results of suites
 
@@ -35,7 +35,7 @@ class Tally(NamedTuple):
         return 100 * self.correct / self.total
 
 
-class Measured(NamedTuple):
+class Evaluation(NamedTuple):
     """One evaluation."""
 
     step: int  # iterations done
@@ -46,8 +46,8 @@ class Measured(NamedTuple):
     )  # what a task measures that counts no predictions
 
 
-Kept = tuple[dict[str, Any] | None, str, tuple[Measured, ...], End | None, str]
-KEPT: TypeAdapter[Kept] = TypeAdapter(Kept)
+KeptParts = tuple[dict[str, Any] | None, str, tuple[Evaluation, ...], End | None, str]
+KEPT: TypeAdapter[KeptParts] = TypeAdapter(KeptParts)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Record:
 
     path: Path
     run: Run | None  # None: the first line could not be read
-    evals: tuple[Measured, ...] = ()
+    evals: tuple[Evaluation, ...] = ()
     end: End | None = None  # None: unfinished, or damaged
     problem: str = ""  # why it counts for nothing although it does not look unfinished
 
@@ -80,7 +80,7 @@ class Record:
         return self.run.started if self.run else "", attempt(self.path.name), self.path.as_posix()
 
 
-def read(path: Path) -> Record:
+def read_record(path: Path) -> Record:
     """One record, without the index. Never raises, whatever the file holds."""
     return _record(path, summarize_file(path))
 
@@ -95,10 +95,10 @@ def read_all(folder: Path) -> list[Record]:
     return [_record(path, blob) for (path, _), blob in zip(found, kept, strict=True)]
 
 
-def find(folder: Path, stem: str) -> list[Record]:
+def find_records(folder: Path, stem: str) -> list[Record]:
     """The records below a folder whose names begin so, read anew: those of one key and seed."""
     return [
-        read(path)
+        read_record(path)
         for path, _ in sorted(_walk(folder), key=lambda x: x[0])
         if path.name.startswith(f"{stem}-")
     ]
@@ -128,7 +128,7 @@ def _code(text: str) -> Code:
 def _parsed(shared: str) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(shared)
     fields["data"] = {
-        k: Domain.model_validate_json(json.dumps(v)) for k, v in fields["data"].items()
+        k: LoadedDomain.model_validate_json(json.dumps(v)) for k, v in fields["data"].items()
     }
     fields["weights"] = Weights.model_validate_json(json.dumps(fields["weights"]))
     return fields

@@ -41,7 +41,7 @@ def methods() -> dict[str, Entry]:
     return {name: _read(path, path.stat().st_mtime_ns) for name, path in files().items()}
 
 
-def find(name: str) -> Entry:
+def find_method(name: str) -> Entry:
     """The method of that name. Raises UsageError with the nearest name."""
     known = files()
     if name not in known:
@@ -51,7 +51,7 @@ def find(name: str) -> Entry:
 
 def check(method: str, hyper: Mapping[str, Any]) -> Entry:
     """The method, if it takes these hyper-parameters. Raises UsageError with the nearest names."""
-    entry = find(method)
+    entry = find_method(method)
     for key, value in hyper.items():
         if key not in entry.hyper:
             raise unknown(f"hyper-parameter of {method}", key, entry.hyper)

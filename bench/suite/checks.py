@@ -15,7 +15,7 @@ from bench.suite.references import read_references
 from bench.suite.suite import Suite
 
 
-def check(suite: Suite) -> None:
+def check_suite(suite: Suite) -> None:
     """Check a suite that fits its schema. Raises UsageError for the first mistake."""
     check_name(suite)
     check_domains(suite)
@@ -23,7 +23,7 @@ def check(suite: Suite) -> None:
     check_budgets(suite)
     for row in suite.rows:
         catalog.check(row.method, row.hyper)
-    search.check(suite.search, suite.recipe, [(row.method, row.hyper) for row in suite.rows])
+    search.check_space(suite.search, suite.recipe, [(row.method, row.hyper) for row in suite.rows])
     check_changes(suite)
     check_recipes(suite)
     check_ids(suite)

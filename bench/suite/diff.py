@@ -25,11 +25,13 @@ def diff(a: str, b: str) -> list[tuple[str, Any, Any]]:
 
 def list_knobs(name: str) -> dict[str, Any]:
     """Every knob of a preset, suite or suite:row by its dotted name. Raises UsageError."""
-    if name in presets.names():
-        return dict.fromkeys(flat(default_knobs()), UNSTATED) | flat(presets.find(name).recipe)
+    if name in presets.preset_names():
+        return dict.fromkeys(flat(default_knobs()), UNSTATED) | flat(
+            presets.find_preset(name).recipe
+        )
     suite, _, row = name.partition(":")
     if not suite.endswith(".toml") and suite not in suites.names():
-        raise unknown("preset or suite", suite, presets.names() + suites.names())
+        raise unknown("preset or suite", suite, presets.preset_names() + suites.names())
     found = suites.find(suite)
     if not row:
         return flat(found.recipe.model_dump(mode="json"))

@@ -23,23 +23,23 @@ class Preset(Strict):
     recipe: dict[str, Any]  # the knobs that the file states, validated
 
 
-def names() -> list[str]:
+def preset_names() -> list[str]:
     """The presets that can be named: those in ./tables/presets and those of the program."""
     files = (p for folder in paths.tables() for p in (folder / "presets").glob("*.toml"))
     return sorted({p.stem for p in files})
 
 
-def find(name: str) -> Preset:
+def find_preset(name: str) -> Preset:
     """The preset of that name. Raises UsageError."""
     for folder in paths.tables():
         if (path := folder / "presets" / f"{name}.toml").is_file():
-            return load(path)
-    raise unknown("preset", name, names())
+            return load_preset(path)
+    raise unknown("preset", name, preset_names())
 
 
-def load(path: Path) -> Preset:
+def load_preset(path: Path) -> Preset:
     """Read and check one preset file. Raises UsageError with the file, the place, the right key."""
     with schema.reading(path, Preset):
-        preset = Preset.model_validate(schema.read(path) | {"name": path.stem})
+        preset = Preset.model_validate(schema.read_toml(path) | {"name": path.stem})
     with schema.reading(path, Recipe, ("recipe",)):
         return preset.model_copy(update={"recipe": check_stated(preset.recipe)})

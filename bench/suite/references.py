@@ -6,16 +6,16 @@ from pathlib import Path
 from bench import paths
 from bench.errors import UsageError
 
-Entry = dict[str, str]
+BibEntry = dict[str, str]
 """The fields of a BibTeX entry, authors and editors joined by " and "; names in lower case."""
 
 
-def read_references(folder: Path) -> dict[str, Entry]:
+def read_references(folder: Path) -> dict[str, BibEntry]:
     """The entries by their BibTeX key, from the file beside a suite and those of `paths.tables()`.
 
     Where two files have one key, the file nearer to the suite counts. Raises UsageError.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, BibEntry] = {}
     for file in (f / "references.bib" for f in (folder, *paths.tables())):
         if file.is_file():
             entries = _parse(file, file.stat().st_mtime_ns) | entries
@@ -23,7 +23,7 @@ def read_references(folder: Path) -> dict[str, Entry]:
 
 
 @cache
-def _parse(file: Path, modified: int) -> dict[str, Entry]:
+def _parse(file: Path, modified: int) -> dict[str, BibEntry]:
     """The entries of one file; parsed again only when the file was modified since."""
     from pybtex.database import parse_string
     from pybtex.exceptions import PybtexError

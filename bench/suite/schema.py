@@ -17,7 +17,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file. Raises what `reading` turns into a UsageError."""
     return tomllib.loads(path.read_text(encoding="utf-8"))
 

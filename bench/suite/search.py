@@ -118,13 +118,15 @@ Values = dict[str, Any]
 """One value for each key of a space."""
 
 
-def check(space: Space, recipe: Recipe, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+def check_space(
+    space: Space, recipe: Recipe, rows: Sequence[tuple[str, Mapping[str, Any]]]
+) -> None:
     """Check that the keys of a suite's [search] exist and that its values are possible.
 
     rows: method and hyper-parameters of each. Raises UsageError.
     """
     knobs = schema.flat(recipe.model_dump())
-    hyper = {HYPER + k for method, _ in rows for k in catalog.find(method).hyper}
+    hyper = {HYPER + k for method, _ in rows for k in catalog.find_method(method).hyper}
     for key, knob in space.items():
         examples = knob if isinstance(knob, tuple) else knob.examples
         if key in hyper:
@@ -152,7 +154,7 @@ def _check_hyper(
 def _check_recipe(key: str, examples: Sequence[Any], recipe: Recipe) -> None:
     for v in examples:
         try:
-            Recipe.model_validate(schema.merged(recipe.model_dump(), split({key: v})[0]))
+            Recipe.model_validate(schema.merged(recipe.model_dump(), split_values({key: v})[0]))
         except ValidationError as e:
             raise UsageError("[search] " + "; ".join(schema.explain(e, Recipe))) from e
 
@@ -164,7 +166,7 @@ def restrict(space: Space, hyper: Mapping[str, Any]) -> Space:
     }
 
 
-def split(values: Values) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_values(values: Values) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the values change in the recipe, and in the hyper-parameters.
 
     {"lr_mult.F": 0.1, "hyper.lam": 1.0} -> {"lr_mult": {"F": 0.1}}, {"lam": 1.0}

@@ -10,10 +10,10 @@ from bench.errors import UsageError, unknown
 from bench.suite import catalog
 from bench.suite.schema import flat, merged
 
-HYPER = "hyper"  # the table of hyper-parameters among what is set
+HYPER_TABLE = "hyper"  # the table of hyper-parameters among what is set
 
 
-def parse(texts: Iterable[str]) -> dict[str, Any]:
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     """['lr=0.1', 'lr_mult.F=0.2', 'hyper.lam=0.5', 'schedule=inv'] ->
     {'lr': 0.1, 'lr_mult': {'F': 0.2}, 'hyper': {'lam': 0.5}, 'schedule': 'inv'}
 
@@ -35,23 +35,26 @@ def parse(texts: Iterable[str]) -> dict[str, Any]:
     return out
 
 
-def write(values: Mapping[str, Any]) -> list[str]:
-    """The texts that `parse` reads as these values. Raises UsageError for a value without one."""
+def write_settings(values: Mapping[str, Any]) -> list[str]:
+    """The texts that `parse_settings` reads as these values.
+
+    Raises UsageError for a value that has none.
+    """
     return [f"{key}={_text(key, v)}" for key, v in flat(values).items()]
 
 
-def split(override: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `parse` gives -> recipe knobs, hyper-parameters."""
-    hyper = override.get(HYPER, {})
+def split_override(override: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `parse_settings` gives -> recipe knobs, hyper-parameters."""
+    hyper = override.get(HYPER_TABLE, {})
     if not isinstance(hyper, Mapping):
         raise UsageError(f"hyper={hyper} names no hyper-parameter; write hyper.NAME=VALUE")
-    return {k: v for k, v in override.items() if k != HYPER}, dict(hyper)
+    return {k: v for k, v in override.items() if k != HYPER_TABLE}, dict(hyper)
 
 
 def check_hyper(override: Mapping[str, Any], methods: Iterable[str]) -> None:
     """Raise UsageError for a hyper-parameter that none of the methods has."""
     known = {key for method in methods for key in catalog.methods()[method].hyper}
-    for key in split(override)[1]:
+    for key in split_override(override)[1]:
         if key not in known:
             raise unknown("hyper-parameter of the chosen rows", key, known)
 

@@ -32,14 +32,14 @@ def find(name: str) -> Suite:
 def load(path: Path) -> Suite:
     """Read and check one suite file. Raises UsageError with the file, the place, the right key."""
     with schema.reading(path, Suite):
-        raw = schema.read(path)
+        raw = schema.read_toml(path)
         if taken := raw.keys() & {"name", "folder"}:
             raise UsageError(
                 f"remove the key {min(taken)!r}: a suite has the name and the folder of its file"
             )
         place = {"name": path.stem, "folder": path.parent}
         suite = Suite.model_validate(_with_preset(raw) | place)
-        checks.check(suite)
+        checks.check_suite(suite)
     return suite
 
 
@@ -50,7 +50,7 @@ def _with_preset(raw: dict[str, Any]) -> dict[str, Any]:
     """
     if not isinstance(raw.get("preset"), str):
         return raw
-    preset = presets.find(raw["preset"])
+    preset = presets.find_preset(raw["preset"])
     recipe, differences = raw.get("recipe", {}), raw.get("differences", [])
     if isinstance(recipe, dict):
         recipe = schema.merged(preset.recipe, modernized(recipe))

@@ -29,7 +29,7 @@ def written(suite: Suite) -> set[str]:
     return set(re.findall(r"^# tuned: (\S+) ", _text(suite), flags=re.M))
 
 
-def check(suite: Suite, row: Row) -> None:
+def check_row(suite: Suite, row: Row) -> None:
     """Raise UsageError when the suite's file has no place for the tuned row.
 
     To be called before the search, so that hours of training are not in vain.
@@ -79,7 +79,7 @@ def choose(s: Search, trials: list[Trial]) -> Row:
     return s.with_values(best.values).model_copy(update=changed)
 
 
-def write(suite: Suite, row: Row) -> Suite:
+def write_row(suite: Suite, row: Row) -> Suite:
     """Write the row to the suite's file, in place of one of its id; returns the suite with it.
 
     Raises BenchError, with the file as it was, when the suite is not valid with the row.
@@ -108,7 +108,7 @@ def _text(suite: Suite) -> str:
 def _replace(path: Path, text: str) -> None:
     """Write a file so that it is whole at any moment: people wrote it."""
     aside = path.with_name(f".{path.name}.part")
-    paths.write(aside, text)
+    paths.write_text(aside, text)
     os.replace(aside, path.resolve())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.runs import plan
 from bench.runs.cell import Cell
-from bench.runs.plan import State
+from bench.runs.plan import CellState
 from bench.runs.records import Record
 from bench.suite import search
 from bench.suite.schema import flat, merged
@@ -21,7 +21,7 @@ class Trial:
     """One set of values and the runs that judge it."""
 
     values: Values
-    states: list[State]  # of its cells, tasks × seeds
+    states: list[CellState]  # of its cells, tasks × seeds
 
     @property
     def done(self) -> bool:
@@ -74,7 +74,7 @@ class Search:
 
     def with_values(self, values: Values) -> Row:
         """The row as it would stand in the suite with these values."""
-        recipe, hyper = search.split(values)
+        recipe, hyper = search.split_values(values)
         changed = {
             "recipe": merged(self.row.recipe, recipe),
             "hyper": {**self.row.hyper, **hyper},

@@ -11,7 +11,7 @@ from bench.engine.events import Ended, Event
 from bench.engine.executor import Executor
 from bench.errors import BenchError, UsageError, unknown
 from bench.runs import plan, records
-from bench.runs.plan import State
+from bench.runs.plan import CellState
 from bench.suite import search
 from bench.suite.schema import flat
 from bench.suite.search import Values
@@ -130,7 +130,7 @@ def _overlap(a: DomainSpec, b: DomainSpec) -> bool:
     return same_set and all(x == y or None in (x, y) for x, y in parts)
 
 
-def run(
+def run_search(
     s: Search, executor: Executor, results: Path, trials: int
 ) -> Iterator[Event | Trying | Exhausted]:
     """Try sets of values until `trials` of them are done; give what happens as it happens.
@@ -176,7 +176,7 @@ def best_first(s: Search, results: Path) -> list[Trial]:
     return sorted(done, key=lambda t: -t.mean)
 
 
-def _try(executor: Executor, states: list[State]) -> Generator[Event, None, Ended | None]:
+def _try(executor: Executor, states: list[CellState]) -> Generator[Event, None, Ended | None]:
     """Run what is pending of one set of values; returns the end of the cell that stopped it.
 
     A cell that diverged stops nothing: it says that the values are bad.

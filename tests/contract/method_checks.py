@@ -161,7 +161,7 @@ def check_autograd_agrees_with_finite_differences(name: str) -> None:
     Every entry of every gradient with all hyper-parameters changed at once; a random direction with
     the defaults and with each single one changed.
     """
-    single = variations(catalog.find(name))
+    single = variations(catalog.find_method(name))
     for hyper in ({}, *single):
         compare_gradients(name, hyper, fast=True)
     compare_gradients(name, {k: v for change in single for k, v in change.items()}, fast=False)
@@ -187,7 +187,7 @@ def check_target_labels_change_nothing(name: str) -> None:
 
 @promise
 def check_the_file_is_short_says_its_equation_and_knows_nothing_of_bench(name: str) -> None:
-    source = catalog.find(name).path.read_text(encoding="utf-8")
+    source = catalog.find_method(name).path.read_text(encoding="utf-8")
     assert len(source.splitlines()) <= LONGEST
     tree = ast.parse(source)
     imported = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
@@ -204,7 +204,7 @@ def check_the_file_is_short_says_its_equation_and_knows_nothing_of_bench(name: s
 
 @promise
 def check_hyper_parameters_are_keywords_with_the_defaults_that_the_catalog_lists(name: str) -> None:
-    listed = dict(catalog.find(name).hyper)
+    listed = dict(catalog.find_method(name).hyper)
     signature = inspect.signature(get(name).__init__).parameters
     assert list(signature)[:2] == ["self", "net"]
     kinds = {k: v.kind for k, v in signature.items() if k not in ("self", "net")}
@@ -237,7 +237,7 @@ def check_every_hyper_parameter_changes_the_training(name: str) -> None:
         others = variations(entry, without=knob)
         return chain([{}], others, (a | b for a, b in combinations(others, 2)))
 
-    entry = catalog.find(name)
+    entry = catalog.find_method(name)
     for knob in entry.hyper:
         for other in alternatives(entry, knob):
             changes = (

@@ -156,18 +156,18 @@ def test_own_methods_stand_beside_those_of_the_program(here: Path) -> None:
     write(here, mine=KNOBS, _helper="x = 1")
     assert (
         set(catalog.methods()) == {*shipped, "mine"}
-        and catalog.find("mine").path == here / "methods/mine.py"
+        and catalog.find_method("mine").path == here / "methods/mine.py"
     )
     assert get("mine").__name__ == "Knobs" and get("dann").__module__ == "methods.dann"
     with pytest.raises(UsageError, match="unknown method 'mien'; did you mean 'mine'"):
-        catalog.find("mien")
+        catalog.find_method("mien")
 
 
 def test_a_file_that_was_edited_is_read_anew(here: Path) -> None:
     for k, weight in enumerate(("1.0", "0.25")):
         write(here, mine=KNOBS.replace("weight: float = 1.0", f"weight: float = {weight}"))
         os.utime(here / "methods/mine.py", ns=(k, k))
-        listed = catalog.find("mine").hyper["weight"]
+        listed = catalog.find_method("mine").hyper["weight"]
         assert listed == float(weight) == get("mine").__init__.__kwdefaults__["weight"]
 
 
@@ -179,7 +179,7 @@ def test_two_folders_may_have_a_method_of_one_name(
         write(tmp_path / folder, mine=text)
     for folder, name in (("a", "Knobs"), ("b", "Stops"), ("a", "Knobs")):
         monkeypatch.chdir(tmp_path / folder)
-        assert get("mine").__name__ == catalog.find("mine").class_name == name
+        assert get("mine").__name__ == catalog.find_method("mine").class_name == name
 
 
 def test_a_method_of_the_program_cannot_be_replaced(here: Path) -> None:
@@ -188,10 +188,10 @@ def test_a_method_of_the_program_cannot_be_replaced(here: Path) -> None:
         UsageError,
         match=r"methods/dann\.py: the program has a method named 'dann' itself; rename your file",
     ):
-        catalog.find("dann")
+        catalog.find_method("dann")
     assert get("dann").__name__ == "DANN"
     shutil.copy(ROOT / "methods/dann.py", here / "methods/dann.py")
-    assert catalog.find("dann").path == ROOT / "methods/dann.py", "a copy replaces nothing"
+    assert catalog.find_method("dann").path == ROOT / "methods/dann.py", "a copy replaces nothing"
 
 
 def test_a_folder_that_would_hide_the_package_is_refused(here: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_folder_that_would_hide_the_package_is_refused(here: Path) -> None:
         UsageError,
         match=r"methods/__init__\.py makes Python take your folder for .* remove that file",
     ):
-        catalog.find("mine")
+        catalog.find_method("mine")
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,8 @@ def test_what_is_no_method_is_refused_with_the_file_and_leaves_the_others_alone(
 ) -> None:
     write(here, mine=text)
     with pytest.raises(UsageError, match=rf"methods/mine\.py.*{message}"):
-        catalog.find("mine")
-    assert catalog.find("dann").class_name == "DANN"
+        catalog.find_method("mine")
+    assert catalog.find_method("dann").class_name == "DANN"
 
 
 # words that are not allowed
@@ -234,7 +234,7 @@ def test_a_value_that_its_literal_does_not_list_is_refused_before_anything_runs(
         catalog.check("nogrl", {"source_label": 2})
     with pytest.raises(UsageError, match="unknown source_label of nogrl 'one'; known: 0, 1"):
         catalog.check("nogrl", {"source_label": "one"})
-    assert catalog.find("cdan").choices == {"entropy": ("none", "domain", "batch")}
+    assert catalog.find_method("cdan").choices == {"entropy": ("none", "domain", "batch")}
 
 
 def test_it_is_refused_from_python_too() -> None:
@@ -245,7 +245,7 @@ def test_it_is_refused_from_python_too() -> None:
             ValueError, match=rf"^{knob} of {get(name).__name__} is one of .*, not 'no such word'$"
         ):
             get(name)(tiny_net(), **{knob: "no such word"})
-        for value in catalog.find(name).choices[knob]:
+        for value in catalog.find_method(name).choices[knob]:
             get(name)(tiny_net(), **{knob: value})
 
 

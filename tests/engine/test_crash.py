@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {f: f.read_bytes() for f in files(folder)}
 
 
-def states(folder: Path, name: str = "tiny") -> list[plan.State]:
+def states(folder: Path, name: str = "tiny") -> list[plan.CellState]:
     suite = suites.load(folder / f"{name}.toml")
     return plan.states(plan.cells(suite), records.read_all(folder / "results"))
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.cli import screen
 from bench.engine.events import Ended, Event, Measured, Progressed, Started
 from bench.engine.lab import Lab
-from bench.engine.run import run
+from bench.engine.run import run_cell
 from bench.engine.task import Materials, Placement, Task
 from bench.errors import BenchError
 from bench.execute.here import Here
@@ -45,8 +45,8 @@ class Clouds(Task):
         self.points = torch.randn(64, 2, generator=generator)
 
     def describe(self) -> Materials:
-        points = lines.Images(images=len(self.points), fingerprint="ab" * 8)
-        plane = lines.Domain(origin="drawn", generated=False, train=points, test=points)
+        points = lines.LoadedImages(images=len(self.points), fingerprint="ab" * 8)
+        plane = lines.LoadedDomain(origin="drawn", generated=False, train=points, test=points)
         return Materials({"plane": plane}, lines.Weights(asked="none"))
 
     def build(self) -> tuple[Network, Method]:
@@ -101,7 +101,7 @@ def made(tasks: list[Clouds], kind: type[Clouds] = Clouds) -> Any:
 
 def test_a_distance_is_measured_and_recorded(cell: Cell, lab: Lab) -> None:
     tasks: list[Clouds] = []
-    events: list[Event] = list(run(cell, lab, make_task=made(tasks)))
+    events: list[Event] = list(run_cell(cell, lab, make_task=made(tasks)))
     assert tasks[0].calls == ["build", "open", "close"]
     kinds = [type(e) for e in events]
     assert kinds == [Started, Progressed, Progressed, Measured, Progressed, Measured, Ended]
@@ -119,7 +119,7 @@ def test_a_distance_is_measured_and_recorded(cell: Cell, lab: Lab) -> None:
     assert last < 0.5 < first, "it was trained"
     assert content.run.data["plane"].origin == "drawn"
     assert content.end.data_mib == 0.5 and content.end.placement == {"plane": "cpu"}
-    assert plan.states([cell], [records.read(end.path)])[0].label == "done"
+    assert plan.states([cell], [records.read_record(end.path)])[0].label == "done"
 
 
 def test_a_table_shows_what_it_measured_and_no_accuracy(tmp_path: Path, lab: Lab) -> None:
@@ -174,7 +174,7 @@ class Late(Clouds):
 
 def test_what_a_task_misses_before_its_run_leaves_no_record(cell: Cell, lab: Lab) -> None:
     with pytest.raises(BenchError, match="there are no points"):
-        list(run(cell, lab, make_task=Missing))
+        list(run_cell(cell, lab, make_task=Missing))
     (end,) = Here(lab, Missing).run([cell])
     assert end == Ended(cell, "error", "there are no points; draw some")
     assert not lab.results.exists()
@@ -191,7 +191,7 @@ def test_a_task_that_fails_is_closed_and_its_run_recorded_as_failed(
     kind: type[Clouds], reason: str, cell: Cell, lab: Lab
 ) -> None:
     tasks: list[Clouds] = []
-    *_, end = run(cell, lab, make_task=made(tasks, kind))
+    *_, end = run_cell(cell, lab, make_task=made(tasks, kind))
     assert isinstance(end, Ended) and (end.status, end.reason) == ("failed", reason)
     assert tasks[0].calls[-1] == "close"
     (record,) = records.read_all(lab.results)
@@ -200,11 +200,11 @@ def test_a_task_that_fails_is_closed_and_its_run_recorded_as_failed(
 
 def test_a_run_that_nobody_follows_to_its_end_is_no_result(cell: Cell, lab: Lab) -> None:
     tasks: list[Clouds] = []
-    events = run(cell, lab, make_task=made(tasks))
+    events = run_cell(cell, lab, make_task=made(tasks))
     assert isinstance(next(events), Started) and isinstance(next(events), Progressed)
     events.close()
     assert tasks[0].calls[-1] == "close"
     (record,) = records.read_all(lab.results)
     assert not record.complete
-    *_, end = run(cell, lab, redo=False, make_task=Clouds)  # the lock is free again
+    *_, end = run_cell(cell, lab, redo=False, make_task=Clouds)  # the lock is free again
     assert isinstance(end, Ended) and end.status == "ok"

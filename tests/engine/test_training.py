@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from bench import nets
 from bench.engine.clock import Clock
 from bench.engine.lab import Lab
-from bench.engine.training import State, Stops, Training
+from bench.engine.training import Stops, Training, TrainingState
 from bench.engine.uda import UDA
 from bench.runs import plan
 from bench.runs.plan import Cell
@@ -103,7 +103,7 @@ def differences(a: Any, b: Any, at: str = "state") -> list[str]:
     return [place for k, x, y in pairs for place in differences(x, y, f"{at}.{k}")]
 
 
-def tensors(state: State) -> int:
+def tensors(state: TrainingState) -> int:
     momenta = [v for kept in state.optimizer["state"].values() for v in kept.values()]
     return len(state.net) + len(state.method) + len(momenta)
 

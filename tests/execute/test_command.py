@@ -132,7 +132,7 @@ def test_a_value_without_a_spelling_is_refused() -> None:
 
 def test_a_hyper_parameter_is_set_for_the_rows_whose_method_has_it(tmp_path: Path) -> None:
     suite = two_rows(tmp_path)
-    plain, dann = plan.cells(suite, override=settings.parse(["hyper.lam=0.5", "lr=0.25"]))
+    plain, dann = plan.cells(suite, override=settings.parse_settings(["hyper.lam=0.5", "lr=0.25"]))
     assert (plain.hyper, dann.hyper) == ({}, {"lam": 0.5})
     assert plain.recipe.lr == dann.recipe.lr == 0.25
     before = plan.cells(suite, override={"lr": 0.25})
@@ -155,7 +155,7 @@ def test_a_wrong_hyper_parameter_is_refused(
     rows: list[str] | None, texts: list[str], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        plan.cells(two_rows(tmp_path), methods=rows, override=settings.parse(texts))
+        plan.cells(two_rows(tmp_path), methods=rows, override=settings.parse_settings(texts))
 
 
 words = st.text(st.characters(exclude_categories=["Cs"]))
@@ -168,7 +168,7 @@ keys = st.from_regex(r"[a-z_]{1,4}", fullmatch=True)
     st.dictionaries(keys, scalars | st.lists(scalars) | st.dictionaries(keys, scalars, min_size=1))
 )
 def test_what_is_written_is_read_as_the_same_values(values: dict[str, Any]) -> None:
-    found = settings.parse(settings.write(values))
+    found = settings.parse_settings(settings.write_settings(values))
     assert repr(found) == repr(values) or sorted(map(repr, found.items())) == sorted(
         map(repr, values.items())
     )

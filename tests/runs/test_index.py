@@ -11,7 +11,7 @@ from helpers import write_suite
 from bench import paths
 from bench.runs import files, plan
 from bench.runs import index as indexing
-from bench.runs.records import read, read_all
+from bench.runs.records import read_all, read_record
 from bench.suite import suites
 
 
@@ -48,7 +48,7 @@ def test_every_record_is_read_once_and_seen_alike(
     first = read_all(root)
     assert len(opened) == len(first) == 6
     assert read_all(root) == first and len(opened) == 6
-    assert first == [read(r.path) for r in first]
+    assert first == [read_record(r.path) for r in first]
 
 
 def test_a_changed_a_new_and_a_deleted_record_are_noticed(

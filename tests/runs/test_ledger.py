@@ -11,7 +11,7 @@ from bench.runs import plan
 from bench.runs.cell import Cell
 from bench.runs.ledger import settle
 from bench.runs.lines import Probe
-from bench.runs.records import Record, read
+from bench.runs.records import Record, read_record
 from bench.suite import suites
 from bench.suite.suite import Suite
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_read_is_named_with_its_reason(tmp_path: Path, cell: Cell
         (b"{}\n", "damaged"),
     ):
         path.write_bytes(data)
-        ((kind, detail),) = why([cell], read(path))
+        ((kind, detail),) = why([cell], read_record(path))
         assert kind == "damaged" and reason in detail
 
 

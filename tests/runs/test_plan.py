@@ -232,7 +232,7 @@ def cell(tmp_path: Path) -> Cell:
     return first(suites.load(tmp_path / "tiny.toml"))
 
 
-def state(cell: Cell, *found: Any) -> plan.State:
+def state(cell: Cell, *found: Any) -> plan.CellState:
     (one,) = plan.states([cell], found)
     return one
 

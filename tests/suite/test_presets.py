@@ -25,15 +25,15 @@ HOLES = {"backbone": "alexnet", "size": 28, "iterations": 8000, "batch": 2, "lr"
 
 
 def complete(name: str) -> Recipe:
-    return Recipe.model_validate(HOLES | presets.find(name).recipe)
+    return Recipe.model_validate(HOLES | presets.find_preset(name).recipe)
 
 
 # the shipped ones
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", presets.preset_names())
 def test_a_preset_says_where_it_was_read_and_is_trained_from_start_to_end(name: str) -> None:
-    preset = presets.find(name)
+    preset = presets.find_preset(name)
     assert re.search(r"@[0-9a-f]{7} |arXiv:\d{4}\.\d{5}", preset.source), "a commit or a paper"
     assert preset.differences and all(d.endswith(".") for d in preset.differences)
     rates = [complete(name).lr_at(i / 100) for i in range(101)]
@@ -92,7 +92,7 @@ def load(folder: Path, text: str = FOLLOWS) -> Suite:
 
 
 def test_a_suite_overrides_single_knobs_of_its_preset(tmp_path: Path) -> None:
-    suite, preset = load(tmp_path), presets.find("toalign")
+    suite, preset = load(tmp_path), presets.find_preset("toalign")
     changed = {"lr_mult": {"F": 0.1, "C": 10, "D": 10}, "iterations": 100}
     assert suite.recipe == Recipe.model_validate(preset.recipe | changed)
     assert suite.differences == (*preset.differences, "Ours.")
@@ -158,12 +158,12 @@ def test_an_own_preset_is_found_and_checked(
     own = tmp_path / "tables/presets/own.toml"
     own.write_text('title = "Own"\nsource = "me"\n[recipe]\nlr = 0.25\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert presets.find("own").recipe == {"lr": 0.25} and "gvb" in presets.names()
+    assert presets.find_preset("own").recipe == {"lr": 0.25} and "gvb" in presets.preset_names()
     own.write_text(own.read_text("utf-8").replace("lr =", "rl ="), encoding="utf-8")
     with pytest.raises(
         UsageError, match=r"own\.toml: at recipe\.rl: unknown key 'rl'; did you mean 'lr'"
     ):
-        presets.find("own")
+        presets.find_preset("own")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_an_own_preset_is_found_and_checked(
     ],
 )
 def test_settings_are_read_as_toml(texts: list[str], message: dict[str, Any]) -> None:
-    assert settings.parse(texts) == message
+    assert settings.parse_settings(texts) == message
 
 
 @pytest.mark.parametrize(
@@ -187,12 +187,12 @@ def test_settings_are_read_as_toml(texts: list[str], message: dict[str, Any]) ->
 )
 def test_settings_that_say_nothing_or_two_things_are_refused(texts: list[str]) -> None:
     with pytest.raises(UsageError, match=r"write key=value|is set twice"):
-        settings.parse(texts)
+        settings.parse_settings(texts)
 
 
 def test_a_setting_is_part_of_the_cells_identity_unless_it_changes_nothing(tmp_path: Path) -> None:
     suite = load(tmp_path)
-    key = lambda *texts: plan.cells(suite, override=settings.parse(texts))[0].key  # noqa: E731
+    key = lambda *texts: plan.cells(suite, override=settings.parse_settings(texts))[0].key  # noqa: E731
     assert key("lr_mult.F=0.1") == key("lr=0.001") == key() != key("lr_mult.F=0.2")
     assert key("lr_mult.F=0.2") == key("lr_mult.F=0.20")
 

@@ -8,7 +8,7 @@ import fakes
 import pytest
 from helpers import write_suite
 
-from bench.engine.events import Ended, Event, Started, Status
+from bench.engine.events import CellStatus, Ended, Event, Started
 from bench.engine.executor import Executor
 from bench.errors import BenchError
 from bench.runs.plan import Cell
@@ -26,7 +26,7 @@ class Pretends:
     """Writes records of cells that it has not run; their accuracy is given by the learning rate."""
 
     results: Path
-    ends: dict[float, Status] = field(default_factory=dict)  # by learning rate; default: ok
+    ends: dict[float, CellStatus] = field(default_factory=dict)  # by learning rate; default: ok
     checked: list[Cell] = field(default_factory=list)
     begun: list[Cell] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ def test_it_runs_what_an_executor_is_given_and_ranks_what_the_records_say(
 ) -> None:
     executor = Pretends(tmp_path / "kept")
     checked: Executor = executor  # it is one, mypy agrees
-    events = list(tune.run(search, checked, executor.results, trials=5))
+    events = list(tune.run_search(search, checked, executor.results, trials=5))
     tries = [e for e in events if isinstance(e, Trying)]
     assert [(e.number, e.trials) for e in tries] == [(1, 5), (2, 5), (3, 5)]
     assert tries[0].values == {"lr": 0.001}, "the row's own first"
@@ -78,32 +78,34 @@ def test_it_runs_what_an_executor_is_given_and_ranks_what_the_records_say(
 
 def test_it_asks_for_no_more_than_is_missing(search: Search, tmp_path: Path) -> None:
     first, second = Pretends(tmp_path / "kept"), Pretends(tmp_path / "kept")
-    list(tune.run(search, first, first.results, trials=2))
+    list(tune.run_search(search, first, first.results, trials=2))
     assert len(first.begun) == 4
-    list(tune.run(search, second, second.results, trials=2))
+    list(tune.run_search(search, second, second.results, trials=2))
     assert second.begun == [] and second.checked == []
 
 
 def test_a_run_that_diverged_says_that_the_values_are_bad(search: Search, tmp_path: Path) -> None:
     executor = Pretends(tmp_path / "kept", ends={0.1: "diverged"})
-    list(tune.run(search, executor, executor.results, trials=3))
+    list(tune.run_search(search, executor, executor.results, trials=3))
     assert len(executor.begun) == 6, "the other task is run all the same"
     worst = tune.best_first(search, executor.results)[-1]
     assert (worst.values, worst.mean, worst.diverged) == ({"lr": 0.1}, 0.0, 2)
 
 
 @pytest.mark.parametrize("status", ["failed", "error"])
-def test_a_run_that_fails_stops_the_search(status: Status, search: Search, tmp_path: Path) -> None:
+def test_a_run_that_fails_stops_the_search(
+    status: CellStatus, search: Search, tmp_path: Path
+) -> None:
     executor = Pretends(tmp_path / "kept", ends={0.001: status})
     seen: list[Event | Trying | Exhausted] = []
     with pytest.raises(BenchError, match="0 of 3 trials done; mend what failed"):
-        seen.extend(tune.run(search, executor, executor.results, trials=3))
+        seen.extend(tune.run_search(search, executor, executor.results, trials=3))
     assert len(executor.begun) == 1, "nothing is begun after it"
 
 
 def test_what_another_process_runs_is_left_to_it(search: Search, tmp_path: Path) -> None:
     executor = Pretends(tmp_path / "kept", ends={0.001: "busy"})
     with pytest.raises(BenchError, match="1 of 3 trials are run by another process"):
-        list(tune.run(search, executor, executor.results, trials=3))
+        list(tune.run_search(search, executor, executor.results, trials=3))
     assert [c.recipe.lr for c in executor.begun].count(0.001) == 1
     assert len(tune.best_first(search, executor.results)) == 2

@@ -564,7 +564,7 @@ def test_a_row_is_replaced_where_it_stands(tmp_path: Path) -> None:
     row = suite.by_id["dann"].model_copy(
         update={"id": "dann-tuned", "note": 'with "quotes" and a \\', "recipe": {"lr": 1e-5}}
     )
-    suite = tuned.write(suite, row)
+    suite = tuned.write_row(suite, row)
     assert suite.by_id["dann-tuned"] == row and tuned.written(suite) == {"dann-tuned"}
     path = tmp_path / "tiny.toml"
     path.write_text(
@@ -574,7 +574,7 @@ def test_a_row_is_replaced_where_it_stands(tmp_path: Path) -> None:
     changed = row.model_copy(
         update={"recipe": {"lr": 0.5, "lr_mult": {"F": 0.1}}, "hyper": {"gamma": float("inf")}}
     )
-    suite = tuned.write(suites.load(path), changed)
+    suite = tuned.write_row(suites.load(path), changed)
     assert suite.by_id["dann-tuned"] == changed and "later" in suite.budgets
     assert path.read_text(encoding="utf-8").count("dann-tuned") == 3, "two marks and the id"
 
@@ -583,7 +583,7 @@ def test_a_row_that_the_suite_would_not_take_leaves_the_file_as_it_was(tmp_path:
     suite = load(tmp_path, WIDE)
     before = (tmp_path / "tiny.toml").read_bytes()
     with pytest.raises(BenchError, match="was chosen, but the suite would not take it"):
-        tuned.write(
+        tuned.write_row(
             suite,
             suite.by_id["dann"].model_copy(update={"id": "dann-tuned", "recipe": {"lr": -1.0}}),
         )
@@ -601,7 +601,7 @@ def test_rows_that_are_no_blocks_are_refused_before_any_training(tmp_path: Path)
     )
     suite = suites.load(path)
     with pytest.raises(UsageError, match="can take no further row"):
-        tuned.check(suite, suite.by_id["x"])
+        tuned.check_row(suite, suite.by_id["x"])
 
 
 def test_a_suite_of_the_installed_program_is_copied_to_the_users_tables(
@@ -615,11 +615,11 @@ def test_a_suite_of_the_installed_program_is_copied_to_the_users_tables(
     before = (shipped / "tiny.toml").read_bytes()
     suite = suites.find("tiny")
     row = suite.by_id["dann"]
-    tuned.check(suite, row)
-    suite = tuned.write(suite, row.model_copy(update={"id": "dann-tuned"}))
+    tuned.check_row(suite, row)
+    suite = tuned.write_row(suite, row.model_copy(update={"id": "dann-tuned"}))
     assert suite.folder == Path("tables") and "dann-tuned" in suites.find("tiny").by_id
     assert (shipped / "tiny.toml").read_bytes() == before
-    suite = tuned.write(suite, row.model_copy(update={"id": "plain-tuned"}))
+    suite = tuned.write_row(suite, row.model_copy(update={"id": "plain-tuned"}))
     assert {"dann-tuned", "plain-tuned"} <= suite.by_id.keys()
     with pytest.raises(UsageError, match="is another suite than"):
-        tuned.check(suites.find(str(shipped / "tiny.toml")), row)
+        tuned.check_row(suites.find(str(shipped / "tiny.toml")), row)

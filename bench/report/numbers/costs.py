@@ -10,7 +10,7 @@ from bench.runs.plan import settle_suite
 from bench.runs.records import Record
 from bench.suite.suite import Suite
 
-Ended = tuple[Cell, End]  # a cell and the `end` line of the record that counts for it
+EndedCell = tuple[Cell, End]  # a cell and the `end` line of the record that counts for it
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def summarise_costs(
     Runs on made-up images count too: their time is real. Raises UsageError for a budget that the
     suite does not have.
     """
-    machines: dict[str, list[Ended]] = {}
+    machines: dict[str, list[EndedCell]] = {}
     for cell, r in settle_suite(suite, records, budget).counted:
         if r.status == "ok" and r.end and r.run:
             machine = f"{name_processor(r.run.env)}, torch {r.run.env.torch}"
@@ -58,7 +58,7 @@ def name_processor(env: Env) -> str:
     return f"{env.cpu}, {env.threads} thread{'' if env.threads == 1 else 's'}"
 
 
-def _summarise(row: str, own: list[Ended], base: list[Ended]) -> Cost:
+def _summarise(row: str, own: list[EndedCell], base: list[EndedCell]) -> Cost:
     ends = [end for _, end in own]
     kinds = list(ends[0].memory)
     shared = {cell.task for cell, _ in own} & {cell.task for cell, _ in base}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from bench.runs.records import Measured, Record, Tally
+from bench.runs.records import Evaluation, Record, Tally
 from bench.suite.schema import flat
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _about(r: Record) -> dict[str, Any]:
     return out | {"status": r.status, "problem": r.problem}
 
 
-def _measured(e: Measured, last: bool) -> dict[str, Any]:
+def _measured(e: Evaluation, last: bool) -> dict[str, Any]:
     out: dict[str, Any] = {"step": e.step, "last": last}
     for name, counts in (("source", e.source), ("target", e.target)):
         out |= _counts(name, counts) if counts else {}

@@ -7,7 +7,7 @@ from statistics import mean
 from bench.report.numbers.selection import Select, Side
 from bench.report.numbers.stats import Summary, summarise
 from bench.runs.ledger import Ledger
-from bench.runs.records import Measured, Record
+from bench.runs.records import Evaluation, Record
 from bench.suite.suite import Suite
 
 AVERAGE = "average"  # the column after the tasks
@@ -59,7 +59,7 @@ def _average(tasks: list[Score]) -> Score:
     )
 
 
-def read_value(suite: Suite, e: Measured, on: Side) -> float:
+def read_value(suite: Suite, e: Evaluation, on: Side) -> float:
     """What a suite is about, of one evaluation: an accuracy in %, or the value that it names."""
     if suite.metric:
         return e.values[suite.metric.name]
@@ -68,12 +68,12 @@ def read_value(suite: Suite, e: Measured, on: Side) -> float:
     return counts.accuracy
 
 
-def _is_collapsed(e: Measured, on: Side) -> bool:
+def _is_collapsed(e: Evaluation, on: Side) -> bool:
     counts = e.source if on == "source" else e.target
     return counts is not None and counts.most >= COLLAPSED * counts.total
 
 
-def pick_evaluation(suite: Suite, record: Record, select: Select) -> Measured:
+def pick_evaluation(suite: Suite, record: Record, select: Select) -> Evaluation:
     """The selected evaluation of a run; where several are equally good, the latest of them."""
     if select == "last":
         return record.evals[-1]

@@ -8,7 +8,7 @@ from bench.report.numbers.costs import Cost, summarise_costs
 from bench.report.numbers.selection import Select, Side
 from bench.report.page import cites, layout, notes
 from bench.report.page.layout import Page, Reference, Section
-from bench.report.page.provenance import describe_origin, warn_of_other_images
+from bench.report.page.provenance import describe_provenance, warn_of_other_images
 from bench.report.page.text import SELECTED
 from bench.runs.plan import settle_suite
 from bench.runs.records import Record
@@ -39,7 +39,7 @@ def compose_accuracies(
     source = build_tables("source") if any(c.on == "source" for c in suite.published) else []
     counted = [r for t in target for _, r in t.ledger.counted]
     explained = (*notes.explain_accuracies(suite), *notes.name_supervised_rows(suite))
-    origin = (*describe_origin(counted), *notes.count_unknown_budgets(suite, records))
+    origin = (*describe_provenance(counted), *notes.count_unknown_budgets(suite, records))
     sections = [
         *(_accuracy_section(t, cited, _notes(t)) for t in target),
         *(_accuracy_section(t, cited, tuple(notes.name_lost_seeds(t))) for t in source),
@@ -127,7 +127,9 @@ def compose_costs(suite: Suite, records: Iterable[Record], references: Reference
     ledgers = (settle_suite(suite, records, b) for b in measured)
     counted = [r for ledger in ledgers for _, r in ledger.counted if r.status == "ok"]
     if counted:
-        sections.append(Section("What made these numbers", None, tuple(describe_origin(counted))))
+        sections.append(
+            Section("What made these numbers", None, tuple(describe_provenance(counted)))
+        )
     about = "" if any(measured.values()) else "No run has finished yet."
     return Page(f"Cost of {suite.title}", about, (), tuple(sections), cited.references)
 

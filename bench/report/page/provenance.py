@@ -8,7 +8,7 @@ from bench.report.page.text import format_count
 from bench.runs.records import Record
 
 
-def describe_origin(records: Iterable[Record]) -> list[str]:
+def describe_provenance(records: Iterable[Record]) -> list[str]:
     """Where images, machines, program and weights came from."""
     records = list(records)
     return [*_describe_data(records), *_describe_machines(records), *_describe_weights(records)]
