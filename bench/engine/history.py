@@ -83,14 +83,16 @@ class History:
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as tar:
             tar.extractall(folder, filter="data")
+        command = [sys.executable, "-P", probe.__file__]
         child = subprocess.Popen(
-            [sys.executable, "-P", probe.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, env=os.environ | {"PYTHONPATH": str(folder)},
-        )  # fmt: skip
-        self._open.callback(child.wait)
-        if child.stdin:
-            self._open.callback(child.stdin.close)
-        return child
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(folder)},
+        )
+        return self._open.enter_context(child)
 
     def __enter__(self) -> Self:
         return self
