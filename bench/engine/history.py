@@ -42,14 +42,14 @@ class History:
             return None
         today = Recipe.model_validate(run["recipe"]).model_dump(mode="json")
         hyper = {k: "inf" if v is None else v for k, v in run["hyper_all"].items()}
-        about = probe.subject(run["method"], hyper, today)
-        key = git["commit"], about
+        subject = probe.subject(run["method"], hyper, today)
+        key = git["commit"], subject
         if key not in self._known:
             asked = {"method": run["method"], "hyper": hyper, "recipe": run["recipe"]}
             losses = self._ask(git["commit"], asked)
             sound = losses is not None and all(map(math.isfinite, losses))
             self._known[key] = (
-                Probe(subject=about, losses=tuple(losses)) if losses and sound else None
+                Probe(subject=subject, losses=tuple(losses)) if losses and sound else None
             )
         return self._known[key]
 

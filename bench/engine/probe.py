@@ -79,8 +79,8 @@ def probe(cell: "Cell") -> "Probe | None":
     None when a loss is not finite, or when the method cannot be run on the probe's network.
     """
     recipe = cell.recipe.model_dump(mode="json")
-    about = subject(cell.method, cell.hyper_all, recipe)
-    found: Probe | None = _probe(cell.method, tuple(sorted(cell.hyper.items())), cell.recipe, about)
+    topic = subject(cell.method, cell.hyper_all, recipe)
+    found: Probe | None = _probe(cell.method, tuple(sorted(cell.hyper.items())), cell.recipe, topic)
     return found
 
 

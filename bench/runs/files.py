@@ -203,8 +203,10 @@ def _run(first: bytes) -> tuple[Run | None, str]:
 def _schema(first: bytes) -> int | None:
     """The schema that a first line states, if it states one."""
     try:
-        said = json.loads(first)
+        stated = json.loads(first)
     except (ValueError, RecursionError):
         return None
-    schema = said.get("schema") if isinstance(said, dict) and said.get("kind") == "run" else None
+    schema = (
+        stated.get("schema") if isinstance(stated, dict) and stated.get("kind") == "run" else None
+    )
     return schema if type(schema) is int else None

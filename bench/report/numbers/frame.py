@@ -26,12 +26,12 @@ def tidy(records: Iterable[Record]) -> "DataFrame":
 
 def _rows(records: Iterable[Record]) -> Iterable[dict[str, Any]]:
     for r in records:
-        about, more = _about(r), _provenance(r)
+        names, facts = _names(r), _provenance(r)
         for e in r.evals or (None,):
-            yield about | (_measured(e, e is r.evals[-1]) if e else {}) | more
+            yield names | (_measured(e, e is r.evals[-1]) if e else {}) | facts
 
 
-def _about(r: Record) -> dict[str, Any]:
+def _names(r: Record) -> dict[str, Any]:
     names = ("suite", "row", "task", "budget", "seed", "method", "key")
     out: dict[str, Any] = {k: getattr(r.run, k) if r.run else None for k in names}
     return out | {"status": r.status, "problem": r.problem}

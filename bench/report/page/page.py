@@ -55,12 +55,12 @@ def compose_accuracies(
 
 
 def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...]) -> Section:
-    what = (
+    measure = (
         suite_metric.title
         if (suite_metric := t.suite.metric)
         else f"Accuracy on the {t.on} domain, %"
     )
-    title = f"{what} ({_describe_choice(t)})"
+    title = f"{measure} ({_describe_choice(t)})"
     return Section(title, layout.lay_out_table(t, cited.labels), remarks)
 
 
