@@ -76,8 +76,8 @@ def make_train_line(w: Window, memory: Mapping[str, float], *, warmup: bool) -> 
         warmup=warmup,
         loss=round(w.mean_loss, 6) if math.isfinite(w.mean_loss) else None,
         lr=w.lr,
-        ms=Spread(**spread(w.lap.ms)),
-        wait_ms=Spread(**spread(w.lap.wait_ms)),
+        ms=summarize_ms(w.lap.ms),
+        wait_ms=summarize_ms(w.lap.wait_ms),
         memory=dict(memory),
     )
 
@@ -94,13 +94,13 @@ def make_end_line(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:
             wall_s=wall_s,
             finished=now(),
         )
-    ms = spread(outcome.costs.ms)
+    ms = summarize_ms(outcome.costs.ms)
     return End(
         status="ok",
         step=cell.recipe.iterations,
-        ms=Spread(**ms),
-        wait_ms=Spread(**spread(outcome.costs.wait_ms)),
-        images_per_s=round(2 * cell.recipe.batch / ms["p50"] * 1e3, 1),
+        ms=ms,
+        wait_ms=summarize_ms(outcome.costs.wait_ms),
+        images_per_s=round(2e3 * cell.recipe.batch / (ms["p50"] or math.inf), 1),
         memory=outcome.costs.memory,
         data_mib=round(outcome.placement.mib, 1),
         placement=outcome.placement.places,
@@ -108,3 +108,9 @@ def make_end_line(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:
         wall_s=wall_s,
         finished=now(),
     )
+
+
+def summarize_ms(values: list[float]) -> Spread:
+    """Of milliseconds; see `clock.spread`."""
+    found = spread(values)
+    return Spread(p50=found["p50"], p5=found["p5"], p95=found["p95"])

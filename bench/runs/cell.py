@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,15 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """12 hex digits that stand for what is trained, whatever suite and row call it."""
-        stated = tuple(sorted(self.stated.items()))
-        ends = self.source[1], self.target[1]
-        made = _content(self.method, stated, *ends, self.classes, self.recipe, self.metric)
-        return digest(made, self.seed)
+        return digest(self.content, self.seed)
+
+    @cached_property
+    def content(self) -> str:
+        """All that decides the outcome but the seed; see `describe_content`."""
+        ends = brief(self.source[1]), brief(self.target[1])
+        return describe_content(
+            self.method, self.stated, *ends, self.classes, brief(self.recipe), self.metric
+        )
 
     @cached_property
     def stated(self) -> dict[str, Any]:
@@ -54,10 +59,16 @@ class Cell:
     @cached_property
     def hyper_all(self) -> dict[str, Any]:
         """Every hyper-parameter of the method, as a record holds it: stated ones and defaults."""
-        every: dict[str, Any] = plain(
-            {**catalog.check(self.method, self.hyper).hyper, **self.hyper}
-        )
+        defaults = catalog.check(self.method, self.hyper).hyper
+        every: dict[str, Any] = plain({**defaults, **self.stated})
         return every
+
+    def with_seed(self, seed: int) -> "Cell":
+        """The same cell with another seed; what no seed changes is not worked out again."""
+        cell = replace(self, seed=seed)
+        shared = {"content": self.content, "stated": self.stated, "hyper_all": self.hyper_all}
+        cell.__dict__.update(shared)
+        return cell
 
     @property
     def folder(self) -> Path:
@@ -73,7 +84,7 @@ class Cell:
         return f"{self.row} {self.task} seed {self.seed}"
 
 
-def content(
+def describe_content(
     method: str,
     hyper: Mapping[str, Any],
     source: Mapping[str, Any],
@@ -98,20 +109,6 @@ def content(
 def digest(content: str, seed: int) -> str:
     """The key of a content trained with a seed."""
     return sha256(f"{content} seed {seed}".encode()).hexdigest()[:12]
-
-
-@lru_cache(maxsize=4096)
-def _content(
-    method: str,
-    hyper: tuple[tuple[str, Any], ...],
-    source: DomainSpec,
-    target: DomainSpec,
-    classes: int,
-    recipe: Recipe,
-    metric: str | None,
-) -> str:
-    ends = brief(source), brief(target)
-    return content(method, dict(hyper), *ends, classes, brief(recipe), metric)
 
 
 def brief(model: DomainSpec | Recipe) -> dict[str, Any]:

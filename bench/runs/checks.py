@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import gt
 
 from pydantic import ValidationError
 
-from bench.runs.cell import brief, content, digest
+from bench.runs.cell import brief, describe_content, digest
 from bench.runs.lines import Counts, End, Eval, Run, Train
 from bench.suite.recipe import Recipe
 from bench.suite.suite import DomainSpec
@@ -32,7 +33,9 @@ def _key(run: Run) -> str:
         recipe = brief(Recipe.model_validate(run.recipe))
     except ValidationError:
         return "its recipe or its domains are not ones that this program knows"
-    stated = content(run.method, run.hyper, source, target, run.classes, recipe, run.metric)
+    stated = describe_content(
+        run.method, run.hyper, source, target, run.classes, recipe, run.metric
+    )
     if digest(stated, run.seed) != run.key:
         return "its key is not that of what it says it ran"
     if any(run.hyper_all.get(k) != v for k, v in run.hyper.items()):
@@ -75,7 +78,7 @@ def _wrong(c: Counts, classes: int, images: int) -> str:
         return f"are not of {classes} classes"
     if sum(c.total) != images or sum(c.predicted) != images:
         return f"do not add up to the {images:,} images of the test set"
-    if any(hit > min(n, m) for hit, n, m in zip(c.correct, c.total, c.predicted, strict=True)):
+    if any(map(gt, c.correct, c.total)) or any(map(gt, c.correct, c.predicted)):
         return "have more right than there are"
     if c.confusion is not None:
         rows, columns = (

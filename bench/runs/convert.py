@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import BenchError
-from bench.runs.cell import brief, content, digest
+from bench.runs.cell import brief, describe_content, digest
 from bench.runs.files import NAME, attempt, encode, parse
 from bench.runs.lines import LINE, RUN, Probe, plain
 from bench.suite import catalog
@@ -101,7 +101,7 @@ def _run(old: Old, digits: str, probe: Old | None) -> dict[str, Any]:
         source, target = (DomainSpec.model_validate(old[k]) for k in ("source", "target"))
     except ValidationError as e:
         raise BenchError("its recipe or its domains are not ones that this program knows") from e
-    made = content(
+    made = describe_content(
         old["method"], hyper, brief(source), brief(target), old["classes"], brief(recipe)
     )
     names = (

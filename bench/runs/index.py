@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bench import paths, suite
 from bench.runs import files
-from bench.runs.lines import Counts, text
+from bench.runs.lines import Counts
 
 MANY = 200  # records to be read anew, from which on several processes share the work
 TABLE = (
@@ -37,9 +37,10 @@ class Index:
         name = sha256(str(self._folder).encode()).hexdigest()[:24]
         self._file = paths.cache_root() / "records" / f"{name}.sqlite"
 
-    def look_up(self, found: Sequence[tuple[Path, os.stat_result]]) -> list[bytes]:
+    def look_up(self, found: Sequence[tuple[str, os.stat_result]]) -> list[bytes]:
         """The summary of each file (`summarize`), in their order."""
-        stamps = {os.path.relpath(path, self._folder): _stamp(stat) for path, stat in found}
+        start = len(os.path.join(self._folder, ""))
+        stamps = {os.path.abspath(path)[start:]: _stamp(stat) for path, stat in found}
         kept = self._load()
         new = [name for name, stamp in stamps.items() if not _fits(kept.get(name), name, stamp)]
         for name, blob in zip(new, self._read(new), strict=True):
@@ -115,23 +116,29 @@ def _crc(name: str, stamp: str, blob: bytes) -> int:
 SHARED = ("hyper", "hyper_all", "source", "target", "recipe", "data", "weights")
 
 
-def summarize(content: files.Content) -> bytes:
+def summarize(raw: bytes) -> bytes:
     """JSON of what plans and tables need of a record: [run, shared, evals, end, problem].
 
     shared: JSON of those fields of `run` that many records have alike, so that it is parsed once.
     evals: [step, source, target, values], the counts of a test set as [right, images, images that
     went to the class that received most].
     """
+    content = files.parse(raw)
     evals = [[e.step, _tally(e.source), _tally(e.target), e.values] for e in content.evals]
-    run, end = (json.loads(text(line)) if line else None for line in (content.run, content.end))
-    shared = json.dumps({k: run.pop(k) for k in SHARED}) if run else ""
+    run = json.loads(raw[: raw.index(b"\n")]) if content.run else None
+    end = json.loads(raw[raw.rindex(b"\n", 0, -1) :]) if content.end else None
+    shared = json.dumps({k: run.pop(k) for k in SHARED if k in run}) if run else ""
     parts = [run, shared, evals, end, content.problem]
     return json.dumps(parts, separators=(",", ":")).encode()
 
 
 def summarize_file(path: str | Path) -> bytes:
-    """`summarize` of what a record file says."""
-    return summarize(files.read(Path(path)))
+    """`summarize` of a file. Never raises."""
+    try:
+        return summarize(Path(path).read_bytes())
+    except OSError as e:
+        problem = f"it cannot be read ({e.strerror})"
+        return json.dumps([None, "", [], None, problem]).encode()
 
 
 def _tally(c: Counts | None) -> list[int] | None:

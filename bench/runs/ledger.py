@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -31,9 +32,16 @@ class Ledger:
     counted: tuple[tuple[Cell, Record], ...]
     aside: tuple[Aside, ...]
 
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, str], list[tuple[Cell, Record]]]:
+        places: dict[tuple[str, str], list[tuple[Cell, Record]]] = {}
+        for cell, r in self.counted:
+            places.setdefault((cell.row, cell.task), []).append((cell, r))
+        return places
+
     def results(self, row: str, task: str) -> list[tuple[Cell, Record]]:
         """The counted records of a row at a task, by seed: ok, diverged or failed."""
-        return [(c, r) for c, r in self.counted if (c.row, c.task) == (row, task)]
+        return self._by_place.get((row, task), [])
 
     def ran(self, row: str) -> bool:
         """Whether any record of a row counts."""
@@ -49,28 +57,25 @@ def settle(cells: Sequence[Cell], records: Iterable[Record]) -> Ledger:
     """
     found = sorted(records, key=lambda r: r.age)
     current = _current(found)
-    by_key: dict[str, list[Record]] = {}
-    for r in found:
+    by_key: dict[str, list[int]] = {}  # places in `found`, the oldest first
+    for i, r in enumerate(found):
         if r.run:
-            by_key.setdefault(r.run.key, []).append(r)
+            by_key.setdefault(r.run.key, []).append(i)
     counted: list[tuple[Cell, Record]] = []
-    aside: dict[str, Aside] = {}
-    taken: set[str] = set()
+    aside: dict[int, Aside] = {}
+    taken: set[int] = set()
     for cell in cells:
-        usable: list[Record] = []
-        for r in by_key.get(cell.key, []):
-            if fault := _fault(cell, r, current):
-                aside[str(r.path)] = Aside(*fault, r)
-            else:
-                usable.append(r)
-        if usable:
-            best = max(usable, key=lambda r: (r.status != "failed", r.age))
-            counted.append((cell, best))
-            aside |= {str(r.path): Aside("replaced", r.status, r) for r in usable if r is not best}
-        taken |= {str(r.path) for r in by_key.get(cell.key, [])}
-    strangers = [r for r in found if str(r.path) not in taken]
-    aside |= {str(a.record.path): a for a in _strangers(cells, strangers)}
-    return Ledger(tuple(counted), tuple(aside.values()))
+        tried = by_key.get(cell.key, [])
+        faults = {i: fault for i in tried if (fault := _fault(cell, found[i], current))}
+        aside |= {i: Aside(*fault, found[i]) for i, fault in faults.items()}
+        if usable := [i for i in tried if i not in faults]:
+            best = max(usable, key=lambda i: (found[i].status != "failed", i))
+            counted.append((cell, found[best]))
+            older = (i for i in usable if i != best)
+            aside |= {i: Aside("replaced", found[i].status, found[i]) for i in older}
+        taken.update(tried)
+    strangers = [r for i, r in enumerate(found) if i not in taken]
+    return Ledger(tuple(counted), (*aside.values(), *_strangers(cells, strangers)))
 
 
 def _fault(cell: Cell, r: Record, current: Mapping[str, Probe]) -> tuple[Why, str] | None:
@@ -118,6 +123,7 @@ def _strangers(cells: Sequence[Cell], records: Iterable[Record]) -> Iterable[Asi
     """Those at a cell's place in the suite that have another key or cannot be read."""
     places = {(c.suite, c.row, c.task, c.seed, c.budget): c for c in cells}
     suites = {(c.suite, c.budget) for c in cells}
+    asked = {(c.row, c.task) for c in cells}
     for r in records:
         if r.run is None:
             if any(suite in r.path.parts for suite, _ in suites):
@@ -131,7 +137,7 @@ def _strangers(cells: Sequence[Cell], records: Iterable[Record]) -> Iterable[Asi
             yield Aside("damaged", r.problem, r)
         elif now:
             yield Aside("other recipe", _changes(run, now), r)
-        elif not any((c.row, c.task) == (run.row, run.task) for c in cells):
+        elif (run.row, run.task) not in asked:
             yield Aside("other recipe", "the suite no longer has this row or task", r)
 
 

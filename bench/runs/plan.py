@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeVar
 
@@ -36,7 +36,7 @@ def cells(
     out = []
     for task in chosen:
         first = [cell(suite, row, task, 0, budget, override) for row in rows]
-        out += [replace(c, seed=seed) for seed in asked for c in first]
+        out += [c.with_seed(seed) for seed in asked for c in first]
     return out
 
 

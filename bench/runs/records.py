@@ -3,12 +3,14 @@
 The index is derived: deleting or damaging it costs time and changes nothing.
 """
 
+import gc
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -90,18 +92,29 @@ def read_all(folder: Path) -> list[Record]:
 
     Folders inside it that hold no results of suites (trials, smoke runs) are passed over.
     """
-    found = sorted(_walk(folder), key=lambda x: x[0].as_posix())
+    found = sorted(_walk(folder), key=itemgetter(0))
     kept = Index(folder).look_up(found)
-    return [_record(path, blob) for (path, _), blob in zip(found, kept, strict=True)]
+    with _no_collection():
+        return [_record(Path(path), blob) for (path, _), blob in zip(found, kept, strict=True)]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Makes many objects that live on without the collector looking for garbage among them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # nor does it look among them later
+        if enabled:
+            gc.enable()
 
 
 def find_records(folder: Path, stem: str) -> list[Record]:
     """The records below a folder whose names begin so, read anew: those of one key and seed."""
-    return [
-        read_record(path)
-        for path, _ in sorted(_walk(folder), key=lambda x: x[0])
-        if path.name.startswith(f"{stem}-")
-    ]
+    found = sorted(Path(path) for path, _ in _walk(folder))
+    return [read_record(path) for path in found if path.name.startswith(f"{stem}-")]
 
 
 def _record(path: Path, blob: bytes) -> Record:
@@ -111,12 +124,13 @@ def _record(path: Path, blob: bytes) -> Record:
 
 
 def _run(own: dict[str, Any], shared: str) -> Run:
-    own |= _parsed(shared)
-    own["schema_"] = own.pop("schema")
-    own["code"], own["env"] = _code(json.dumps(own["code"])), Env(**own["env"])
+    load = own["env"].pop("load", None)
+    own["code"] = _code(json.dumps(own["code"]))
+    own["env"] = _env(json.dumps(own["env"])).model_copy(update={"load": load})
     if own.get("converted"):
         own["converted"] = Converted.model_validate(own["converted"])
-    return Run.model_construct(**own)
+    del own["schema"]
+    return _like(shared).model_copy(update=own)
 
 
 @lru_cache(maxsize=4096)
@@ -125,23 +139,29 @@ def _code(text: str) -> Code:
 
 
 @lru_cache(maxsize=4096)
-def _parsed(shared: str) -> dict[str, Any]:
+def _env(text: str) -> Env:
+    return Env.model_validate_json(text)
+
+
+@lru_cache(maxsize=4096)
+def _like(shared: str) -> Run:
+    """A run whose own fields are still to be filled in."""
     fields: dict[str, Any] = json.loads(shared)
     fields["data"] = {
         k: LoadedDomain.model_validate_json(json.dumps(v)) for k, v in fields["data"].items()
     }
     fields["weights"] = Weights.model_validate_json(json.dumps(fields["weights"]))
-    return fields
+    return Run.model_construct(**fields)
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    pending = [folder]
+def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    pending = [str(folder)]
     while pending:
         with suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in ASIDE:
-                        pending.append(Path(entry.path))
+                        pending.append(entry.path)
                 elif NAME.fullmatch(entry.name):
                     with suppress(OSError):
-                        yield Path(entry.path), entry.stat()
+                        yield entry.path, entry.stat()

@@ -108,8 +108,8 @@ def test_a_record_says_all_of_its_run(data: Path) -> None:
     assert all(v.classes == ("class0", "class1", "class2") for v in r.run.data.values())
     assert r.run.env.torch == torch.__version__ and r.run.env.device == "cpu"
     assert r.run.code.probe == probe(asked) is not None
-    assert r.end.step == 230 and r.end.ms and r.end.ms.p50
-    assert r.end.images_per_s == pytest.approx(8e3 / r.end.ms.p50, rel=1e-2)
+    assert r.end.step == 230 and r.end.ms and r.end.ms["p50"]
+    assert r.end.images_per_s == pytest.approx(8e3 / r.end.ms["p50"], rel=1e-2)
     assert r.end.memory["rss_mib"] > 0 and r.end.wall_s > 0
     assert (
         r.end.placement == {"source": "cpu", "target": "cpu"} and len(r.end.parameters or "") == 16

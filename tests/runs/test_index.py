@@ -9,8 +9,8 @@ import pytest
 from helpers import write_suite
 
 from bench import paths
-from bench.runs import files, plan
 from bench.runs import index as indexing
+from bench.runs import plan
 from bench.runs.records import read_all, read_record
 from bench.suite import suites
 
@@ -34,17 +34,23 @@ def database() -> Path:
     return found
 
 
-def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def watch_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that are read from now on."""
     opened: list[Path] = []
-    genuine = files.read
-    monkeypatch.setattr(files, "read", lambda path: opened.append(path) or genuine(path))
+    genuine = indexing.summarize_file
+
+    def watched(path: str) -> bytes:
+        opened.append(Path(path))
+        return genuine(path)
+
+    monkeypatch.setattr(indexing, "summarize_file", watched)
     return opened
 
 
 def test_every_record_is_read_once_and_seen_alike(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = forbid_reading(monkeypatch)
+    opened = watch_reading(monkeypatch)
     first = read_all(root)
     assert len(opened) == len(first) == 6
     assert read_all(root) == first and len(opened) == 6
@@ -61,7 +67,7 @@ def test_a_changed_a_new_and_a_deleted_record_are_noticed(
     paths_[0].write_bytes(raw)
     os.utime(paths_[0], ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as a forger would
     paths_[1].unlink()
-    opened = forbid_reading(monkeypatch)
+    opened = watch_reading(monkeypatch)
     found = read_all(root)
     assert opened == [paths_[0]] and [r.status for r in found] == ["damaged"] + ["ok"] * 4
     assert len(read_all(root)) == 5
@@ -103,7 +109,7 @@ def test_no_byte_of_the_index_can_change_a_number(root: Path) -> None:
 
 def test_code_that_checks_otherwise_reads_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_all(root)
-    opened = forbid_reading(monkeypatch)
+    opened = watch_reading(monkeypatch)
     monkeypatch.setattr(indexing, "_code", lambda: "another version")
     read_all(root)
     assert len(opened) == 6

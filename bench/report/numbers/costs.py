@@ -68,9 +68,9 @@ def _summarise(row: str, own: list[EndedCell], base: list[EndedCell]) -> Cost:
         row=row,
         n=len(ends),
         ms=_median_ms(ends),
-        p5=median(e.ms.p5 or 0.0 for e in ends if e.ms),
-        p95=median(e.ms.p95 or 0.0 for e in ends if e.ms),
-        wait_ms=median(e.wait_ms.p50 or 0.0 for e in ends if e.wait_ms),
+        p5=median(e.ms["p5"] or 0.0 for e in ends if e.ms),
+        p95=median(e.ms["p95"] or 0.0 for e in ends if e.ms),
+        wait_ms=median(e.wait_ms["p50"] or 0.0 for e in ends if e.wait_ms),
         images_per_s=median(e.images_per_s or 0.0 for e in ends),
         memory={kind: _median_peak(ends, kind) for kind in kinds},
         data_mib=median(e.data_mib or 0.0 for e in ends),
@@ -82,7 +82,7 @@ def _summarise(row: str, own: list[EndedCell], base: list[EndedCell]) -> Cost:
 
 
 def _median_ms(ends: list[End]) -> float:
-    return median(e.ms.p50 or 0.0 for e in ends if e.ms)
+    return median(e.ms["p50"] or 0.0 for e in ends if e.ms)
 
 
 def _median_peak(ends: list[End], kind: str) -> float:

@@ -79,4 +79,6 @@ def pick_evaluation(suite: Suite, record: Record, select: Select) -> Evaluation:
         return record.evals[-1]
     on: Side = "source" if select == "best-on-source" else "target"
     sign = -1 if suite.metric and suite.metric.better == "lower" else 1
-    return max(record.evals, key=lambda e: (sign * read_value(suite, e, on), e.step))
+    values = [sign * read_value(suite, e, on) for e in record.evals]
+    best = max(values)
+    return record.evals[max(i for i, value in enumerate(values) if value == best)]
