@@ -35,7 +35,9 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The whole test suite on two cores; `nox -s tests -- -k name` passes arguments on."""
     install(session)
-    session.run("pytest", "-n", "2", "-p", "no:benchmark", *session.posargs)
+    # compiled modules are kept: the tests start a hundred interpreters
+    kept = {"PYTHONDONTWRITEBYTECODE": ""}
+    session.run("pytest", "-n", "2", "-p", "no:benchmark", *session.posargs, env=kept)
 
 
 @nox.session

@@ -106,7 +106,6 @@ def _no_collection() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # nor does it look among them later
         if enabled:
             gc.enable()
 
