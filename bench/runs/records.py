@@ -3,6 +3,7 @@
 The index is derived: deleting or damaging it costs time and changes nothing.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -106,6 +107,8 @@ def _no_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # nor does it look among them later, but at the end of the process
+        atexit.register(gc.unfreeze)
         if enabled:
             gc.enable()
 
