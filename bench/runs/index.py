@@ -1,10 +1,14 @@
 """The index of records: a SQLite file in the user's cache folder, one for each results folder."""
 
+import gc
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import cache
 from hashlib import sha256
@@ -12,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import paths, suite
+from bench.paths import PACKAGE
 from bench.runs import files
 from bench.runs.lines import Counts
 
@@ -59,15 +64,11 @@ class Index:
         return sqlite3.connect(f"file:{self._file}?mode={mode}", uri=True)
 
     def _read(self, names: Sequence[str]) -> Iterable[bytes]:
-        files_to_read = [str(self._folder / name) for name in names]
+        paths_to_read = [str(self._folder / name) for name in names]
         cores = os.cpu_count() or 1
         if len(names) < MANY or cores < 2:
-            return map(summarize_file, files_to_read)
-        from concurrent.futures import ProcessPoolExecutor
-        from multiprocessing import get_context
-
-        with ProcessPoolExecutor(min(cores, 8), get_context("forkserver")) as pool:
-            return list(pool.map(summarize_file, files_to_read, chunksize=25))
+            return map(summarize_file, paths_to_read)
+        return _read_in_processes(paths_to_read, min(cores, 8))
 
     def _save(self, new: Mapping[str, IndexRow], gone: Iterable[str]) -> None:
         if not (new or gone):
@@ -87,6 +88,33 @@ class Index:
             rows = [(name, *kept) for name, kept in new.items()]
             db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", rows)
             db.executemany("DELETE FROM record WHERE path = ?", [(name,) for name in gone])
+
+
+def _read_in_processes(paths_to_read: Sequence[str], n: int) -> list[bytes]:
+    """`summarize_file` of each path, by n interpreters of their own.
+
+    Not by multiprocessing, which would run the caller's script again in every process.
+    """
+    command = [sys.executable, "-P", "-c", "from bench.runs import index; index.answer()"]
+    places = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
+    env = os.environ | {"PYTHONPATH": places}
+
+    def read_share(share: Sequence[str]) -> list[bytes]:
+        asked = json.dumps(share).encode()
+        done = subprocess.run(command, input=asked, capture_output=True, env=env)
+        found = done.stdout.splitlines()
+        return found if len(found) == len(share) else list(map(summarize_file, share))
+
+    with ThreadPoolExecutor(n) as pool:
+        shares = list(pool.map(read_share, (paths_to_read[k::n] for k in range(n))))
+    return [shares[i % n][i // n] for i in range(len(paths_to_read))]
+
+
+def answer() -> None:
+    """Read a JSON list of paths from stdin; write the summary of each, a line each."""
+    gc.disable()  # nothing of a record outlives its summary
+    for path in json.load(sys.stdin):
+        sys.stdout.buffer.write(summarize_file(path) + b"\n")
 
 
 def _fits(kept: IndexRow | None, name: str, stamp: str) -> bool:

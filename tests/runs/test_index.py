@@ -2,10 +2,13 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import fakes
 import pytest
+from children import environment
 from helpers import write_suite
 
 from bench import paths
@@ -127,7 +130,34 @@ def test_many_records_are_read_by_several_processes_alike(
     database().unlink()
     monkeypatch.setattr(indexing, "MANY", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    opened = watch_reading(monkeypatch)
+    assert read_all(root) == before and opened == [], "not by this process"
+
+
+def test_a_reading_process_that_dies_is_made_up_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_all(root)
+    database().unlink()
+    monkeypatch.setattr(indexing, "MANY", 2)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     assert read_all(root) == before
+
+
+def test_a_script_without_a_guard_reads_many_records_once(root: Path, tmp_path: Path) -> None:
+    """Processes that ran the caller's script again would never end."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from bench.runs import index, records\n"
+        "index.MANY = 2\n"
+        f"print(len(records.read_all(Path({str(root)!r}))))\n",
+        encoding="utf-8",
+    )
+    said = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, env=environment(tmp_path)
+    )
+    assert (said.stdout, said.stderr) == ("6\n", "")
 
 
 def test_records_are_found_in_a_fixed_order_and_copies_trials_and_smoke_runs_are_none(
