@@ -45,13 +45,14 @@ def run(
     suite: a name or a .toml file. methods: ids of rows. override: knobs otherwise than the suite
     says, {"lr": 0.003, "hyper": {"lam": 0.5}}. data, weights, results: as --data, --weights and
     --results of `bench run`. redo: also cells that are done. keep_going: also after a failure.
-    Raises UsageError for what does not exist, BenchError for what is missing or fails; Ctrl-C loses
-    no finished cell.
+    Raises UsageError for what does not exist and, unless keep_going, BenchError when a cell fails;
+    Ctrl-C loses no finished cell.
     """
     from bench import paths
     from bench.cli import screen
     from bench.cli.output import console
     from bench.cli.run import run_here
+    from bench.errors import BenchError
     from bench.report.numbers.frame import tidy
     from bench.runs import plan
     from bench.runs.records import read_all
@@ -69,7 +70,9 @@ def run(
     todo = [s.cell for s in plan.states(cells, read_all(root)) if redo or not s.done]
     if todo:
         executor = run_here(_path(data), root, _path(weights), device, skip_unreadable=False)
-        screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console())
+        tally = screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console())
+        if (failed := set(tally) - {"ok", "busy", "diverged"}) and not keep_going:
+            raise BenchError(f"a cell ended with {', '.join(sorted(failed))}: see what is printed")
     states = plan.states(cells, read_all(root))
     return tidy(r for s in states if (r := s.done or s.failed))
 

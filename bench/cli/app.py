@@ -1,5 +1,6 @@
 """The program `bench`: every command under its name, and what a user sees when one fails."""
 
+import gc
 import sys
 from typing import Annotated, Any
 
@@ -70,6 +71,7 @@ def accept_version(
 
 def main() -> None:
     """Run one command; a BenchError ends it with a sentence on stderr, never with a traceback."""
+    gc.set_threshold(100_000, 50, 100)  # thousands of records are read, and none of it is garbage
     try:
         app()
     except BenchError as e:

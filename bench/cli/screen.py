@@ -150,8 +150,10 @@ def explain_labels(states: list[CellState]) -> None:
             "they are run again once there are others"
         )
     files = {a.record.path: a.detail for s in states for a in s.aside if a.why == "damaged"}
-    for path, reason in sorted(files.items()):
-        typer.echo(f"{path} does not count: {reason}")
+    for reason, n in sorted(Counter(files.values()).items()):
+        first = min(path for path, why in files.items() if why == reason)
+        more = f" and {n - 1} more do" if n > 1 else " does"
+        typer.echo(f"{first}{more} not count: {reason}")
     if other := sum(s.count("other code") > 0 and not s.done for s in states):
         typer.echo(
             f"{other} of the cells were run by other code than the newest records: "

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -58,15 +59,17 @@ class History:
             self._programs[commit] = self._start(commit)
         if (child := self._programs[commit]) is None or not (child.stdin and child.stdout):
             return None
-        child.stdin.write(json.dumps(asked) + "\n")
-        child.stdin.flush()
-        with suppress(ValueError):
+        with suppress(ValueError, OSError):
+            child.stdin.write(json.dumps(asked) + "\n")
+            child.stdin.flush()
             losses: list[float] | None = json.loads(child.stdout.readline())
             return losses
         self._programs[commit] = None  # it ended
         return None
 
     def _start(self, commit: str) -> subprocess.Popen[str] | None:
+        if not re.fullmatch("[0-9a-f]{7,40}", commit):  # it comes from a file
+            return None
         git = [
             "git",
             "-C",
@@ -77,7 +80,10 @@ class History:
             "bench",
             "methods",
         ]
-        packed = subprocess.run(git, capture_output=True)
+        try:
+            packed = subprocess.run(git, capture_output=True)
+        except OSError:  # no git
+            return None
         if packed.returncode:
             return None
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory()))

@@ -61,7 +61,14 @@ def losses(
 
 
 @cache
-def _probe(method: str, hyper: tuple[tuple[str, Any], ...], recipe: Any, subject: str) -> Any:
+def _probe(
+    method: str,
+    step: Callable[..., Any],
+    hyper: tuple[tuple[str, Any], ...],
+    recipe: Any,
+    subject: str,
+) -> Any:
+    """step: the method's own, so that a method that is edited in a session is probed again."""
     import methods
     from bench import nets
     from bench.runs.lines import Probe
@@ -80,7 +87,9 @@ def probe(cell: "Cell") -> "Probe | None":
     """
     recipe = cell.recipe.model_dump(mode="json")
     topic = subject(cell.method, cell.hyper_all, recipe)
-    found: Probe | None = _probe(cell.method, tuple(sorted(cell.hyper.items())), cell.recipe, topic)
+    hyper = tuple(sorted(cell.hyper.items()))
+    step = import_module("methods").get(cell.method).step
+    found: Probe | None = _probe(cell.method, step, hyper, cell.recipe, topic)
     return found
 
 

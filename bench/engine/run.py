@@ -63,9 +63,9 @@ def run_cell(
 
 def _check_wanted(cell: Cell, made_of: Materials, results: Path) -> None:
     """Raise Busy when the cell was run in the meantime, or ever on the same made-up images."""
-    (state,) = plan.states([cell], records.find_records(results, cell.stem))
+    (state,) = plan.states([cell], records.read_all(results))
     if state.done:
-        raise Busy(f"another process has finished {cell.stem}")
+        raise Busy(f"already run as {state.done.path}")
     for r in (a.record for a in state.aside if a.why == "generated"):
         if r.run and r.run.data == made_of.data:
             raise Busy("already run on these made-up images; --redo runs it again")

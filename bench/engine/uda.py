@@ -15,6 +15,7 @@ from bench.engine.clock import MIB
 from bench.engine.lab import Lab
 from bench.engine.memory import within_memory
 from bench.engine.task import Materials, Placement, Task
+from bench.errors import UsageError
 from bench.runs import lines
 from bench.runs.cell import Cell
 from bench.runs.lines import Counts, Eval
@@ -43,6 +44,11 @@ class UDA(Task):
 
     def __init__(self, cell: Cell, lab: Lab) -> None:
         """Reads domains and weights. Raises BenchError when something is missing."""
+        if cell.metric:
+            raise UsageError(
+                f"{cell.suite} asks for {cell.metric!r}, and this task measures accuracies: "
+                "run it with a task of its own (bench.execute.here.Here)"
+            )
         self.cell, self.device = cell, lab.device
         self.domains = dict(zip(("source", "target"), lab.domains(cell), strict=True))
         self.pretrained = lab.pretrained(cell)

@@ -6,9 +6,10 @@ from operator import gt
 
 from pydantic import ValidationError
 
+from bench.errors import BenchError
 from bench.runs.cell import brief, describe_content, digest
 from bench.runs.lines import Counts, End, Eval, Run, Train
-from bench.suite.recipe import Recipe
+from bench.suite.recipe import Recipe, modernized
 from bench.suite.suite import DomainSpec
 
 
@@ -19,22 +20,27 @@ def contradiction(run: Run, lines: Sequence[Train | Eval | End]) -> str:
         return "it does not end with its one `end` line"
     evals = [x for x in body if isinstance(x, Eval)]
     train = [x for x in body if isinstance(x, Train)]
+    try:
+        recipe = Recipe.model_validate(run.recipe)
+        ends = [DomainSpec.model_validate(x) for x in (run.source, run.target)]
+        knobs, stated = recipe.model_dump(mode="json"), modernized(run.recipe)
+    except (ValidationError, BenchError):
+        return "its recipe or its domains are not ones that this program knows"
+    if any(knobs[k] != v for k, v in stated.items()):
+        return "its recipe is not written as this program writes it"
     checks = (
-        _key(run),
-        _steps(run, end, train, evals),
-        *(_counts(run, e, last=e is evals[-1]) for e in evals),
+        _check_key(run, recipe, ends),
+        _check_steps(recipe.iterations, end, train, evals),
+        _check_costs(end),
+        *(_check_counts(run, e) for e in evals),
     )
     return next(filter(None, checks), "")
 
 
-def _key(run: Run) -> str:
-    try:
-        source, target = (brief(DomainSpec.model_validate(x)) for x in (run.source, run.target))
-        recipe = brief(Recipe.model_validate(run.recipe))
-    except ValidationError:
-        return "its recipe or its domains are not ones that this program knows"
+def _check_key(run: Run, recipe: Recipe, ends: Sequence[DomainSpec]) -> str:
+    source, target = map(brief, ends)
     stated = describe_content(
-        run.method, run.hyper, source, target, run.classes, recipe, run.metric
+        run.method, run.hyper, source, target, run.classes, brief(recipe), run.metric
     )
     if digest(stated, run.seed) != run.key:
         return "its key is not that of what it says it ran"
@@ -43,40 +49,46 @@ def _key(run: Run) -> str:
     return ""
 
 
-def _steps(run: Run, end: End, train: Sequence[Train], evals: Sequence[Eval]) -> str:
-    length = run.recipe["iterations"]
+def _check_steps(length: int, end: End, train: Sequence[Train], evals: Sequence[Eval]) -> str:
     trained = [t.step for t in train]
     if trained != list(accumulate(t.n for t in train)):
         return "its training windows do not add up"
     steps = [e.step for e in evals]
     if steps != sorted(set(steps)) or any(step > length for step in (*trained[-1:], *steps)):
         return "its steps are out of order or more than its recipe has"
-    if end.status == "ok" and (
-        end.step != length or trained[-1:] != [length] or steps[-1:] != [length]
-    ):
-        return "it says that all went well without the steps and the last evaluation of its recipe"
-    if end.status == "ok" and end.ms is None:
-        return "it says that all went well without a time"
+    finished = (end.step, trained[-1:], steps[-1:]) == (length, [length], [length])
+    if end.status == "ok" and not finished:
+        return "it says that all went well without the steps and last evaluation of its recipe"
     return ""
 
 
-def _counts(run: Run, e: Eval, *, last: bool) -> str:
-    pairs = (
-        (name, counts) for name, counts in (("source", e.source), ("target", e.target)) if counts
-    )
-    tested = list(run.data.values())
-    for (name, counts), domain in zip(pairs, tested, strict=False):
+def _check_costs(end: End) -> str:
+    """That a run that went well says what it took, so that tables can rely on it."""
+    if end.status != "ok":
+        return ""
+    if not (end.ms and end.ms["p50"] and end.wait_ms and end.images_per_s):
+        return "it says that all went well without a time"
+    if end.memory.keys() not in ({"rss_mib"}, {"allocated_mib", "reserved_mib"}):
+        return "it says that all went well without its memory"
+    return ""
+
+
+def _check_counts(run: Run, e: Eval) -> str:
+    if run.metric:
+        return "" if run.metric in e.values else f"at step {e.step} it lacks {run.metric}"
+    if e.source is None or e.target is None or len(run.data) != 2:
+        return f"at step {e.step} it lacks the counts of a domain"
+    sides = (("source", e.source), ("target", e.target))
+    for (name, counts), domain in zip(sides, run.data.values(), strict=True):
         if problem := _wrong(counts, run.classes, domain.test.images):
             return f"at step {e.step} its counts on the {name} {problem}"
-    if (e.source is None) != (e.target is None) or (e.source is None and not e.values):
-        return f"at step {e.step} it measures nothing"
     return ""
 
 
 def _wrong(c: Counts, classes: int, images: int) -> str:
     if {len(c.total), len(c.correct), len(c.predicted)} != {classes}:
         return f"are not of {classes} classes"
-    if sum(c.total) != images or sum(c.predicted) != images:
+    if not images or sum(c.total) != images or sum(c.predicted) != images:
         return f"do not add up to the {images:,} images of the test set"
     if any(map(gt, c.correct, c.total)) or any(map(gt, c.correct, c.predicted)):
         return "have more right than there are"

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 NAME = re.compile(r"s\d+-[0-9a-f]{12}-\d+\.jsonl")
+BEGINNING = f'{{"kind":"run","schema":{SCHEMA},'.encode()  # of a record's first line
 SEALED = b'"}\n'  # what follows the seal's digits
 
 
@@ -176,7 +177,7 @@ def parse(raw: bytes) -> Content:
             problem = f"damaged: {found}"
     train = tuple(x for x in lines if isinstance(x, Train))
     evals = tuple(x for x in lines if isinstance(x, Eval))
-    return Content(run, train, evals, None if problem else end, problem)
+    return Content(run, train, () if problem else evals, None if problem else end, problem)
 
 
 def _sealed(raw: bytes) -> bool:
@@ -187,10 +188,11 @@ def _sealed(raw: bytes) -> bool:
 
 def _run(first: bytes) -> tuple[Run | None, str]:
     """The first line, or why it is none."""
-    try:
-        return RUN.validate_json(first), ""
-    except ValidationError:
-        schema = _schema(first)
+    with suppress(ValidationError):
+        run = RUN.validate_json(first)
+        if first.startswith(BEGINNING):
+            return run, ""
+    schema = _schema(first)
     if schema is None:
         return None, "damaged: its first line is not the `run` line of a record"
     if schema < SCHEMA:

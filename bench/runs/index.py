@@ -38,7 +38,7 @@ class Index:
     """Looks up record files by path and stamp; what it does not know is read and kept."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.absolute()
+        self._folder = Path(os.path.abspath(folder))
         name = sha256(str(self._folder).encode()).hexdigest()[:24]
         self._file = paths.cache_root() / "records" / f"{name}.sqlite"
 
@@ -61,7 +61,7 @@ class Index:
             return {}
 
     def _open(self, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{self._file}?mode={mode}", uri=True)
+        return sqlite3.connect(f"{self._file.absolute().as_uri()}?mode={mode}", uri=True)
 
     def _read(self, names: Sequence[str]) -> Iterable[bytes]:
         paths_to_read = [str(self._folder / name) for name in names]

@@ -126,7 +126,7 @@ def _strangers(cells: Sequence[Cell], records: Iterable[Record]) -> Iterable[Asi
     asked = {(c.row, c.task) for c in cells}
     for r in records:
         if r.run is None:
-            if any(suite in r.path.parts for suite, _ in suites):
+            if r.path.parts[-4:-3] in {(suite,) for suite, _ in suites}:
                 yield Aside("damaged", r.problem, r)
             continue
         run = r.run

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import index
 from statistics import median
 from typing import Any, TypeVar
 
@@ -32,7 +33,9 @@ def cells(
     rows = _chosen("row", methods, suite.by_id)
     settings.check_hyper(override or {}, [row.method for row in rows])
     chosen = _chosen("task", tasks, {t: t for t in suite.tasks})
-    asked = list(range(suite.seeds) if seeds is None else seeds)
+    asked = list(dict.fromkeys(map(index, range(suite.seeds) if seeds is None else seeds)))
+    if min(asked, default=0) < 0:
+        raise UsageError(f"the seed {min(asked)} is negative: give whole numbers from 0 on")
     out = []
     for task in chosen:
         first = [cell(suite, row, task, 0, budget, override) for row in rows]
@@ -143,6 +146,7 @@ def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[CellState]:
     ledger = settle(cells, found)
     counted = {id_of(cell): r for cell, r in ledger.counted}
     aside: dict[Any, list[Aside]] = {}
+    unreadable = tuple(a for a in ledger.aside if a.record.run is None)
     for a in ledger.aside:
         if run := a.record.run:
             aside.setdefault(run.key, []).append(a)
@@ -152,7 +156,7 @@ def states(cells: Iterable[Cell], found: Iterable[Record]) -> list[CellState]:
         r = counted.get(id_of(cell))
         near = {str(a.record.path): a for k in (cell.key, id_of(cell)) for a in aside.get(k, [])}
         failed = r if r and r.status == "failed" else None
-        out.append(CellState(cell, None if failed else r, failed, tuple(near.values())))
+        out.append(CellState(cell, None if failed else r, failed, (*near.values(), *unreadable)))
     return out
 
 

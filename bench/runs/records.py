@@ -3,7 +3,6 @@
 The index is derived: deleting or damaging it costs time and changes nothing.
 """
 
-import atexit
 import gc
 import json
 import os
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from math import nan
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -35,7 +35,7 @@ class Tally(NamedTuple):
     @property
     def accuracy(self) -> float:
         """Right predictions in %."""
-        return 100 * self.correct / self.total
+        return 100 * self.correct / self.total if self.total else nan
 
 
 class Evaluation(NamedTuple):
@@ -107,16 +107,8 @@ def _no_collection() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # nor does it look among them later, but at the end of the process
-        atexit.register(gc.unfreeze)
         if enabled:
             gc.enable()
-
-
-def find_records(folder: Path, stem: str) -> list[Record]:
-    """The records below a folder whose names begin so, read anew: those of one key and seed."""
-    found = sorted(Path(path) for path, _ in _walk(folder))
-    return [read_record(path) for path in found if path.name.startswith(f"{stem}-")]
 
 
 def _record(path: Path, blob: bytes) -> Record:
@@ -131,7 +123,7 @@ def _run(own: dict[str, Any], shared: str) -> Run:
     own["env"] = _env(json.dumps(own["env"])).model_copy(update={"load": load})
     if own.get("converted"):
         own["converted"] = Converted.model_validate(own["converted"])
-    del own["schema"]
+    own.pop("schema", None)
     return _like(shared).model_copy(update=own)
 
 
@@ -157,12 +149,13 @@ def _like(shared: str) -> Run:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    pending = [str(folder)]
+    top = str(folder)
+    pending = [top]
     while pending:
-        with suppress(OSError), os.scandir(pending.pop()) as entries:
+        with suppress(OSError), os.scandir(here := pending.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    if entry.name not in ASIDE:
+                    if here != top or entry.name not in ASIDE:
                         pending.append(entry.path)
                 elif NAME.fullmatch(entry.name):
                     with suppress(OSError):

@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import fakes
 import pytest
 import torch
 from helpers import CLASSES, ended, write_pictures, write_suite
@@ -344,3 +345,32 @@ def test_devices_are_those_that_are_there() -> None:
         find_device("cuda:99")
     with pytest.raises(UsageError, match="unknown device 'gpu'"):
         find_device("gpu")
+
+
+def test_a_cell_that_other_code_ran_is_run_again(data: Path) -> None:
+    """The newest record of a subject tells what today's code is; an older one of other code is stale."""
+    folder = data.parent
+    first, second = (cell(folder, seed=s, rows={"only": {"method": "dann"}}) for s in (0, 1))
+    now = probe(first)
+    assert now
+    other = now.model_copy(update={"losses": tuple(x + 0.1 for x in now.losses)})
+    about = {"started": "2026-01-01T00:00:00Z", "probe": other}
+    fakes.write(folder / "results", first, **about)
+    fakes.write(folder / "results", second, started="2026-01-02T00:00:00Z", probe=now)
+    found = records.read_all(folder / "results")
+    assert [s.label for s in plan.states([first, second], found)] == ["stale", "done"]
+    lab = Lab(folder / "data", folder / "results", CPU)
+    tally = screen.draw(Here(lab).run([first, second]), Console(file=StringIO()))
+    assert tally == {"ok": 1, "busy": 1}
+    found = records.read_all(folder / "results")
+    assert [s.label for s in plan.states([first, second], found)] == ["done", "done"]
+
+
+def test_a_suite_that_measures_no_accuracy_is_not_run_as_one_that_does(data: Path) -> None:
+    path = write_suite(data.parent)
+    text = path.read_text(encoding="utf-8")
+    metric = 'seeds = 1\nmetric = { name = "distance", title = "Distance" }'
+    path.write_text(text.replace("seeds = 1", metric), encoding="utf-8")
+    lab = Lab(data, data.parent / "results", CPU)
+    (end,) = Here(lab).run(plan.cells(suites.load(path)))
+    assert end.status == "error" and "this task measures accuracies" in end.reason  # type: ignore[union-attr]

@@ -149,6 +149,8 @@ EDITS: dict[str, tuple[str, Any]] = {
     "a truth value as a number": ("step", True),
     "a negative count": ("target.correct.0", -1),
     "an unknown field": ("surprise", 1),
+    "no images at all": ("target.total", [0, 0, 0]),
+    "no counts of the target": ("target", None),
     "a confusion matrix of something else": ("target.confusion", [[1, 0, 0]] * 3),
 }
 
@@ -167,6 +169,12 @@ FORGED: dict[str, tuple[str, Any]] = {
     "other data": ("source.path", "Z"),
     "a knob that nobody knows": ("recipe.sorcery", True),
     "another key": ("key", "0123456789ab"),
+    "no length": ("recipe.iterations", None),
+    "a length in words": ("recipe.iterations", "12"),
+    "two spellings of one knob": ("recipe.optimiser", "sgd"),
+    "no classes": ("classes", 0),
+    "one domain": ("data", {}),
+    "a metric that nobody measured": ("metric", "distance"),
 }
 
 
@@ -196,6 +204,28 @@ def resealed(raw: bytes, line: int, path: str, value: Any) -> bytes:
     dumped = [json.dumps(x, separators=(",", ":")) for x in lines]
     body = ("\n".join(dumped)[:-1] + ',"seal":"').encode()
     return body + sha256(body).hexdigest().encode() + b'"}\n'
+
+
+ENDS: dict[str, tuple[str, Any]] = {
+    "no time": ("ms", {"p50": None, "p5": None, "p95": None}),
+    "no memory": ("memory", {}),
+    "memory of no known kind": ("memory", {"teraquads": 3.0}),
+    "a step too few": ("step", 11),
+}
+
+
+@pytest.mark.parametrize("edit", ENDS)
+def test_a_run_that_says_ok_says_what_it_took(edit: str, whole: bytes) -> None:
+    assert "damaged" in parse(resealed(whole, -1, *ENDS[edit])).problem
+
+
+def test_a_first_line_without_its_schema_is_damaged(whole: bytes) -> None:
+    found = parse(whole.replace(b'"schema":2,', b"", 1))
+    assert found.run is None and "damaged" in found.problem
+
+
+def test_a_damaged_record_shows_no_accuracy(whole: bytes) -> None:
+    assert parse(whole.replace(b"700", b"710", 1)).evals == ()
 
 
 @given(st.binary(max_size=200))

@@ -134,6 +134,17 @@ def test_many_records_are_read_by_several_processes_alike(
     assert read_all(root) == before and opened == [], "not by this process"
 
 
+def test_a_folder_is_the_same_however_it_is_spelled(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [r.status for r in read_all(root)]
+    (root.parent / "work").mkdir()
+    monkeypatch.chdir(root.parent / "work")
+    for spelling in ("../results", "../work/../results", f"{root}/", f"{root}/."):
+        assert [r.status for r in read_all(Path(spelling))] == before == ["ok"] * 6
+    assert [r.status for r in read_all(Path("../results") / "tiny")] == before
+
+
 def test_a_reading_process_that_dies_is_made_up_for(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

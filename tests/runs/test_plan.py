@@ -190,6 +190,13 @@ def test_unknown_names_are_refused(asked: dict[str, Any], said: str, tmp_path: P
 # seeds
 
 
+def test_seeds_are_whole_numbers_each_once(tmp_path: Path) -> None:
+    suite = load(tmp_path)
+    assert len(plan.cells(suite, seeds=[0, 0, 1])) == 2 * len(plan.cells(suite, seeds=[0]))
+    with pytest.raises(UsageError, match="the seed -1 is negative"):
+        plan.cells(suite, seeds=[-1])
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
