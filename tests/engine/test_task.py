@@ -78,9 +78,15 @@ class Clouds(Task):
         self.calls.append("close")
 
 
+METRIC = 'metric = { name = "distance", title = "Distance between the means", better = "lower" }'
+
+
 @pytest.fixture
 def cell(tmp_path: Path) -> Cell:
-    (cell,) = plan.cells(suites.load(write_suite(tmp_path, iterations=40, eval_every=20, lr=0.05)))
+    path = write_suite(tmp_path, iterations=40, eval_every=20, lr=0.05)
+    text = path.read_text(encoding="utf-8").replace("seeds = 1", f"seeds = 1\n{METRIC}")
+    path.write_text(text, encoding="utf-8")
+    (cell,) = plan.cells(suites.load(path))
     return cell
 
 
@@ -128,7 +134,7 @@ def test_a_table_shows_what_it_measured_and_no_accuracy(tmp_path: Path, lab: Lab
         'metric = { name = "distance", title = "Distance between the means", better = "lower" }'
     )
     path = write_suite(tmp_path, rows={"moved": {"method": "source_only"}}, lr=0.05, iterations=40)
-    text = path.read_text(encoding="utf-8").replace("seeds = 1", f"seeds = 3\n{metric}")
+    text = path.read_text(encoding="utf-8").replace("seeds = 1", f"seeds = 3\n{METRIC}")
     claim = '[[published]]\nlabel = "we"\nrow = "moved"\ncite = "ganin2016dann"\nwhere = "t. 1"\n'
     path.write_text(text + claim + "values = { A-B = 9.5 }\n", encoding="utf-8")
     suite = suites.load(path)
