@@ -130,9 +130,6 @@ def test_a_distance_is_measured_and_recorded(cell: Cell, lab: Lab) -> None:
 
 def test_a_table_shows_what_it_measured_and_no_accuracy(tmp_path: Path, lab: Lab) -> None:
     """From the events of three seeds to a page: nothing outside the task assumes an accuracy."""
-    metric = (
-        'metric = { name = "distance", title = "Distance between the means", better = "lower" }'
-    )
     path = write_suite(tmp_path, rows={"moved": {"method": "source_only"}}, lr=0.05, iterations=40)
     text = path.read_text(encoding="utf-8").replace("seeds = 1", f"seeds = 3\n{METRIC}")
     claim = '[[published]]\nlabel = "we"\nrow = "moved"\ncite = "ganin2016dann"\nwhere = "t. 1"\n'
