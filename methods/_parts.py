@@ -1,12 +1,14 @@
 """The pieces that papers share, a few lines each: reversal, ramp, domain loss, entropy weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class _Reverse(torch.autograd.Function):
@@ -48,6 +50,52 @@ def frozen(module: nn.Module, x: Tensor) -> Tensor:
     constants = {k: v.detach() for k, v in module.named_parameters()}
     y: Tensor = functional_call(module, constants, (x,))
     return y
+
+
+class _Known(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, loss: Tensor, grads: Sequence[Tensor | None], *x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.grads = grads
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+        return None, None, *(g if g is None else grad * g for g in ctx.grads)
+
+
+def differentiate(
+    loss: Tensor, x: Sequence[Tensor], *, keep_graph: bool = False
+) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    """The loss, and its gradient with respect to each of x, None where there is none.
+
+    The loss that is returned hands these gradients on when it is differentiated, in place of
+    working them out again. keep_graph: leave the graph of the loss that was given in memory.
+    """
+    grads = torch.autograd.grad(loss, x, retain_graph=keep_graph, allow_unused=True)
+    return _Known.apply(loss.detach(), grads, *x), grads
+
+
+@contextmanager
+def seen_twice(module: nn.Module) -> Iterator[None]:
+    """Leaves the running statistics of batch norm as if the one forward inside were done twice.
+
+    Statistics b of a batch move r to (1 − a)·r + a·b, with a the momentum. The same once more makes
+    it (1 − a)²·r + (1 − (1 − a)²)·b: one forward with the momentum a·(2 − a).
+    """
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
+    momenta = [m.momentum for m in norms]
+    for m in norms:
+        if m.momentum is not None:
+            m.momentum *= 2 - m.momentum
+        elif m.num_batches_tracked is not None:  # the mean of all n batches, with two more alike
+            m.momentum = 2 / (int(m.num_batches_tracked) + 2)
+    try:
+        yield
+    finally:
+        for m, momentum in zip(norms, momenta, strict=True):
+            m.momentum = momentum
+            if m.num_batches_tracked is not None:
+                m.num_batches_tracked.add_(1)
 
 
 def domain_loss(
@@ -108,8 +156,15 @@ def heuristics(dim: int, classes: int, heads: int) -> nn.ModuleList:
     Each starts with zero bias and weights of its own Kaiming-normal distribution, of negative
     slope 0, 1, 2, …
     """
-    layers = [nn.Linear(dim, classes) for _ in range(heads)]
-    for slope, layer in enumerate(layers):
-        nn.init.kaiming_normal_(layer.weight, a=slope)
-        nn.init.zeros_(layer.bias)
-    return nn.ModuleList(layers)
+    return nn.ModuleList(kaiming_linear(dim, classes, slope) for slope in range(heads))
+
+
+def kaiming_linear(n_in: int, n_out: int, slope: float = 0.0) -> nn.Linear:
+    """A linear layer that starts with zero bias and weights of He's normal distribution.
+
+    slope: of the leaky ReLU that the distribution is made for.
+    """
+    layer = nn.Linear(n_in, n_out)
+    nn.init.kaiming_normal_(layer.weight, a=slope)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -22,20 +22,22 @@ class DANN(Method):
         weight: float = 1.0,  # w
         lam: float = 1.0,  # λ₁; −1 with gamma = inf takes the reversal away, so that F helps D
         gamma: float = 10.0,  # γ; inf holds λ at λ₁ from the start
+        lead: float = 0.0,  # progress by which D's λ is ahead of the weights'; in CDAN's code, 1/T
         entropy: bool = False,  # weigh the samples of L_d by e^(−H), as CDAN+E and GVB do
         eps: float = 0.0,  # ε inside the logarithms of L_d
     ) -> None:
         super().__init__()
         self.D = net.discriminator(net.dim)
-        self.weight, self.lam, self.gamma, self.entropy, self.eps = weight, lam, gamma, entropy, eps
+        self.weight, self.lam, self.gamma, self.lead = weight, lam, gamma, lead
+        self.entropy, self.eps = entropy, eps
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
-        lam = self.lam * ramp(p, self.gamma)
+        lam_D, lam_H = (self.lam * ramp(q, self.gamma) for q in (p + self.lead, p))
         f_s, f_t = net.features(s.x, t.x)
         y_s = net.C(f_s)
-        d_s, d_t = sides(self.D, reverse(f_s, lam), reverse(f_t, lam))
+        d_s, d_t = sides(self.D, reverse(f_s, lam_D), reverse(f_t, lam_D))
         w_s, w_t = None, None
         if self.entropy:
-            w_s, w_t = entropy_weights(y_s, lam), entropy_weights(net.C(f_t), lam)
+            w_s, w_t = entropy_weights(y_s, lam_H), entropy_weights(net.C(f_t), lam_H)
         L_d = domain_loss(d_s, d_t, w_s, w_t, self.eps)
         yield cross_entropy(y_s, s.y) + self.weight * L_d

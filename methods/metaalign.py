@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -7,7 +7,15 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from methods._method import Batch, Method, Network, Progress
-from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
+from methods._parts import (
+    differentiate,
+    domain_loss,
+    entropy_weights,
+    kaiming_linear,
+    ramp,
+    reverse,
+    sides,
+)
 
 Weights = dict[str, dict[str, Tensor]]
 
@@ -18,8 +26,13 @@ class MetaAlign(Method):
     Classification and alignment take turns as A and B: L_cls = CE + mean|g_s| and, as released on
     GVB, L_aln = w·L_d + mean|z| + mean|g|. The means of the bridge g count half in each when
     classification comes first. η_p = inner·(1 + gamma_inner·p)^−0.75; m is 10 on heads, 1 on F.
-    The released code leaves D's inner weights set after its first step and evaluates with them;
-    here they are cleared.
+
+    The gradient of A is taken once and serves both θ′ and the step. L_cls forwards the source
+    alone, also where L_aln forwards both domains together, as released.
+
+    The released code never clears the inner weights: after its first step D is evaluated at old
+    ones by every second step, and tests use the θ′ of F, C and g of the step before. Here they are
+    cleared.
     """
 
     def __init__(
@@ -36,12 +49,9 @@ class MetaAlign(Method):
     ) -> None:  # fmt: skip
         super().__init__()
         self.D = net.discriminator(net.classes, 2 if bridges else 1)
-        self.g = nn.Linear(net.dim, net.classes) if bridges else None
+        self.g = kaiming_linear(net.dim, net.classes) if bridges else None
         self.weight, self.turn, self.inner, self.gamma_inner = weight, turn, inner, gamma_inner
         self.lam, self.gamma, self.lead, self.eps = lam, gamma, lead, eps
-
-    def parts(self, net: Network) -> dict[str, nn.Module]:
-        return {"F": net.F, "C": net.C} | ({"g": self.g} if self.g else {})
 
     def logits(self, net: Network, x: Tensor, at: Weights) -> tuple[Tensor, Tensor]:
         """ŷ and g of images x, (B, classes) each. at: weights in place of the modules' own."""
@@ -60,9 +70,9 @@ class MetaAlign(Method):
             return y.split([len(s.x), len(t.x)]), g.split([len(s.x), len(t.x)])
         return tuple(zip(self.logits(net, s.x, at), self.logits(net, t.x, at), strict=True))
 
-    def cls(self, net: Network, s: Batch, t: Batch, at: Weights) -> tuple[Tensor, Tensor]:
-        """CE and mean|g_s|. Target images matter only to the batch norm of a joint forward."""
-        y, g = (v for v, _ in self.both(net, s, t, at)) if net.joint else self.logits(net, s.x, at)
+    def cls(self, net: Network, s: Batch, at: Weights) -> tuple[Tensor, Tensor]:
+        """CE and mean|g_s|."""
+        y, g = self.logits(net, s.x, at)
         return cross_entropy(y, s.y), g.abs().mean()
 
     def aln(
@@ -78,25 +88,31 @@ class MetaAlign(Method):
         L_d = domain_loss(u_s, u_t, w_s, w_t, self.eps)
         return self.weight * L_d + L_z, torch.cat([g_s, g_t]).abs().mean()
 
-    def ahead(self, net: Network, loss: Tensor, p: Progress) -> Weights:
-        """θ′, a step along the gradient: θ plus a constant, so that gradients at θ′ reach θ."""
+    def ahead(
+        self, net: Network, L_A: Tensor, p: Progress, *, keep_graph: bool = False
+    ) -> tuple[Tensor, Weights]:
+        """L_A with its gradient taken, and θ′: θ minus a constant, so gradients at θ′ reach θ."""
         eta = self.inner * (1 + self.gamma_inner * p) ** -0.75
-        named = {k: dict(m.named_parameters()) for k, m in self.parts(net).items()}
-        flat = [q for part in named.values() for q in part.values()]
-        grads = iter(torch.autograd.grad(loss, flat, retain_graph=True, allow_unused=True))
-        moved: Weights = {}
-        for k, part in named.items():
-            m = 1 if k == "F" else 10
-            steps = ((n, q, next(grads)) for n, q in part.items())
-            moved[k] = {n: q if g is None else q - eta * m * g for n, q, g in steps}
-        return moved
+        parts: dict[str, nn.Module | None] = {"F": net.F, "C": net.C, "g": self.g, "D": self.D}
+        theta = {k: dict(m.named_parameters()) for k, m in parts.items() if m}
+        flat = [q for part in theta.values() for q in part.values()]
+        L_A, grads = differentiate(L_A, flat, keep_graph=keep_graph)
+        grad = dict(zip(flat, grads, strict=True))
+
+        def move(part: Mapping[str, nn.Parameter], m: float) -> dict[str, Tensor]:
+            return {n: q if (d := grad[q]) is None else q - eta * m * d for n, q in part.items()}
+
+        return L_A, {k: move(theta[k], 1 if k == "F" else 10) for k in theta if k != "D"}
 
     def step(self, net: Network, s: Batch, t: Batch, p: Progress) -> Iterator[Tensor]:
         if self.turn == "cls" or (self.turn == "both" and p.it % 2 == 0):
-            L_y, G_s = self.cls(net, s, t, {})
-            A, G = self.aln(net, s, t, p, self.ahead(net, L_y + G_s, p))
-            yield L_y + A + (G_s + G) / 2
+            L_y, G_s = self.cls(net, s, {})
+            # the step takes half of G_s away again, and a bridge's G_s has a gradient
+            L_A, moved = self.ahead(net, L_y + G_s, p, keep_graph=self.g is not None)
+            A, G = self.aln(net, s, t, p, moved)
+            yield L_A + A + (G - G_s) / 2
         else:
             A, G = self.aln(net, s, t, p, {})
-            L_y, G_s = self.cls(net, s, t, self.ahead(net, A + G, p))
-            yield A + G + L_y + G_s
+            L_A, moved = self.ahead(net, A + G, p)
+            L_y, G_s = self.cls(net, s, moved)
+            yield L_A + L_y + G_s

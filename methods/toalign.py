@@ -6,7 +6,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from methods._method import Batch, Method, Network
-from methods._parts import domain_loss, entropy_weights, heuristics, ramp, reverse, sides
+from methods._parts import (
+    domain_loss,
+    entropy_weights,
+    heuristics,
+    ramp,
+    reverse,
+    seen_twice,
+    sides,
+)
 
 
 class ToAlign(Method):
@@ -20,8 +28,11 @@ class ToAlign(Method):
     omega: "grad-cam" is the ω above, "grad-cam++" that of section 5.2 of the report, "uniform"
     is ω = 1, which leaves f⁺ = f: DANNP.
 
-    twice: loss and gradient are those of one forward; the running statistics of batch norm and the
-    time are not.
+    twice: the released code forwards the source once more for f⁺. Loss and gradient are those of
+    one forward, but batch norm sees the source twice before the target. "statistics" takes one
+    forward and leaves the running statistics of two; True takes both; False lets batch norm see the
+    source once. Where source and target pass in one joint forward, which the released code does
+    not have, "statistics" is False.
     """
 
     def __init__(
@@ -36,7 +47,7 @@ class ToAlign(Method):
         lam: float = 1.0,  # λ at the end of its ramp
         gamma: float = 10.0,  # how steeply λ rises
         entropy: bool = True,  # weigh the samples of L_d by e^(−H)
-        twice: bool = False,  # a forward of its own for f⁺, as released
+        twice: Literal["statistics", True, False] = "statistics",  # whether F sees the source twice
         eps: float = 1e-8,  # ε inside the logarithms of L_d
     ) -> None:
         super().__init__()
@@ -53,6 +64,16 @@ class ToAlign(Method):
 
     def predict(self, net: Network, x: Tensor) -> Tensor:
         return self.logits(net, net.F(x))[0]
+
+    def features(self, net: Network, x_s: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """f_s, the f_s that f⁺ is made of, and f_t, (B, dim) each."""
+        if self.twice == "statistics" and not net.joint:
+            with seen_twice(net.F):
+                f_s = net.F(x_s)
+            return f_s, f_s, net.F(x_t)
+        f_p = net.F(x_s) if self.twice is True else None
+        f_s, f_t = net.features(x_s, x_t)
+        return f_s, f_s if f_p is None else f_p, f_t
 
     def task_weights(self, net: Network, f: Tensor, k: Tensor) -> Tensor:
         """ω of features f with labels k, (B, dim), constant, up to a factor for each sample.
@@ -82,9 +103,9 @@ class ToAlign(Method):
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
         lam = self.lam * ramp(p, self.gamma)
-        f_s, f_t = net.features(s.x, t.x)
+        f_s, f_p, f_t = self.features(net, s.x, t.x)
         (y_s, z_s), (y_t, z_t) = self.logits(net, f_s), self.logits(net, f_t)
-        y_p, _ = self.logits(net, self.positive(net, net.F(s.x) if self.twice else f_s, s.y))
+        y_p, _ = self.logits(net, self.positive(net, f_p, s.y))
 
         d_s, d_t = sides(self.D, reverse(y_p.softmax(1), lam), reverse(y_t.softmax(1), lam))
         w_s, w_t = None, None

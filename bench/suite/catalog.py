@@ -63,18 +63,22 @@ def check(method: str, hyper: Mapping[str, Any]) -> Entry:
 
 
 def _check_value(entry: Entry, key: str, value: Any) -> None:
-    default, choices = entry.hyper[key], entry.choices.get(key, ())
-    if choices and isinstance(value, str) and value not in choices:
-        raise unknown(f"{key} of {entry.name}", value, map(str, choices))
-    kind, given = type(default), type(value)
-    whole_for_fraction = (kind, given) == (float, int)
-    if kind in (bool, int, float, str) and given is not kind and not whole_for_fraction:
-        raise UsageError(
-            f"{key} of {entry.name} is a {kind.__name__} such as {default!r}, not {value!r}"
-        )
-    if choices and value not in choices:
+    name, choices = f"{key} of {entry.name}", entry.choices.get(key, ())
+    if any(value == c and _fits(value, type(c)) for c in choices):
+        return
+    if choices and isinstance(value, str):
+        raise unknown(name, value, map(str, choices))
+    if choices:
         listed = ", ".join(map(repr, choices))
-        raise UsageError(f"{key} of {entry.name} is one of {listed}, not {value!r}")
+        raise UsageError(f"{name} is one of {listed}, not {value!r}")
+    default = entry.hyper[key]
+    if type(default) in (bool, int, float, str) and not _fits(value, type(default)):
+        raise UsageError(f"{name} is a {type(default).__name__} such as {default!r}, not {value!r}")
+
+
+def _fits(value: Any, kind: type) -> bool:
+    """Whether a value is of that very type, or a whole number for a fraction."""
+    return type(value) is kind or (type(value), kind) == (int, float)
 
 
 def files() -> dict[str, Path]:

@@ -3,13 +3,14 @@
 import copy
 from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
 from helpers import at, descend, tiny_batches, tiny_net
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bench.suite import suites
@@ -55,8 +56,9 @@ def test_the_task_weight_of_linear_heads_is_the_row_of_the_true_class() -> None:
     torch.testing.assert_close(method.positive(net, f, s.y), rows * f)
 
 
-def test_one_forward_is_as_good_as_two() -> None:
-    assert same_training(made("toalign"), made("toalign", twice=True))
+@pytest.mark.parametrize("twice", [True, False])
+def test_one_forward_is_as_good_as_two(twice: bool) -> None:
+    assert same_training(made("toalign"), made("toalign", twice=twice))
 
 
 def test_hda_without_heuristics_is_dannp() -> None:
@@ -96,7 +98,7 @@ def test_metaaligns_gradient_is_that_of_a_at_theta_and_of_b_at_theta_prime(turn:
     ours = torch.autograd.grad(loss, params)
 
     L = {
-        "cls": lambda n: method.cls(n, s, t, {})[0],
+        "cls": lambda n: method.cls(n, s, {})[0],
         "aln": lambda n: method.aln(n, s, t, p, {})[0],
     }
     first, second = (turn, "aln" if turn == "cls" else "cls")
@@ -109,7 +111,27 @@ def test_metaaligns_gradient_is_that_of_a_at_theta_and_of_b_at_theta_prime(turn:
             q -= eta * (10 if id(q) in heads else 1) * g
     at_prime = torch.autograd.grad(L[second](moved), list(moved.parameters()))
     for x, a, b in zip(ours, at_theta, at_prime, strict=True):
-        torch.testing.assert_close(x, a + b)
+        torch.testing.assert_close(x, a + b, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("turn", ["cls", "aln"])
+@pytest.mark.parametrize("bridges", [True, False])
+def test_metaalign_that_works_its_first_gradient_out_once_has_the_gradients_of_twice(
+    turn: str, bridges: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice(loss: Tensor, x: list[Tensor], *, keep_graph: bool = False) -> Any:
+        return loss, torch.autograd.grad(loss, x, retain_graph=True, allow_unused=True)
+
+    def gradients() -> list[Tensor | None]:
+        net, method = made("metaalign", turn=turn, bridges=bridges)
+        (loss,) = method.step(net, *tiny_batches(dtype=torch.float64), at(0.4))
+        loss.backward()
+        return [loss.detach(), *(q.grad for m in (net, method) for q in m.parameters())]
+
+    once = gradients()
+    monkeypatch.setattr("methods.metaalign.differentiate", twice)
+    for a, b in zip(once, gradients(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
 
 
 def test_metaalign_takes_turns() -> None:

@@ -12,7 +12,17 @@ from scipy.special import entr, expit
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from methods._parts import domain_loss, entropy, entropy_weights, frozen, ramp, reverse, sides
+from methods._parts import (
+    differentiate,
+    domain_loss,
+    entropy,
+    entropy_weights,
+    frozen,
+    ramp,
+    reverse,
+    seen_twice,
+    sides,
+)
 
 seeds = st.integers(0, 10_000)
 sizes = st.integers(1, 9)
@@ -222,3 +232,62 @@ def test_a_frozen_module_gives_its_value_and_lets_gradients_through_to_the_input
     assert torch.equal(grad(frozen(module, x).sum(), x), grad(module(x).sum(), x))
     frozen(module, x).sum().backward()
     assert all(q.grad is None and q.requires_grad for q in module.parameters())
+
+
+# differentiate
+
+
+def test_a_loss_whose_gradient_was_taken_hands_it_on() -> None:
+    w, v, unused = (draw(i, 3).requires_grad_() for i in range(3))
+
+    def loss() -> Tensor:
+        return (w**3 @ v).sin()
+
+    known, grads = differentiate(loss(), [w, v, unused])
+    (5 * known + (w * v).sum()).backward()
+    assert known.item() == loss().item()
+    torch.testing.assert_close(grads, (grad(loss(), w), grad(loss(), v), None))
+    torch.testing.assert_close(w.grad, 5 * grad(loss(), w) + v)
+    torch.testing.assert_close(v.grad, 5 * grad(loss(), v) + w)
+    assert unused.grad is None
+
+
+def test_the_graph_of_a_loss_is_kept_on_request_alone() -> None:
+    w = draw(0, 3).requires_grad_()
+    kept, freed = (w**3).sum(), (w**3).sum()
+    differentiate(kept, [w], keep_graph=True)
+    assert torch.equal(grad(kept, w), 3 * w**2)
+    differentiate(freed, [w])
+    with pytest.raises(RuntimeError, match="second time"):
+        grad(freed, w)
+
+
+# seen_twice
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.7, None])
+def test_what_is_seen_twice_leaves_the_statistics_of_two_forwards(momentum: float | None) -> None:
+    once, twice = (nn.Sequential(nn.BatchNorm1d(3, momentum=momentum)).double() for _ in range(2))
+    for seed in range(3):
+        x = draw(seed, 5, 3, scale=seed + 1.0).requires_grad_()
+        twice(x), twice(x)
+        with seen_twice(once):
+            y = once(x)
+        y.sum().backward()  # the statistics that were moved must not spoil the gradient
+        for k, v in twice.state_dict().items():
+            torch.testing.assert_close(once.state_dict()[k], v)
+    assert once[0].momentum == momentum
+
+
+def test_what_is_frozen_is_not_moved_by_being_seen_twice() -> None:
+    norm = nn.BatchNorm1d(3).eval()
+    with seen_twice(norm):
+        norm(torch.ones(4, 3))
+    assert norm.num_batches_tracked == 0 and torch.equal(norm.running_mean, torch.zeros(3))
+
+
+def test_the_momentum_comes_back_when_the_forward_fails() -> None:
+    norm = nn.BatchNorm1d(3)
+    with pytest.raises(ZeroDivisionError), seen_twice(norm):
+        raise ZeroDivisionError
+    assert norm.momentum == 0.1
