@@ -4,6 +4,7 @@ Methods are the files of the package `methods` and those of ./methods in the wor
 """
 
 import ast
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import paths
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, shorten, unknown
 
 SHIPPED = paths.PACKAGE.parent / "methods"  # the folder of the program's own methods
 
@@ -63,6 +64,11 @@ def check(method: str, hyper: Mapping[str, Any]) -> Entry:
 
 
 def _check_value(entry: Entry, key: str, value: Any) -> None:
+    if not all(map(_can_be_recorded, _leaves(value))):
+        raise UsageError(
+            f"{key} of {entry.name} cannot be a date, nan or a number beyond 2^63: "
+            "give a number, inf, a word, true or false, or a list of these"
+        )
     default, choices = entry.hyper[key], entry.choices.get(key, ())
     if choices and isinstance(value, str) and value not in choices:
         raise unknown(f"{key} of {entry.name}", value, map(str, choices))
@@ -70,11 +76,26 @@ def _check_value(entry: Entry, key: str, value: Any) -> None:
     whole_for_fraction = (kind, given) == (float, int)
     if kind in (bool, int, float, str) and given is not kind and not whole_for_fraction:
         raise UsageError(
-            f"{key} of {entry.name} is a {kind.__name__} such as {default!r}, not {value!r}"
+            f"{key} of {entry.name} is a {kind.__name__} such as {default!r}, "
+            f"not {shorten(repr(value))}"
         )
     if choices and value not in choices:
         listed = ", ".join(map(repr, choices))
-        raise UsageError(f"{key} of {entry.name} is one of {listed}, not {value!r}")
+        raise UsageError(f"{key} of {entry.name} is one of {listed}, not {shorten(repr(value))}")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping | list | tuple):
+        for x in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(x)
+    else:
+        yield value
+
+
+def _can_be_recorded(x: Any) -> bool:
+    if isinstance(x, int | float):
+        return x == x and (abs(x) < 2**63 or x in (math.inf, -math.inf))
+    return x is None or isinstance(x, str)
 
 
 def files() -> dict[str, Path]:
@@ -110,7 +131,7 @@ def _shipped() -> tuple[Path, ...]:
 
 def _method_files(folder: Path) -> Iterator[Path]:
     """The files of a folder whose names begin with a letter: `_parts.py` is no method."""
-    return (p for p in sorted(folder.glob("*.py")) if p.stem[0].isalpha())
+    return (p for p in sorted(folder.glob("*.py")) if p.stem[0].isalpha() and p.is_file())
 
 
 def _same(a: Path, b: Path) -> bool:
