@@ -34,8 +34,10 @@ def cells(
     settings.check_hyper(override or {}, [row.method for row in rows])
     chosen = _chosen("task", tasks, {t: t for t in suite.tasks})
     asked = list(dict.fromkeys(map(index, range(suite.seeds) if seeds is None else seeds)))
-    if any(not 0 <= seed < 2**32 for seed in asked):
-        raise UsageError("a seed is negative or above 2^32: give whole numbers from 0 on")
+    if min(asked, default=0) < 0:
+        raise UsageError(f"the seed {min(asked)} is negative: give whole numbers from 0 on")
+    if max(asked, default=0) >= 2**32:
+        raise UsageError("a seed is too large: give whole numbers below 2^32")
     out = []
     for task in chosen:
         first = [cell(suite, row, task, 0, budget, override) for row in rows]

@@ -33,7 +33,7 @@ def check_suite(suite: Suite) -> None:
     check_claims(suite)
 
 
-FOLDER_NAME = re.compile(r"\w[\w.+-]*")
+FOLDER_NAME = re.compile(r"\w[\w .+-]*")
 LONGEST = 100  # bytes of a name: a task has two of them, and file systems allow 255
 
 
@@ -52,7 +52,7 @@ def _check_folder(kind: str, name: str) -> None:
     if not FOLDER_NAME.fullmatch(name):
         raise UsageError(
             f"{kind} {shorten(repr(name))} cannot name a folder of records; "
-            "begin with a letter or digit and use letters, digits and . + - _"
+            "begin with a letter or digit and use letters, digits, spaces and . + - _"
         )
     if len(name.encode()) > LONGEST:
         raise UsageError(
