@@ -1,5 +1,6 @@
 """Which record counts for a cell, and what is said of the others."""
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,14 @@ def test_a_knob_that_is_younger_than_a_record_leaves_it_valid_at_its_first_defau
     r = without_knob(then, tmp_path / "b", "momentum")
     assert r.status == "ok"
     assert why(plan.cells(suite), r) == [("other recipe", "momentum 0.5, now 0.9")]
+
+
+def test_a_sealed_record_of_a_seed_that_no_program_takes_is_damaged(
+    suite: Suite, cell: Cell, tmp_path: Path
+) -> None:
+    r = read_record(fakes.write(tmp_path, replace(cell, seed=2**40)))
+    assert r.run is None and r.problem.startswith("damaged")
+    assert plan.settle_suite(suite, [r], "full").counted == ()
 
 
 def test_what_cannot_be_read_is_named_with_its_reason(tmp_path: Path, cell: Cell) -> None:
