@@ -28,7 +28,7 @@ def demo(session: nox.Session) -> None:
     """
     install(session)
     session.run("bench", "run", "--suite", "demo", "--results", "runs", *session.posargs)
-    session.run("bench", "tables", "--suite", "demo", "--results", "runs", "--out", "runs/tables")
+    session.run("bench", "tables", "--suite", "demo", "--results", "runs")
 
 
 @nox.session

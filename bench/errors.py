@@ -16,10 +16,17 @@ class UsageError(BenchError):
     exit_code = 2
 
 
+def shorten(text: str, most: int = 80) -> str:
+    """A text, cut short where it would fill the screen."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that is not in `known`; it offers the nearest name if one is similar."""
     known = sorted(known)
     folded = {k.lower(): k for k in known}
     near = [folded[k] for k in get_close_matches(name.lower(), folded, n=1, cutoff=0.5)]
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return UsageError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known) or 'none'}")
+    return UsageError(
+        f"unknown {kind} {shorten(repr(name))}; {hint}known: {', '.join(known) or 'none'}"
+    )

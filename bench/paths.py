@@ -35,6 +35,15 @@ def results_root(given: Path | None = None, *, smoke: bool = False) -> Path:
     return given or Path("results", ".smoke" if smoke else "")
 
 
+def pages_root(results: Path) -> Path:
+    """The folder of the pages of some records: tables/rendered for those of ./results.
+
+    The pages of any others lie beside them, so that they do not replace those of a project.
+    """
+    own = os.path.realpath(results) == os.path.realpath(results_root())
+    return Path("tables", "rendered") if own else results / "tables"
+
+
 def cache_root() -> Path:
     """The folder of what can be made again: decoded pictures, the index of records."""
     return user_cache_path("uda-bench", appauthor=False)

@@ -1,14 +1,17 @@
 """The program `bench`: every command under its name, and what a user sees when one fails."""
 
+import errno
 import gc
+import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from bench.cli import convert, data, diff, doctor, ls, run, show, tables, tune
-from bench.errors import BenchError
+from bench.errors import BenchError, shorten
 from bench.paths import VERSION
 
 
@@ -69,14 +72,44 @@ def accept_version(
 ) -> None: ...
 
 
+def open_streams() -> None:
+    """Give the process all three standard streams, whose files the shell may have closed (`>&-`).
+
+    Otherwise the next file to be opened, a record say, would get the number of one of them, and
+    whatever a library prints would be written into it.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a path need not be text that can be encoded
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
-    """Run one command; a BenchError ends it with a sentence on stderr, never with a traceback."""
+    """Run one command; what goes wrong ends it with a sentence on stderr, never with a traceback.
+
+    Whoever reads our output may stop reading (`| head`): then we stop, as if nothing were wrong.
+    """
     gc.set_threshold(100_000, 50, 100)  # thousands of records are read, and none of it is garbage
+    open_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BenchError as e:
         typer.echo(f"bench: {e}", err=True)
         sys.exit(e.exit_code)
+    except OSError as e:
+        if e.errno != errno.EPIPE:
+            place = f" ({shorten(str(e.filename))})" if e.filename else ""
+            typer.echo(f"bench: the system refuses: {e.strerror}{place}", err=True)
+        # what is still to be printed has nowhere to go, nor has Python's own flush at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
     except SystemExit as e:
         if e.code == 130:  # typer's exit code for Ctrl-C
             typer.echo(

@@ -96,7 +96,7 @@ def run_cells(
         tally = screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console())
     screen.show_result(tally, plan.states(cells, records.read_all(root)))
     options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
-    name_next_command(chosen, budget, options, changed=bool(knobs))
+    name_next_command(chosen, budget, options, paths.pages_root(root), changed=bool(knobs))
     if set(tally) - {"ok", "busy"}:
         raise typer.Exit(1)
 
@@ -123,8 +123,13 @@ def find_suite(name: str) -> "Suite":
     return suite
 
 
-def name_next_command(suite: "Suite", budget: str, options: str, *, changed: bool) -> None:
-    """Say which command shows the results. changed: whether --set changed the recipe."""
+def name_next_command(
+    suite: "Suite", budget: str, options: str, pages: Path, *, changed: bool
+) -> None:
+    """Say which command shows the results.
+
+    pages: the folder that it writes to. changed: whether --set changed the recipe.
+    """
     if changed:
         typer.echo(
             "no table shows these runs, because their recipe is not the suite's (--set); "
@@ -132,5 +137,5 @@ def name_next_command(suite: "Suite", budget: str, options: str, *, changed: boo
         )
     elif budget != "smoke":
         cost = suite.budget(budget).measures == "cost"
-        file = Path("tables/rendered", f"{suite.name}{'-cost' if cost else ''}.md")
+        file = Path(pages, f"{suite.name}{'-cost' if cost else ''}.md")
         typer.echo(f"table: bench tables {options}{' --cost' if cost else ''} -> {file}")

@@ -1,12 +1,13 @@
 """`bench show`: what one record holds."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench.cli.output import print_table
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, shorten
 
 
 def show_record(
@@ -25,8 +26,8 @@ def show_record(
     from bench.runs import files, records
     from bench.suite.schema import compact
 
-    if not path.is_file():
-        raise UsageError(f"no record {path}; `bench ls runs` names them")
+    if not os.path.isfile(path):  # a name too long for a file is none, too
+        raise UsageError(f"no record {shorten(str(path))}; `bench ls runs` names them")
     content = files.read(path)
     if content.run is None:
         raise BenchError(f"{path} cannot be read: {content.problem}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import AnySuiteOption, ResultsOption, flag, split_list
+from bench.cli.options import AnySuiteOption, ResultsOption, flag, option, split_list
 from bench.errors import BenchError, unknown
 from bench.report.numbers.selection import Select
 
@@ -20,7 +20,13 @@ CheckOption = Annotated[
     bool, flag("--check", help="Write nothing; exit 1 when a file is out of date.")
 ]
 CostOption = Annotated[bool, flag("--cost", help="Time and memory instead of accuracy.")]
-OutOption = Annotated[Path, typer.Option(help="Folder for the rendered files.")]
+OutOption = Annotated[
+    Path | None,
+    option(
+        help="Folder of the rendered files (default: tables/rendered; with --results, the folder "
+        "tables beside those records)."
+    ),
+]
 
 
 def print_tables(
@@ -29,7 +35,7 @@ def print_tables(
     select: SelectOption = "last",
     check: CheckOption = False,
     cost: CostOption = False,
-    out: OutOption = Path("tables/rendered"),
+    out: OutOption = None,
     results: ResultsOption = None,
 ) -> None:
     """Print and write tables of measured numbers beside published ones.
@@ -46,8 +52,9 @@ def print_tables(
         if kind not in FORMAT_SUFFIXES:
             raise unknown("format", kind, FORMAT_SUFFIXES)
     tag = "-cost" if cost else "" if select == "last" else f"-{select}"
-    stale = []
-    found = records.read_all(paths.results_root(results))
+    stale, root, told = [], paths.results_root(results), out is not None
+    out = out or paths.pages_root(root)
+    found = records.read_all(root)
     for name in [suite] if suite else suites.names():
         chosen = suites.find(name)
         for kind in kinds:
@@ -67,4 +74,6 @@ def print_tables(
             f"out of date: {', '.join(stale)}; run `bench tables` and commit what it writes"
         )
     if check:
-        typer.echo("every rendered table matches the records")
+        typer.echo(f"every rendered table in {out} matches the records")
+    elif not told:
+        typer.echo(f"written to {out}", err=True)  # stdout holds the pages alone

@@ -111,13 +111,13 @@ def _list_pictures(
         if spec.list is not None:
             found = require(facts, root)
             whole = list_from_file(root / spec.list, found.folder)
-            return Both(whole, whole), f"list {spec.list}, {describe_origin(found, root)}"
+            return Both(whole, whole), f"list {spec.public.list}, {describe_origin(found, root)}"
         whole, found = list_domain(facts, root, spec.domain)
         return Both(whole, whole), describe_origin(found, root)
     if spec.list is not None:
         whole = list_from_file(root / spec.list, root / (spec.path or "."))
         splits = Both(whole, whole) if spec.transductive else split_listing(whole)
-        return splits, f"list {spec.list}"
+        return splits, f"list {spec.public.list}"
     if spec.path is None:
         raise UsageError(
             f"domain {name!r} is a folder of images: say which with `path`, "
@@ -127,7 +127,7 @@ def _list_pictures(
     if spec.transductive:
         whole = join_listings(root / spec.path, splits)
         splits = Both(whole, whole)
-    return splits, f"folder {spec.path}"
+    return splits, f"folder {spec.public.path}"
 
 
 def _decode(

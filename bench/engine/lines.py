@@ -12,7 +12,7 @@ from bench.engine.clock import Lap, spread
 from bench.engine.loop import Window
 from bench.engine.probe import probe
 from bench.engine.task import Materials, Placement
-from bench.runs.cell import Cell, brief
+from bench.runs.cell import Cell
 from bench.runs.lines import End, Run, Spread, Train, now, plain
 
 
@@ -45,6 +45,7 @@ class Outcome:
 
 def make_run_line(cell: Cell, materials: Materials, device: torch.device) -> Run:
     """What is run, on what, by what."""
+    source, target = cell.ends
     return Run(
         key=cell.key,
         suite=cell.suite,
@@ -56,8 +57,8 @@ def make_run_line(cell: Cell, materials: Materials, device: torch.device) -> Run
         hyper=plain(cell.stated),
         hyper_all=cell.hyper_all,
         classes=cell.classes,
-        source=brief(cell.source[1]),
-        target=brief(cell.target[1]),
+        source=source,
+        target=target,
         recipe=cell.recipe.model_dump(mode="json"),
         metric=cell.metric,
         data=materials.data,

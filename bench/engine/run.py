@@ -1,5 +1,6 @@
 """One cell -> one record file, and events while it comes about."""
 
+import os
 import re
 import time
 import traceback
@@ -23,6 +24,9 @@ from bench.errors import BenchError
 from bench.runs import files, plan, records
 from bench.runs.cell import Cell
 from bench.runs.files import Busy, Writer
+
+FOLDERS = re.compile(r"(?<![\w.:/\\])([A-Za-z]:)?[/\\]([^\s/\\'\":,;()]+[/\\])+")
+"""The folders of an absolute path, not those of an address such as https://…"""
 
 
 def run_cell(
@@ -79,10 +83,11 @@ def _attempt(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, 
     except OutOfMemory as e:
         return Outcome("failed", str(e), out_of_memory=True)
     except BenchError as e:  # weights of another network, a batch larger than the data
-        return Outcome("failed", str(e))
+        return Outcome("failed", without_folders(str(e)))
     except Exception as e:
-        reason = " ".join(f"{type(e).__name__}: {e}".split())[:500]
-        return Outcome("failed", reason, trace=_trace())
+        reason = " ".join(f"{type(e).__name__}: {e}".split())
+        trace = without_folders(traceback.format_exc())[-4000:]
+        return Outcome("failed", without_folders(reason)[:500], trace=trace)
 
 
 def _train(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, None, Outcome]:
@@ -117,6 +122,9 @@ def _train(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, No
     return Outcome("ok", costs=costs, placement=task.placement(), parameters=training.digest())
 
 
-def _trace() -> str:
-    """The traceback being handled, without this machine's folders: records are published."""
-    return re.sub(r'File ".*[/\\]', 'File "', traceback.format_exc())[-4000:]
+def without_folders(text: str) -> str:
+    """A text with the last name of each absolute path alone: records are published."""
+    text = re.sub(r'File ".*[/\\]', 'File "', text)
+    for known in (Path.cwd(), Path.home()):  # whose names may hold spaces
+        text = text.replace(f"{known}{os.sep}", "")
+    return FOLDERS.sub("", text)

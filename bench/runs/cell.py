@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.runs.lines import plain
-from bench.suite import catalog
+from bench.suite import catalog, released
 from bench.suite.recipe import Recipe
 from bench.suite.suite import DomainSpec
 
@@ -40,10 +40,14 @@ class Cell:
     @cached_property
     def content(self) -> str:
         """All that decides the outcome but the seed; see `describe_content`."""
-        ends = brief(self.source[1]), brief(self.target[1])
         return describe_content(
-            self.method, self.stated, *ends, self.classes, brief(self.recipe), self.metric
+            self.method, self.stated, *self.ends, self.classes, brief(self.recipe), self.metric
         )
+
+    @property
+    def ends(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Source and target as keys and records name them, without a path of this machine."""
+        return brief(self.source[1].public), brief(self.target[1].public)
 
     @cached_property
     def stated(self) -> dict[str, Any]:
@@ -95,8 +99,8 @@ def describe_content(
 ) -> str:
     """All that decides the outcome but the seed, as JSON: equal contents train alike.
 
-    Values that equal a default are to be left out of `hyper`, `source`, `target` and `recipe`, so
-    that a knob added later leaves old keys as they are.
+    Values that equal a released default are to be left out of `hyper`, `source`, `target` and
+    `recipe`, so that a knob added later leaves old keys as they are.
     """
     parts: dict[str, Any] = {
         "method": method, "hyper": hyper, "source": source, "target": target,
@@ -112,5 +116,6 @@ def digest(content: str, seed: int) -> str:
 
 
 def brief(model: DomainSpec | Recipe) -> dict[str, Any]:
-    """What a domain or a recipe says otherwise than the defaults."""
-    return model.model_dump(mode="json", exclude_defaults=True)
+    """What a domain or a recipe says otherwise than the defaults as they were released."""
+    defaults = released.RECIPE if isinstance(model, Recipe) else released.DOMAIN
+    return released.departures(model.model_dump(mode="json"), defaults)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.runs.cell import brief, describe_content, digest
 from bench.runs.lines import Counts, End, Eval, Run, Train
+from bench.suite import released
 from bench.suite.recipe import Recipe, modernized
 from bench.suite.suite import DomainSpec
 
@@ -21,9 +22,10 @@ def contradiction(run: Run, lines: Sequence[Train | Eval | End]) -> str:
     evals = [x for x in body if isinstance(x, Eval)]
     train = [x for x in body if isinstance(x, Train)]
     try:
-        recipe = Recipe.model_validate(run.recipe)
-        ends = [DomainSpec.model_validate(x) for x in (run.source, run.target)]
-        knobs, stated = recipe.model_dump(mode="json"), modernized(run.recipe)
+        stated = modernized(run.recipe)
+        recipe = Recipe.model_validate(released.completed(stated))
+        ends = [DomainSpec.model_validate(released.DOMAIN | x) for x in (run.source, run.target)]
+        knobs = recipe.model_dump(mode="json")
     except (ValidationError, BenchError):
         return "its recipe or its domains are not ones that this program knows"
     if any(knobs[k] != v for k, v in stated.items()):

@@ -15,8 +15,8 @@ from bench.errors import BenchError
 from bench.runs.cell import brief, describe_content, digest
 from bench.runs.files import NAME, attempt, encode, parse
 from bench.runs.lines import LINE, RUN, Probe, plain
-from bench.suite import catalog
-from bench.suite.recipe import Recipe
+from bench.suite import catalog, released
+from bench.suite.recipe import Recipe, modernized
 from bench.suite.suite import DomainSpec
 
 Old = Mapping[str, Any]
@@ -48,7 +48,7 @@ def convert(path: Path, root: Path, probe: Callable[[Old], Probe | None]) -> Pat
 
 def outdated(folder: Path) -> list[Path]:
     """The files below a folder that are records of schema 1."""
-    files = sorted(p for p in folder.rglob("*.jsonl") if NAME.fullmatch(p.name))
+    files = sorted(p for p in folder.rglob("*.jsonl") if NAME.fullmatch(p.name) and p.is_file())
     return [p for p in files if _begins(p, b'{"kind":"run","schema":1,')]
 
 
@@ -97,13 +97,14 @@ def _run(old: Old, digits: str, probe: Old | None) -> dict[str, Any]:
     }
     hyper = {k: v for k, v in stated.items() if v != defaults[k]}
     try:
-        recipe = Recipe.model_validate(old["recipe"])
-        source, target = (DomainSpec.model_validate(old[k]) for k in ("source", "target"))
+        recipe = Recipe.model_validate(released.completed(modernized(old["recipe"])))
+        source, target = (
+            brief(DomainSpec.model_validate(released.DOMAIN | old[k]).public)
+            for k in ("source", "target")
+        )
     except ValidationError as e:
         raise BenchError("its recipe or its domains are not ones that this program knows") from e
-    made = describe_content(
-        old["method"], hyper, brief(source), brief(target), old["classes"], brief(recipe)
-    )
+    made = describe_content(old["method"], hyper, source, target, old["classes"], brief(recipe))
     names = (
         "suite",
         "row",
@@ -112,8 +113,6 @@ def _run(old: Old, digits: str, probe: Old | None) -> dict[str, Any]:
         "seed",
         "method",
         "classes",
-        "source",
-        "target",
         "started",
     )
     code = {
@@ -123,6 +122,7 @@ def _run(old: Old, digits: str, probe: Old | None) -> dict[str, Any]:
     }
     return {
         "kind": "run", "schema": 2, "key": digest(made, old["seed"]), **{k: old[k] for k in names},
+        "source": source, "target": target,
         "hyper": hyper, "hyper_all": every, "recipe": recipe.model_dump(mode="json"),
         "data": {name: _domain(d) for name, d in old["data"].items()},
         "weights": {k: v for k, v in old["weights"].items() if v is not None},

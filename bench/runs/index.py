@@ -39,7 +39,7 @@ class Index:
 
     def __init__(self, folder: Path) -> None:
         self._folder = Path(os.path.abspath(folder))
-        name = sha256(str(self._folder).encode()).hexdigest()[:24]
+        name = sha256(os.fsencode(self._folder)).hexdigest()[:24]
         self._file = paths.cache_root() / "records" / f"{name}.sqlite"
 
     def look_up(self, found: Sequence[tuple[str, os.stat_result]]) -> list[bytes]:

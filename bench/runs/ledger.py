@@ -9,7 +9,7 @@ from typing import Any, Literal
 from bench.runs.cell import Cell
 from bench.runs.lines import Probe, Run, plain
 from bench.runs.records import Record
-from bench.suite.recipe import default_knobs
+from bench.suite import released
 from bench.suite.schema import flat
 
 Why = Literal["damaged", "generated", "other code", "other recipe", "replaced", "unfinished"]
@@ -143,14 +143,10 @@ def _strangers(cells: Sequence[Cell], records: Iterable[Record]) -> Iterable[Asi
 
 def _changes(run: Run, now: Cell) -> str:
     """'lr 0.003, now 0.01': where a record departs from the cell that took its place."""
-    then = _flat(run.method, run.hyper_all, run.classes, run.source, run.target, run.recipe)
-    source, target = (
-        x[1].model_dump(mode="json", exclude_defaults=True) for x in (now.source, now.target)
-    )
+    recipe = released.completed(run.recipe)
+    then = _flat(run.method, run.hyper_all, run.classes, run.source, run.target, recipe)
     recipe = now.recipe.model_dump(mode="json")
-    today = _flat(now.method, now.hyper_all, now.classes, source, target, recipe)
-    # a knob younger than the record had its default then
-    then = flat(default_knobs()) | then
+    today = _flat(now.method, now.hyper_all, now.classes, *now.ends, recipe)
     return (
         "; ".join(
             f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}"

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 SCHEMA: Literal[2] = 2
 Status = Literal["ok", "diverged", "failed"]
 Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -121,7 +122,7 @@ class Run(LinePart):
     row: str  # the row's id there
     task: str  # the task's name there
     budget: str  # the budget's name there
-    seed: Count
+    seed: Seed
     method: str
     hyper: dict[str, Any]  # hyper-parameters that differ from the method's defaults
     hyper_all: dict[str, Any]  # every hyper-parameter

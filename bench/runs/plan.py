@@ -36,6 +36,8 @@ def cells(
     asked = list(dict.fromkeys(map(index, range(suite.seeds) if seeds is None else seeds)))
     if min(asked, default=0) < 0:
         raise UsageError(f"the seed {min(asked)} is negative: give whole numbers from 0 on")
+    if max(asked, default=0) >= 2**32:
+        raise UsageError("a seed is too large: give whole numbers below 2^32")
     out = []
     for task in chosen:
         first = [cell(suite, row, task, 0, budget, override) for row in rows]

@@ -18,11 +18,17 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
+from bench.errors import UsageError, shorten
 from bench.runs.files import NAME, attempt
 from bench.runs.index import Index, summarize_file
 from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Run, Weights
 
-ASIDE = ("tuning", ".smoke", ".locks")  # folders below the results that hold no results of suites
+ASIDE = (
+    "tuning",
+    "tables",
+    ".smoke",
+    ".locks",
+)  # folders below the results that hold no results of suites
 
 
 class Tally(NamedTuple):
@@ -91,8 +97,10 @@ def read_record(path: Path) -> Record:
 def read_all(folder: Path) -> list[Record]:
     """Every record below a folder, in a fixed order; a file of another name (a copy, say) is none.
 
-    Folders inside it that hold no results of suites (trials, smoke runs) are passed over.
+    Folders inside it that hold no results of suites (trials, smoke runs) are passed over. A folder
+    that is not there has no records. Raises UsageError for one that cannot be read.
     """
+    _check_folder(folder)
     found = sorted(_walk(folder), key=itemgetter(0))
     kept = Index(folder).look_up(found)
     with _no_collection():
@@ -148,6 +156,19 @@ def _like(shared: str) -> Run:
     return Run.model_construct(**fields)
 
 
+def _check_folder(folder: Path) -> None:
+    """An unreadable folder is no empty one: what is recorded there would be run again."""
+    try:
+        os.scandir(folder).close()
+    except FileNotFoundError:
+        pass
+    except OSError as e:
+        raise UsageError(
+            f"the records under {shorten(str(folder))} cannot be read ({e.strerror}): "
+            "choose another --results folder"
+        ) from e
+
+
 def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     top = str(folder)
     pending = [top]
@@ -157,6 +178,6 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                 if entry.is_dir(follow_symlinks=False):
                     if here != top or entry.name not in ASIDE:
                         pending.append(entry.path)
-                elif NAME.fullmatch(entry.name):
+                elif NAME.fullmatch(entry.name) and entry.is_file():  # reading a pipe never ends
                     with suppress(OSError):
                         yield entry.path, entry.stat()

@@ -4,6 +4,7 @@ Methods are the files of the package `methods` and those of ./methods in the wor
 """
 
 import ast
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import paths
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, shorten, unknown
 
 SHIPPED = paths.PACKAGE.parent / "methods"  # the folder of the program's own methods
 
@@ -64,21 +65,41 @@ def check(method: str, hyper: Mapping[str, Any]) -> Entry:
 
 def _check_value(entry: Entry, key: str, value: Any) -> None:
     name, choices = f"{key} of {entry.name}", entry.choices.get(key, ())
+    if not all(map(_can_be_recorded, _leaves(value))):
+        raise UsageError(
+            f"{name} cannot be a date, nan or a number beyond 2^63: "
+            "give a number, inf, a word, true or false, or a list of these"
+        )
     if any(value == c and _fits(value, type(c)) for c in choices):
         return
     if choices and isinstance(value, str):
         raise unknown(name, value, map(str, choices))
+    given = shorten(repr(value))
     if choices:
         listed = ", ".join(map(repr, choices))
-        raise UsageError(f"{name} is one of {listed}, not {value!r}")
+        raise UsageError(f"{name} is one of {listed}, not {given}")
     default = entry.hyper[key]
     if type(default) in (bool, int, float, str) and not _fits(value, type(default)):
-        raise UsageError(f"{name} is a {type(default).__name__} such as {default!r}, not {value!r}")
+        raise UsageError(f"{name} is a {type(default).__name__} such as {default!r}, not {given}")
 
 
 def _fits(value: Any, kind: type) -> bool:
     """Whether a value is of that very type, or a whole number for a fraction."""
     return type(value) is kind or (type(value), kind) == (int, float)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping | list | tuple):
+        for x in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(x)
+    else:
+        yield value
+
+
+def _can_be_recorded(x: Any) -> bool:
+    if isinstance(x, int | float):
+        return x == x and (abs(x) < 2**63 or x in (math.inf, -math.inf))
+    return x is None or isinstance(x, str)
 
 
 def files() -> dict[str, Path]:
@@ -114,7 +135,7 @@ def _shipped() -> tuple[Path, ...]:
 
 def _method_files(folder: Path) -> Iterator[Path]:
     """The files of a folder whose names begin with a letter: `_parts.py` is no method."""
-    return (p for p in sorted(folder.glob("*.py")) if p.stem[0].isalpha())
+    return (p for p in sorted(folder.glob("*.py")) if p.stem[0].isalpha() and p.is_file())
 
 
 def _same(a: Path, b: Path) -> bool:

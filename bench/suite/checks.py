@@ -8,11 +8,14 @@ from collections import Counter
 from itertools import product
 
 from bench.datasets import sets
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, shorten, unknown
 from bench.suite import catalog, search
 from bench.suite.recipe import Recipe
 from bench.suite.references import read_references
 from bench.suite.suite import Suite
+
+RESERVED = {search.TRIALS: "the trials of `bench tune`", "tables": "the pages of these records"}
+"""Names of folders below the results that are not a suite's."""
 
 
 def check_suite(suite: Suite) -> None:
@@ -30,11 +33,31 @@ def check_suite(suite: Suite) -> None:
     check_claims(suite)
 
 
+FOLDER_NAME = re.compile(r"\w[\w .+-]*")
+LONGEST = 100  # bytes of a name: a task has two of them, and file systems allow 255
+
+
 def check_name(suite: Suite) -> None:
-    """Its folder of records is no other folder's."""
-    if suite.name == search.TRIALS:
+    """It and its rows can name folders of records that are no other folder's."""
+    if suite.name in RESERVED:
         raise UsageError(
-            f"results/{suite.name} is for the trials of `bench tune`: give the suite another name"
+            f"results/{suite.name} is for {RESERVED[suite.name]}: give the suite another name"
+        )
+    _check_folder("the suite's file name", suite.name)
+    for row in suite.rows:
+        _check_folder("the row", row.id)
+
+
+def _check_folder(kind: str, name: str) -> None:
+    if not FOLDER_NAME.fullmatch(name):
+        raise UsageError(
+            f"{kind} {shorten(repr(name))} cannot name a folder of records; "
+            "begin with a letter or digit and use letters, digits, spaces and . + - _"
+        )
+    if len(name.encode()) > LONGEST:
+        raise UsageError(
+            f"{kind} {shorten(repr(name))} is too long to name a folder of records; "
+            f"use at most {LONGEST} letters"
         )
 
 
@@ -42,10 +65,7 @@ def check_domains(suite: Suite) -> None:
     """Its data sets exist, and its domains can name folders."""
     for name, spec in suite.domains.items():
         sets.find_set(spec.set)
-        if not re.fullmatch(r"\w[\w.+-]*", name):
-            raise UsageError(
-                f"domain {name!r} cannot name a folder of records; use letters, digits and . + - _"
-            )
+        _check_folder("domain", name)
 
 
 def check_tasks(suite: Suite) -> None:

@@ -1,31 +1,40 @@
 """What papers say: figures as printed, whose they are and where they are printed."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 
-from bench.suite.schema import Strict
+from bench.errors import shorten
+from bench.suite.schema import Number, Strict
 
 
 class Figure(Strict):
     """A number as printed."""
 
     printed: str  # the text itself
-    value: float
-    error: float | None  # the printed error bar, if there is one; papers rarely say what it means
+    value: Number
+    error: Number | None  # the printed error bar, if there is one; papers rarely say what it means
 
 
 def parse_figure(printed: str) -> Figure:
     """Parse '75.2±1.6', '≈80' or '82'. Raises ValueError for anything else."""
-    number, error = r"\d+(?:\.\d+)?", r"\d*\.?\d+"
+    number, error = r"\d{1,9}(?:\.\d{1,9})?", r"\d{0,9}\.?\d{1,9}"
     m = re.fullmatch(rf"[≈~]?\s*({number})\s*(?:(?:±|\+-)\s*({error}))?", printed.strip())
     if not m:
         raise ValueError(
-            f"{printed!r} is not a number as papers print them, such as '75.2' or '75.2±1.6'"
+            f"{shorten(repr(printed))} is not a number as papers print them, "
+            "such as '75.2' or '75.2±1.6'"
         )
     return Figure(printed=printed.strip(), value=float(m[1]), error=float(m[2]) if m[2] else None)
+
+
+def _read_figure(v: Any) -> Any:
+    return parse_figure(str(v)) if isinstance(v, str | int | float) else v
+
+
+PrintedFigure = Annotated[Figure, BeforeValidator(_read_figure)]
+"""A figure that is stated as it is printed: '75.2±1.6' or 75.2."""
 
 
 class Claim(Strict):
@@ -47,8 +56,8 @@ class PublishedCost(Claim):
 
     row: str
     budgets: tuple[str, ...] = ("full",)  # those of our budgets that repeat the measurement
-    ms: float = Field(gt=0)  # milliseconds per iteration
-    mb: float = Field(gt=0)  # memory in MB
+    ms: Number = Field(gt=0)  # milliseconds per iteration
+    mb: Number = Field(gt=0)  # memory in MB
 
 
 class Published(Claim):
@@ -57,21 +66,8 @@ class Published(Claim):
     select: Literal["last", "best-on-target", "unstated"] = "unstated"
     """How the authors chose the checkpoint that they report."""
     on: Literal["target", "source"] = "target"  # the test set
-    values: dict[str, Figure]  # by task
-    average: Figure | None = None
-
-    @field_validator("values", mode="before")
-    @classmethod
-    def _parse_values(cls, v: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            task: x if isinstance(x, Mapping | Figure) else parse_figure(str(x))
-            for task, x in v.items()
-        }
-
-    @field_validator("average", mode="before")
-    @classmethod
-    def _parse_average(cls, v: Any) -> Any:
-        return parse_figure(str(v)) if isinstance(v, str | int | float) else v
+    values: dict[str, PrintedFigure]  # by task
+    average: PrintedFigure | None = None
 
     def discrepancy(self, tasks: tuple[str, ...]) -> str | None:
         """A sentence if the mean over these tasks does not round to the printed average, else None.

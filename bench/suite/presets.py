@@ -25,16 +25,21 @@ class Preset(Strict):
 
 def preset_names() -> list[str]:
     """The presets that can be named: those in ./tables/presets and those of the program."""
-    files = (p for folder in paths.tables() for p in (folder / "presets").glob("*.toml"))
-    return sorted({p.stem for p in files})
+    return sorted(_files())
+
+
+def _files() -> dict[str, Path]:
+    """The file of every preset by its name, those in ./tables before those of the program."""
+    folders = (folder / "presets" for folder in reversed(paths.tables()))
+    return {p.stem: p for folder in folders for p in folder.glob("*.toml") if p.is_file()}
 
 
 def find_preset(name: str) -> Preset:
     """The preset of that name. Raises UsageError."""
-    for folder in paths.tables():
-        if (path := folder / "presets" / f"{name}.toml").is_file():
-            return load_preset(path)
-    raise unknown("preset", name, preset_names())
+    known = _files()
+    if name not in known:
+        raise unknown("preset", name, known)
+    return load_preset(known[name])
 
 
 def load_preset(path: Path) -> Preset:

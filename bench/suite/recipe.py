@@ -1,12 +1,16 @@
 """The recipe of a training: every knob of a protocol except the method's own hyper-parameters."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from bench.errors import UsageError
-from bench.suite.schema import Strict
+from bench.suite.schema import Number, Strict, Whole
+
+LARGEST = 8192
+"""Pixels of a side of an image: more is a slip of the keyboard, and fills any memory."""
 
 NEW_NAMES = {"optimiser": "optimizer", "normalise": "normalize"}
 """Older spellings of knobs, still accepted wherever a knob can be stated."""
@@ -51,19 +55,29 @@ them tiny; xavier: Glorot's normal distribution.
 """
 
 
+HIGHEST = 1e6  # of a learning rate, at its start and at its end
+
+Pixels = Annotated[Whole, Field(gt=0, le=LARGEST)]
+Images = Annotated[Whole, Field(gt=0, le=1_000_000_000)]
+Steps = Annotated[Whole, Field(gt=0, le=10_000_000)]
+Width = Annotated[Whole, Field(gt=0, le=100_000)]
+Dropout = Annotated[Number, Field(ge=0, lt=1)]
+Factor = Annotated[Number, Field(ge=0, le=1_000_000)]
+
+
 class Parts(Strict):
     """One number for each part of the network."""
 
-    F: float  # the backbone
-    C: float  # the bottleneck and the classifier
-    D: float  # all that the method adds
+    F: Factor  # the backbone
+    C: Factor  # the bottleneck and the classifier
+    D: Factor  # all that the method adds
 
 
 class Head(Strict):
     """A stack of fully connected layers with a ReLU after each hidden one."""
 
-    hidden: tuple[int, ...] = ()  # widths of the hidden layers
-    dropout: float = 0.0  # probability of dropout after each hidden layer
+    hidden: tuple[Width, ...] = Field(default=(), max_length=100)  # widths of the hidden layers
+    dropout: Dropout = 0.0  # probability of dropout after each hidden layer
     batch_norm: bool = False  # batch norm before each ReLU
     init: Init = "default"
 
@@ -71,10 +85,11 @@ class Head(Strict):
 class Bottleneck(Strict):
     """One layer between backbone and classifier, whose output C and D see."""
 
-    width: int = Field(default=0, ge=0)  # features that it leaves; 0: there is no bottleneck
+    width: Whole = Field(default=0, ge=0, le=100_000)
+    """Features that it leaves; 0: there is no bottleneck."""
     batch_norm: bool = False  # batch norm after the fully connected layer
     relu: bool = False  # a ReLU after that
-    dropout: float = 0.0  # probability of dropout at the end
+    dropout: Dropout = 0.0  # probability of dropout at the end
     init: Init = "default"
 
 
@@ -100,9 +115,9 @@ class Recipe(Strict):
 
     # the images
 
-    size: int  # pixels; every image is resized to size × size
+    size: Pixels  # every image is resized to size × size
     resize: Literal["nearest", "bilinear"] = "bilinear"  # Pillow's filter of that name
-    crop: int | None = Field(default=None, gt=0)  # pixels; side of the square that the crops leave
+    crop: Pixels | None = None  # side of the square that the crops leave
     train_crop: Literal["none", "center", "random", "random-resized"] = "none"
     """random-resized: a random box of the image, resized to crop × crop (torchvision's)."""
     test_crop: Literal["none", "center", "ten"] = "none"
@@ -110,13 +125,13 @@ class Recipe(Strict):
     flip: bool = False  # mirror a training image left to right with probability 1/2
     normalize: Literal["unit", "half", "imagenet"] = "unit"
     """unit: pixels from 0 to 1. half: from −1 to 1. imagenet: by ImageNet's mean and deviation."""
-    train_limit: int | None = Field(default=None, gt=0)  # images of each training set; None: all
-    test_limit: int | None = Field(default=None, gt=0)  # images of each test set; None: all
+    train_limit: Images | None = None  # images of each training set; None: all
+    test_limit: Images | None = None  # images of each test set; None: all
 
     # the steps
 
-    iterations: int = Field(gt=0)  # steps of the training
-    batch: int = Field(gt=1)  # images of each domain in a step
+    iterations: Steps  # steps of the training
+    batch: Whole = Field(gt=1, le=100_000)  # images of each domain in a step
     forward: Literal["separate", "joint"] = "separate"
     """Whether source and target pass the backbone in two forwards or in one.
 
@@ -129,22 +144,26 @@ class Recipe(Strict):
     # the optimizer
 
     optimizer: Literal["sgd", "adam"] = "sgd"
-    lr: float = Field(gt=0)  # learning rate at the start
+    lr: Number = Field(gt=0, le=HIGHEST)  # learning rate at the start
     lr_mult: Parts = Parts(F=1, C=1, D=1)  # factors of the learning rate
-    momentum: float = 0.9  # of sgd
+    momentum: Number = Field(default=0.9, ge=0, lt=1)  # of sgd
     nesterov: bool = False  # of sgd
     weight_decay: Parts = Parts(F=0, C=0, D=0)
     decay: Literal["all", "kernels"] = "all"
     """kernels: weight decay spares biases and norms (Keras's kernel regularizer)."""
     schedule: Literal["constant", "inv", "step"] = "constant"  # of the learning rate; see `lr_at`
-    schedule_gamma: float = 10.0  # γ of inv; the factor of each step
-    schedule_power: float = 0.75  # the exponent of inv
-    schedule_steps: int = 1  # step: how many equally long stretches have a rate of their own
-    schedule_at: tuple[float, ...] = ()  # step: the values of progress in [0, 1] at which it falls
+    schedule_gamma: Factor = 10.0  # γ of inv; the factor of each step
+    schedule_power: Number = Field(default=0.75, ge=0, le=100)  # the exponent of inv
+    schedule_steps: Whole = Field(default=1, ge=1, le=10_000)
+    """step: how many equally long stretches have a rate of their own."""
+    schedule_at: tuple[Annotated[Number, Field(ge=0, le=1)], ...] = Field(
+        default=(), max_length=10_000
+    )
+    """step: the values of progress in [0, 1] at which it falls."""
 
     # the measurements
 
-    eval_every: int | None = Field(default=None, gt=0)
+    eval_every: Steps | None = None
     """Iterations between two evaluations; None: evaluate once, at the end."""
 
     @model_validator(mode="before")
@@ -207,11 +226,25 @@ class Recipe(Strict):
                 "schedule_at says at which progress the rate falls, schedule_steps after how many "
                 "equal stretches: give one of the two"
             )
+        try:
+            last = self.lr_at(1.0)
+        except OverflowError:
+            last = math.inf
+        if not last <= HIGHEST:
+            raise ValueError(
+                f"the rate ends at {last:.1e}: a schedule_gamma below 1 lets it fall at each step"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_momentum(self) -> Self:
+        if self.optimizer == "sgd" and self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
         return self
 
 
 PLACEHOLDERS: dict[str, Any] = {
-    "backbone": "alexnet", "size": 2**31, "iterations": 1, "batch": 2, "lr": 1.0,
+    "backbone": "alexnet", "size": LARGEST, "iterations": 1, "batch": 2, "lr": 1.0,
 }  # fmt: skip
 """For each knob without a default a value that contradicts no value of another knob."""
 

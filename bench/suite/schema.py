@@ -4,22 +4,67 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from bench.errors import UsageError, unknown
 
+DEPTH = 20  # tables and lists that may lie in one another; what we read needs six
+
+
+def _refuse_switch(v: Any) -> Any:
+    if isinstance(v, bool):
+        raise ValueError("a number is wanted, not true or false")
+    return v
+
+
+Whole = Annotated[int, BeforeValidator(_refuse_switch)]
+"""A whole number; Python takes true for 1."""
+
+Number = Annotated[float, BeforeValidator(_refuse_switch)]
+"""A number; Python takes true for 1."""
+
 
 class Strict(BaseModel):
-    """A model that cannot be altered and refuses unknown keys."""
+    """A model that cannot be altered and refuses unknown keys and numbers that are not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file. Raises what `reading` turns into a UsageError."""
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return parse_toml(path.read_text(encoding="utf-8"))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The content of a TOML text. Raises TOMLDecodeError, or UsageError for what is TOML but
+    nothing that this program can take: numbers of thousands of digits, tables in tables in tables.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as e:  # Python reads no integer of more than 4,300 digits
+        raise UsageError("a number has too many digits: write one that a computer can hold") from e
+    except RecursionError as e:
+        raise UsageError(TOO_DEEP) from e
+    check_depth(values)
+    return values
+
+
+TOO_DEEP = f"tables or lists are nested too deeply: {DEPTH} in one another are the most"
+
+
+def check_depth(values: Any) -> None:
+    """Raise UsageError for values nested so deeply that walking through them would fail."""
+    level = [values]
+    for _ in range(DEPTH + 1):
+        below = [list(x.values()) if isinstance(x, Mapping) else x for x in level]
+        level = [x for part in below for x in part if isinstance(x, Mapping | list | tuple)]
+        if not level:
+            return
+    raise UsageError(TOO_DEEP)
 
 
 @contextmanager
@@ -36,6 +81,8 @@ def reading(path: Path, model: type[BaseModel], at: tuple[str, ...] = ()) -> Ite
     except ValidationError as e:
         sentences = explain(e, model, at)
         raise UsageError("\n".join(f"{path}: {sentence}" for sentence in sentences)) from e
+    except OSError as e:
+        raise UsageError(f"{path} cannot be read ({e.strerror})") from e
     except UsageError as e:
         raise UsageError(f"{path}: {e}") from e
 

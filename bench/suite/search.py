@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, shorten, unknown
 from bench.suite import catalog, schema
 from bench.suite.recipe import Recipe, modernized
 from bench.suite.schema import Strict
@@ -34,8 +34,8 @@ class Range(Strict):
     @field_validator("low", "high", mode="before")
     @classmethod
     def _check_number(cls, v: Any) -> Any:
-        if isinstance(v, bool) or not isinstance(v, int | float) or not math.isfinite(v):
-            raise ValueError(f"{v!r} is not a number")
+        if isinstance(v, bool) or not isinstance(v, int | float) or not abs(v) < 2**63:
+            raise ValueError(f"{shorten(repr(v))} is not a number that can be searched")
         return v
 
     @model_validator(mode="after")
@@ -68,7 +68,9 @@ class Range(Strict):
 
 def _check_choices(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if odd := [v for v in values if not isinstance(v, bool | int | float | str)]:
-        raise ValueError(f"{odd[0]!r} is no choice: give numbers or words")
+        raise ValueError(f"{shorten(repr(odd[0]))} is no choice: give numbers or words")
+    if any(v != v for v in values):
+        raise ValueError("nan is no choice: give numbers or words")
     if len(set(values)) < len(values):
         raise ValueError("a choice is listed twice: list each once")
     return values

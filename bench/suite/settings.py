@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, shorten, unknown
 from bench.suite import catalog
-from bench.suite.schema import flat, merged
+from bench.suite.schema import check_depth, flat, merged, parse_toml
 
 HYPER_TABLE = "hyper"  # the table of hyper-parameters among what is set
 
@@ -24,11 +24,16 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
         key, _, value = (part.strip() for part in text.partition("="))
         if not key or not value:
             raise UsageError(
-                f"cannot read --set {text!r}; write key=value, such as lr=0.01 or lr_mult.F=0.1"
+                f"cannot read --set {shorten(repr(text))}; write key=value, such as lr=0.01 or "
+                "lr_mult.F=0.1"
             )
-        setting: Any = _value(value)
-        for part in reversed(key.split(".")):
-            setting = {part: setting}
+        try:
+            setting: Any = _value(value)
+            for part in reversed(key.split(".")):
+                setting = {part: setting}
+            check_depth(setting)
+        except UsageError as e:
+            raise UsageError(f"--set {shorten(repr(text))}: {e}") from e
         if twice := flat(out).keys() & flat(setting).keys():
             raise UsageError(f"{min(twice)} is set twice; set it once")
         out = merged(out, setting)
@@ -45,9 +50,12 @@ def write_settings(values: Mapping[str, Any]) -> list[str]:
 
 def split_override(override: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What `parse_settings` gives -> recipe knobs, hyper-parameters."""
+    check_depth(override)
     hyper = override.get(HYPER_TABLE, {})
     if not isinstance(hyper, Mapping):
-        raise UsageError(f"hyper={hyper} names no hyper-parameter; write hyper.NAME=VALUE")
+        raise UsageError(
+            f"hyper={shorten(repr(hyper))} names no hyper-parameter; write hyper.NAME=VALUE"
+        )
     return {k: v for k, v in override.items() if k != HYPER_TABLE}, dict(hyper)
 
 
@@ -69,7 +77,9 @@ def _text(key: str, v: Any) -> str:
         return str(v).lower()
     if isinstance(v, int | float):
         return repr(v)
-    raise UsageError(f"{key} = {v!r} cannot be written as --set {key}=VALUE; say it in the suite")
+    raise UsageError(
+        f"{key} = {shorten(repr(v))} cannot be written as --set {key}=VALUE; say it in the suite"
+    )
 
 
 def _quote(text: str) -> str:
@@ -79,7 +89,7 @@ def _quote(text: str) -> str:
 
 def _value(text: str) -> Any:
     try:
-        read = tomllib.loads(f"value = {text}")
+        read = parse_toml(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
     return read["value"] if read.keys() == {"value"} else text

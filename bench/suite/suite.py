@@ -1,8 +1,10 @@
 """A suite: the claims of one experiment and the recipe that tests them, as one frozen model."""
 
+import posixpath
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
+from hashlib import sha256
+from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
@@ -10,8 +12,8 @@ from pydantic import Field, ValidationError
 from bench.errors import UsageError, unknown
 from bench.suite import schema
 from bench.suite.claims import Published, PublishedCost
-from bench.suite.recipe import Changes, Recipe, modernized
-from bench.suite.schema import Strict
+from bench.suite.recipe import Changes, Pixels, Recipe, modernized
+from bench.suite.schema import Number, Strict, Whole
 from bench.suite.search import Space
 
 
@@ -21,10 +23,30 @@ class DomainSpec(Strict):
     set: str
     """Its name in `bench data`; or `folder`, which is one sub-folder of images per class."""
     domain: str | None = None  # which one, of a set that has several
-    path: str | None = None  # of a `folder`: where it is, relative to the data folder
+    path: str | None = None
+    """Of a `folder`: where it is, relative to the data folder; or an absolute path."""
     list: str | None = None  # a file of `relative/path label` lines, in place of sub-folders
-    crop: int | None = None  # pixels; side of a center crop before the recipe's resize
+    crop: Pixels | None = None  # side of a center crop before the recipe's resize
     transductive: bool = False  # train and test on the whole domain, in place of two parts of it
+
+    @property
+    def public(self) -> "DomainSpec":
+        """The same domain as keys and records name it, without a path of this machine."""
+        places = {"path": self.path, "list": self.list}
+        return self.model_copy(update={k: public_path(v) for k, v in places.items() if v})
+
+
+def public_path(path: str) -> str:
+    """A path below the data folder as it is; of any other one the last name and a digest.
+
+    'own/photo' stays; '/home/me/photo' and '../photo' become 'outside/photo-0123456789'. Records
+    are shared, so they say which place it was without naming it: two places never look alike.
+    """
+    where = posixpath.normpath(path)
+    if not (where.startswith(("/", "../")) or where == ".." or PureWindowsPath(path).drive):
+        return path
+    name = PureWindowsPath(where).name.strip(".") or "folder"
+    return f"outside/{name}-{sha256(where.encode()).hexdigest()[:10]}"
 
 
 class Row(Strict):
@@ -70,13 +92,13 @@ class Suite(Strict):
     folder: Path  # the folder of its file
     title: str
     about: str = ""  # a paragraph below the title
-    classes: int = Field(gt=1)
-    tolerance: float = Field(1.0, gt=0)
+    classes: Whole = Field(gt=1, le=100_000)
+    tolerance: Number = Field(1.0, gt=0, le=100)
     """Percentage points by which a measured accuracy may differ from the printed one and match."""
-    confidence: float = Field(0.95, gt=0, lt=1)  # of the intervals
+    confidence: Number = Field(0.95, gt=0, lt=1)  # of the intervals
     metric: Metric | None = None  # what is measured; None: accuracy in % on both test sets
     baseline: str | None = None  # id of the row over which gains are counted
-    seeds: int = Field(3, gt=0)  # how many trainings of a row at a task: seeds 0, 1, …
+    seeds: Whole = Field(3, gt=0, le=10_000)  # how many trainings of a row at a task: seeds 0, 1, …
     domains: dict[str, DomainSpec]
     tasks: tuple[str, ...] = Field(min_length=1)  # "source-target", names of domains
     preset: str | None = None

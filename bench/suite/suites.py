@@ -1,10 +1,11 @@
 """Suites by name: finding, reading and checking a suite's file."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from bench import paths
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, shorten, unknown
 from bench.suite import checks, presets, schema
 from bench.suite.recipe import modernized
 from bench.suite.suite import Suite
@@ -12,21 +13,28 @@ from bench.suite.suite import Suite
 
 def names() -> list[str]:
     """The suites that can be named: those in ./tables and those of the program."""
-    return sorted({p.stem for folder in paths.tables() for p in folder.glob("*.toml")})
+    return sorted(_files())
+
+
+def _files() -> dict[str, Path]:
+    """The file of every suite by its name, those in ./tables before those of the program."""
+    found = (p for folder in reversed(paths.tables()) for p in folder.glob("*.toml"))
+    return {p.stem: p for p in found if p.is_file() and not p.name.startswith(".")}
 
 
 def find(name: str) -> Suite:
     """The suite of that name, or of that file when `name` ends in .toml. Raises UsageError."""
     if name.endswith(".toml"):
-        if not Path(name).is_file():
+        if not os.path.isfile(name):  # a name too long for a file is none, too
             raise UsageError(
-                f"no suite file {name}; `bench ls suites` names those that come with the program"
+                f"no suite file {shorten(name)}; "
+                "`bench ls suites` names those that come with the program"
             )
         return load(Path(name))
-    for folder in paths.tables():
-        if (path := folder / f"{name}.toml").is_file():
-            return load(path)
-    raise unknown("suite", name, names())
+    known = _files()
+    if name not in known:
+        raise unknown("suite", name, known)
+    return load(known[name])
 
 
 def load(path: Path) -> Suite:

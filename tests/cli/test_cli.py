@@ -99,6 +99,27 @@ MISTAKES = {
     "list": (("ls", "sweets"), ["'sweets'", "'suites'"]),
     "suite to list": (("ls", "runs", "--suite", "digit"), ["did you mean 'digits'?"]),
     "record": (("show", "results/none.jsonl"), ["no record results/none.jsonl", "bench ls runs"]),
+    "settings": (("run", *TINY, "--set", "size=0"), ["recipe.size", "greater than 0"]),
+    "a number of 5,000 digits": (
+        ("run", *TINY, "--set", f"size={'9' * 5000}"),
+        ["--set 'size=999", "…: a number has too many digits"],
+    ),
+    "lists in lists": (("run", *TINY, "--set", f"size={'[' * 5000}"), ["nested too deeply"]),
+    "tables in tables": (("run", *TINY, "--set", f"{'a.' * 5000}b=1"), ["nested too deeply"]),
+    "a knob of any length": (("run", *TINY, "--set", f"{'a' * 5000}=1"), ["unknown key 'aaa"]),
+    "a suite of any length": (
+        ("run", "--suite", "a" * 5000),
+        ["unknown suite 'aaa", "aaa…; known"],
+    ),
+    "a record of any length": (("show", "a" * 5000), ["no record aaa", "aaa…; `bench ls runs`"]),
+    "results that are a file": (
+        ("run", *TINY, "--results", "tiny.toml"),
+        ["records under tiny.toml cannot be read (Not a directory): choose another --results"],
+    ),
+    "results of any length": (
+        ("tables", "--suite", "tiny.toml", "--results", "r" * 5000),
+        ["cannot be read (File name too long): choose another --results folder"],
+    ),
     "data set": (("data", "where", "mnits"), ["unknown data set 'mnits'", "did you mean 'mnist'?"]),
     "data set to get": (("data", "get", "mnits"), ["did you mean 'mnist'?"]),
     "data set to check": (("data", "doctor", "mnits"), ["did you mean 'mnist'?"]),
@@ -434,6 +455,28 @@ def test_tables_are_written_and_checked_against_the_records(folder: Path, bench:
 
     cost = bench.run(*ask, "--cost", "--format", "md")
     assert cost.code == 0 and (folder / "out/tiny-cost.md").is_file()
+
+
+def test_pages_of_other_records_lie_beside_them(folder: Path, bench: Children) -> None:
+    """So that those of the project's own stay as they are."""
+    ask = ("tables", "--suite", "tiny.toml", "--format", "md")
+    own = bench.run(*ask)
+    assert own.code == 0 and own.err == "written to tables/rendered\n"
+    assert bench.run(*ask, "--results", "./results/").err == own.err, "the same folder"
+    page = folder / "tables/rendered/tiny.md"
+    page.write_text("committed", encoding="utf-8")
+
+    other = (*ask, "--results", "other")
+    stale = bench.run(*other, "--check")
+    assert stale.code == 1 and "out of date: other/tables/tiny.md" in stale.err
+    written = bench.run(*other)
+    assert written.code == 0 and written.err == "written to other/tables\n"
+    assert page.read_text(encoding="utf-8") == "committed"
+    assert (folder / "other/tables/tiny.md").read_text(encoding="utf-8") in written.out
+    checked = bench.run(*other, "--check")
+    assert checked.code == 0 and "every rendered table in other/tables" in checked.out
+    ran = bench.run("run", *TINY, "--methods", "one", "--results", "other")
+    assert "--results other -> other/tables/tiny.md" in " ".join(ran.out.split())
 
 
 def test_tables_of_the_suites_that_come_with_the_program_render_without_records(

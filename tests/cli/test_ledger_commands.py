@@ -106,6 +106,35 @@ def test_a_strange_record_takes_no_command_down(
     assert strange.name in page and reason in page
 
 
+def test_no_record_names_a_folder_of_this_machine(folder: Path, bench: Children) -> None:
+    """A suite may: absolute paths and those that leave the data folder are read, and not told."""
+    (folder / "else" / "secret").mkdir(parents=True)
+    (folder / "data" / "B").rename(folder / "else" / "secret" / "B")
+    (folder / "data" / "A").rename(folder / "else" / "A")
+    text = (folder / "tiny.toml").read_text(encoding="utf-8")
+    text = text.replace('path = "A"', 'path = "../else/A"')
+    text = text.replace('path = "B"', f'path = "{folder}/else/secret/B"')
+    (folder / "tiny.toml").write_text(text, encoding="utf-8")
+    ran = bench.run("run", *TINY, "--methods", "one")
+    assert ran.code == 0 and "1 ok" in ran.out, ran.text
+    (record,) = files(folder)
+    said = record.read_text(encoding="utf-8")
+    assert not any(word in said for word in (str(folder), "..", "secret", "else/"))
+    run = records.read_record(record).run
+    assert run and run.target["path"] == run.data["B"].origin.removeprefix("folder ")
+    again = bench.run("run", *TINY, "--methods", "one", "--dry-run")
+    assert "1 done, 0 pending" in " ".join(again.out.split())
+    page = bench.run("tables", "--suite", "tiny.toml", "--format", "md", "--out", "out").out
+    assert "B from folder outside/B-" in page and "secret" not in page
+
+    moved = text.replace("else/secret", "data")
+    (folder / "tiny.toml").write_text(moved, encoding="utf-8")
+    other = bench.run("run", *TINY, "--methods", "one", "--dry-run")
+    assert "1 pending" in " ".join(other.out.split()), (
+        "another folder of the same last name is other data"
+    )
+
+
 def to_schema_1(path: Path) -> None:
     """A record as an older program would have written it."""
     run, *rest = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())

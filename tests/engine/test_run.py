@@ -20,6 +20,7 @@ from bench.data.views import Views
 from bench.engine import uda
 from bench.engine.lab import Lab, find_device
 from bench.engine.probe import probe
+from bench.engine.run import without_folders
 from bench.engine.training import set_precision
 from bench.errors import BenchError, UsageError
 from bench.execute.here import Here
@@ -176,6 +177,20 @@ def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(
     r = trained(data.parent)
     assert r.end and r.end.status == "failed" and r.end.reason == "KeyError: 'absent'"
     assert 'File "run.py"' in r.end.trace and str(Path(uda.__file__).parent) not in r.end.trace
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("[Errno 2] No such file: '/home/me/data/x.png'", "[Errno 2] No such file: 'x.png'"),
+        ("A: /srv/a/b.png cannot be read (it is /tmp/q)", "A: b.png cannot be read (it is q)"),
+        (r"C:\Users\me\x.npz is damaged", "x.npz is damaged"),
+        ("see https://a.org/b/c, 3 and/or 4, m/s", "see https://a.org/b/c, 3 and/or 4, m/s"),
+    ],
+)
+def test_a_reason_names_files_without_their_folders(told: str, kept: str) -> None:
+    assert without_folders(told) == kept
+    assert without_folders(f"in {Path.home()}/my data/x") == "in my data/x"
 
 
 # where the images are

@@ -12,8 +12,10 @@ from children import environment
 from helpers import write_suite
 
 from bench import paths
+from bench.errors import UsageError
 from bench.runs import index as indexing
 from bench.runs import plan
+from bench.runs.convert import outdated
 from bench.runs.records import read_all, read_record
 from bench.suite import suites
 
@@ -35,6 +37,24 @@ def root(tmp_path: Path) -> Path:
 def database() -> Path:
     (found,) = (paths.cache_root() / "records").glob("*.sqlite")
     return found
+
+
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(root: Path) -> None:
+    (root / "file").touch()
+    (root / "loop").symlink_to("loop")
+    for folder in (root / "file", root / "loop", root / ("r" * 300)):
+        with pytest.raises(UsageError, match="choose another --results folder"):
+            read_all(folder)
+    assert read_all(root / "absent") == []
+
+
+def test_what_is_named_like_a_record_and_is_no_file_is_passed_over(root: Path) -> None:
+    """A pipe, whose reading would never end, and a folder."""
+    found = read_all(root)
+    os.mkfifo(found[0].path.with_name("s9-0123456789ab-1.jsonl"))
+    found[0].path.with_name("s8-0123456789ab-1.jsonl").mkdir()
+    assert read_all(root) == found and len(found) == 6
+    assert outdated(root) == []
 
 
 def watch_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:

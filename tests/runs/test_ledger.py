@@ -1,5 +1,7 @@
 """Which record counts for a cell, and what is said of the others."""
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ from helpers import write_suite
 
 from bench.runs import plan
 from bench.runs.cell import Cell
+from bench.runs.files import encode
 from bench.runs.ledger import settle
 from bench.runs.lines import Probe
 from bench.runs.records import Record, read_record
-from bench.suite import suites
+from bench.suite import released, suites
 from bench.suite.suite import Suite
 
 ROWS = {"one": {"method": "dann"}, "two": {"method": "source_only"}}
@@ -116,6 +119,52 @@ def test_a_default_of_a_method_that_changed_makes_its_records_stale(cell: Cell) 
     before = r.run.model_copy(update={"hyper_all": r.run.hyper_all | {"gamma": 5.0}})
     old = Record(r.path, before, r.evals, r.end)
     assert why([cell], old) == [("other recipe", "hyper.gamma 5.0, now 10.0")]
+
+
+def test_a_default_of_the_recipe_that_changed_makes_its_records_stale(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Keys count from the released defaults: here the code's 0.9 is an edit of a released 0.95."""
+    monkeypatch.setitem(released.RECIPE, "momentum", 0.95)
+    then = plan.cells(suite, override={"momentum": 0.95})[0]
+    assert then.recipe.momentum == 0.95 and "momentum" not in then.content
+    r = read_record(fakes.write(tmp_path, then))
+    assert r.status == "ok", "it is no damage that the default is another one today"
+    today = plan.cells(suite)[0]
+    assert today.key != then.key
+    assert why([today], r) == [("other recipe", "momentum 0.95, now 0.9")]
+    assert plan.states([today], [r])[0].label == "stale"
+
+
+def without_knob(cell: Cell, tmp_path: Path, knob: str) -> Record:
+    """A record that an older program wrote, which did not know a knob."""
+    run, *rest = fakes.lines(cell)
+    older = run.model_copy(update={"recipe": {k: v for k, v in run.recipe.items() if k != knob}})  # type: ignore[union-attr]
+    before = sha256()
+    path = tmp_path / cell.folder / f"{cell.stem}-1.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"".join(encode(line, before) for line in (older, *rest)))
+    return read_record(path)
+
+
+def test_a_knob_that_is_younger_than_a_record_leaves_it_valid_at_its_first_default_alone(
+    suite: Suite, cell: Cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    r = without_knob(cell, tmp_path / "a", "momentum")
+    assert [found for _, found in settle([cell], [r]).counted] == [r]
+    monkeypatch.setitem(released.RECIPE, "momentum", 0.5)
+    then = plan.cells(suite, override={"momentum": 0.5})[0]
+    r = without_knob(then, tmp_path / "b", "momentum")
+    assert r.status == "ok"
+    assert why(plan.cells(suite), r) == [("other recipe", "momentum 0.5, now 0.9")]
+
+
+def test_a_sealed_record_of_a_seed_that_no_program_takes_is_damaged(
+    suite: Suite, cell: Cell, tmp_path: Path
+) -> None:
+    r = read_record(fakes.write(tmp_path, replace(cell, seed=2**40)))
+    assert r.run is None and r.problem.startswith("damaged")
+    assert plan.settle_suite(suite, [r], "full").counted == ()
 
 
 def test_what_cannot_be_read_is_named_with_its_reason(tmp_path: Path, cell: Cell) -> None:

@@ -1,5 +1,6 @@
 """Cells, their keys, what counts as done, and what the rest will cost."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.runs import plan
-from bench.runs.cell import Cell
+from bench.runs.cell import Cell, brief
 from bench.runs.records import Record
 from bench.suite import suites
-from bench.suite.suite import Suite
+from bench.suite.suite import DomainSpec, Suite
 
 FIXED = """
 title = "Fixed"
@@ -107,6 +108,22 @@ def test_every_seed_task_row_budget_and_override_has_a_key_of_its_own(tmp_path: 
     assert len({c.key for c in cells}) == len(cells) == 3 * 3 * 2 * 2 + 2 * 2 * 2
 
 
+def test_a_path_outside_of_the_data_folder_is_told_apart_and_not_told(tmp_path: Path) -> None:
+    """Keys of paths inside stay as they were: see the pinned ones."""
+    places = ["/home/me/A", "/home/you/A", "../A", "../../A", "C:/me/A", "x/../../A"]
+    cells = [first(load(tmp_path, FIXED.replace('"A"', f'"{place}"'))) for place in places]
+    assert len({c.key for c in cells} | {first(load(tmp_path)).key}) == len(places)
+    for place, c in zip(places, cells, strict=True):
+        assert c.source[1].path == place, "it is read from there"
+        source, _ = c.ends
+        assert re.fullmatch(r"outside/A-[0-9a-f]{10}", source["path"])
+        assert brief(DomainSpec.model_validate(source).public) == source, "so that a key is checked"
+    same = first(load(tmp_path, FIXED.replace('"A"', '"/home/./me//A/"')))
+    assert same.key == cells[0].key and cells[2].key == cells[5].key
+    listed = DomainSpec(set="pacs", domain="photo", list="/home/me/list.txt").public
+    assert re.fullmatch(r"outside/list\.txt-[0-9a-f]{10}", listed.list or "")
+
+
 NEUTRAL = {
     "the row's id": ('id = "one"', 'id = "uno"'),
     "a label": ('label = "One"', 'label = "The first"'),
@@ -193,6 +210,8 @@ def test_unknown_names_are_refused(asked: dict[str, Any], said: str, tmp_path: P
 def test_seeds_are_whole_numbers_each_once(tmp_path: Path) -> None:
     suite = load(tmp_path)
     assert len(plan.cells(suite, seeds=[0, 0, 1])) == 2 * len(plan.cells(suite, seeds=[0]))
+    with pytest.raises(UsageError, match="a seed is too large"):
+        plan.cells(suite, seeds=[2**70])
     with pytest.raises(UsageError, match="the seed -1 is negative"):
         plan.cells(suite, seeds=[-1])
 

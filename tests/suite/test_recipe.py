@@ -1,5 +1,6 @@
 """The knobs of a recipe: defaults, what they mean together, older spellings, merging."""
 
+import math
 from typing import Any
 
 import pytest
@@ -8,8 +9,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bench.errors import UsageError
-from bench.suite.recipe import PLACEHOLDERS, Recipe, check_stated, default_knobs, modernized
+from bench.suite import released
+from bench.suite.recipe import (
+    PLACEHOLDERS,
+    Bottleneck,
+    Head,
+    Recipe,
+    check_stated,
+    default_knobs,
+    modernized,
+)
 from bench.suite.schema import flat, merged
+from bench.suite.suite import DomainSpec
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -69,7 +80,11 @@ def test_a_released_default_is_never_edited() -> None:
     message = recipe().model_dump(
         mode="json", exclude={"backbone", "size", "iterations", "batch", "lr"}
     )
-    assert message == DEFAULTS
+    assert message == DEFAULTS == released.RECIPE
+    for name, model in (("bottleneck", Bottleneck), ("classifier", Head), ("discriminator", Head)):
+        assert released.TABLES[name] == model().model_dump(mode="json")
+    domain = {"domain": None, "path": None, "list": None, "crop": None, "transductive": False}
+    assert DomainSpec(set="mnist").model_dump(exclude={"set"}) == domain == released.DOMAIN
 
 
 REFUSED = {
@@ -100,6 +115,30 @@ REFUSED = {
         {"schedule_steps": 2, "schedule_at": [0.5]},
         "give one of the two",
     ),
+    "no pixels": ({"size": 0}, "greater than 0"),
+    "pixels that fill any memory": ({"size": 20_000}, "less than or equal to 8192"),
+    "true for a number": ({"size": True}, "a number is wanted, not true or false"),
+    "a number of 400 digits": ({"lr": 10**400}, "a valid number"),
+    "an endless rate": ({"lr": math.inf}, "a finite number"),
+    "a momentum that is none": ({"momentum": math.nan}, "a finite number"),
+    "a momentum of one": ({"momentum": 1.0}, "less than 1"),
+    "a momentum of none for nesterov": (
+        {"momentum": 0.0, "nesterov": True},
+        "nesterov needs a momentum above 0",
+    ),
+    "a decay below 0": ({"weight_decay": {"F": -1, "C": 0, "D": 0}}, "greater than or equal to 0"),
+    "a rate of a part that is none": ({"lr_mult": {"F": math.nan, "C": 1, "D": 1}}, "finite"),
+    "dropping everything": ({"classifier": {"dropout": 1.0}}, "less than 1"),
+    "a layer of no width": ({"classifier": {"hidden": [0]}}, "greater than 0"),
+    "a layer of any width": ({"bottleneck": {"width": 10**9}}, "less than or equal to 100000"),
+    "no stretches": ({"schedule_steps": 0}, "greater than or equal to 1"),
+    "a fall after the end": ({"schedule_at": [1.5]}, "less than or equal to 1"),
+    "a negative factor": ({"schedule": "inv", "schedule_gamma": -2}, "greater than or equal to 0"),
+    "a rate that multiplies": (
+        {"schedule": "step", "schedule_steps": 1000},
+        "the rate ends at inf: a schedule_gamma below 1 lets it fall",
+    ),
+    "more steps than can be counted": ({"iterations": 10**12}, "less than or equal to 10000000"),
     "an unknown start": (
         {"classifier": {"init": "he"}},
         "'default', 'kaiming', 'kaiming-100' or 'xavier'",

@@ -1,10 +1,17 @@
 """Suite files: what is refused, with what words; what is warned of; what a recipe computes."""
 
 import math
+import random
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from copy import copy
+from datetime import date
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +20,8 @@ from pydantic import ValidationError
 
 from bench import paths
 from bench.errors import UsageError, unknown
-from bench.suite import suites
+from bench.runs import plan
+from bench.suite import schema, suites
 from bench.suite.claims import Figure, parse_figure
 from bench.suite.recipe import Recipe
 from bench.suite.suite import Suite
@@ -227,6 +235,54 @@ BAD = {
     "something missing": ("lr = 0.01", "", "recipe.lr: Field required"),
     "one class": ("classes = 3", "classes = 1", "classes: Input should be greater than 1"),
     "TOML": ("classes = 3", "classes = = 3", "not valid TOML: .*line 3"),
+    "a figure for all tasks": (
+        '{ A-B = "70.0±1.5", B-A = "60" }',
+        "1",
+        "published.0.values: Input should be a valid dictionary",
+    ),
+    "a figure that is a date": ('"70.0±1.5"', "1979-05-27", "published.0.values.A-B"),
+    "a figure of many digits": ('"70.0±1.5"', f'"{"7" * 400}"', "is not a number as papers print"),
+    "an integer of 5,000 digits": ("batch = 8", f"batch = {'8' * 5000}", "has too many digits"),
+    "an integer of 400 digits": ("lr = 0.01", f"lr = {'8' * 400}", "recipe.lr: .* valid number"),
+    "lists in lists": ("batch = 8", f"batch = {'[' * 5000}", "nested too deeply"),
+    "tables in tables": ("lr = 0.01", f"lr{'.a' * 60} = 1", "nested too deeply"),
+    "a rate without end": ("lr = 0.01", "lr = inf", "recipe.lr: Input should be a finite number"),
+    "a tolerance that is none": (
+        'title = "Good"',
+        'title = "Good"\ntolerance = nan',
+        "tolerance: Input should be a finite number",
+    ),
+    "seeds without end": ('title = "Good"', 'title = "Good"\nseeds = 10000000', "seeds: .*10000"),
+    "a hyper-parameter that is none": (
+        "gamma = 2.0",
+        "gamma = nan",
+        "gamma of dann cannot be .*nan",
+    ),
+    "a hyper-parameter beyond numbers": (
+        "gamma = 2.0",
+        f"gamma = {'9' * 400}",
+        "gamma of dann cannot be .*a number beyond",
+    ),
+    "a hyper-parameter that is a day": (
+        "gamma = 2.0",
+        "gamma = 1979-05-27",
+        "gamma of dann cannot",
+    ),
+    "a search without end": (
+        "[budgets.short]",
+        f"[search]\nlr = {{ low = 1, high = {'9' * 400} }}\n\n[budgets.short]",
+        "search.lr.range.high: .* is not a number",
+    ),
+    "an id too long for a folder": (
+        'id = "plain"',
+        f'id = "{"p" * 300}"',
+        "the row 'p+….? is too long to name a folder",
+    ),
+    "a preset elsewhere": (
+        'title = "Good"',
+        'title = "Good"\npreset = "../demo"',
+        "unknown preset '../demo'",
+    ),
     "a key twice": ("classes = 3", "classes = 3\nclasses = 4", "not valid TOML"),
 }
 
@@ -262,6 +318,97 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not valid TOML"):
         suites.load(tmp_path / "x.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("...toml", "'..' cannot name a folder"),
+        (".locks.toml", "'.locks' cannot name a folder"),
+        ("-n.toml", "'-n' cannot name a folder"),
+        ("a:b.toml", "'a:b' cannot name a folder"),
+        (f"{'a' * 150}.toml", "is too long to name a folder"),
+        ("tuning.toml", "results/tuning is for the trials of `bench tune`"),
+        ("tables.toml", "results/tables is for the pages of these records"),
+    ],
+)
+def test_a_file_name_that_cannot_name_a_folder_of_records_is_refused(
+    name: str, message: str, tmp_path: Path
+) -> None:
+    load(tmp_path)
+    (tmp_path / "good.toml").rename(tmp_path / name)
+    with pytest.raises(UsageError, match=re.escape(message)) as e:
+        suites.find(str(tmp_path / name))
+    assert len(str(e.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["../demo", "a" * 5000, "a" * 5000 + ".toml", "", "a\0b.toml"])
+def test_a_name_that_no_file_can_have_is_unknown(name: str) -> None:
+    with pytest.raises(UsageError, match=r"unknown suite|no suite file") as e:
+        suites.find(name)
+    assert len(str(e.value)) < 400
+
+
+MORE_BEFORE = """
+preset = "dann-jmlr"
+differences = ["one"]
+task_recipe.A-B = { lr_mult = { F = 0.1 } }
+metric = { name = "m", title = "M" }
+"""
+MORE_AFTER = """
+[[costs]]
+label = "Their time"
+row = "dann"
+cite = "ours2025"
+where = "table 2"
+budgets = ["short"]
+ms = 10.0
+mb = 20
+
+[search]
+"hyper.gamma" = [1.0, 2.0]
+lr = { low = 0.1, high = 1.0 }
+"""
+WRONG_SHAPES: list[Any] = [
+    None, True, 0, -1, 10**30, 10**400, 0.5, math.nan, math.inf, "", "x", "a\nb", [], [1], [[1]], ["x"],
+    [{}], {}, {"a": 1}, {"a": {"b": [1]}}, {"low": 1, "high": 2}, date(1979, 5, 27),
+]  # fmt: skip
+
+
+def places(values: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield at
+    lists = range(len(values)) if isinstance(values, list) else ()
+    for k in values if isinstance(values, dict) else lists:
+        yield from places(values[k], (*at, k))
+
+
+def replaced(values: Any, at: tuple[Any, ...], by: Any) -> Any:
+    if not at:
+        return by
+    out = copy(values)
+    out[at[0]] = replaced(values[at[0]], at[1:], by)
+    return out
+
+
+def test_a_value_of_any_wrong_shape_at_any_place_is_refused_in_sentences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What loads all the same has cells with keys."""
+    good, loaded = tomllib.loads(f"{MORE_BEFORE}{GOOD}{MORE_AFTER}"), 0
+    load(tmp_path, f"{MORE_BEFORE}{GOOD}{MORE_AFTER}")
+    path, read = tmp_path / "good.toml", schema.read_toml
+    every = [*product(list(places(good))[1:], WRONG_SHAPES)]
+    for at, by in random.Random(0).sample(every, 400):
+        wrong = replaced(good, at, by)
+        monkeypatch.setattr(schema, "read_toml", lambda p, w=wrong: w if p == path else read(p))
+        try:
+            found = suites.load(path)
+        except UsageError as e:
+            assert all(x.startswith(f"{path}: ") for x in str(e).splitlines()), (at, by, str(e))
+        else:
+            loaded += 1
+            assert all(cell.key for cell in plan.cells(found, seeds=[0])), (at, by)
+    assert 10 < loaded < 100, "texts may say anything"
 
 
 def test_a_suite_cannot_be_altered(tmp_path: Path) -> None:
