@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import PIL
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bench.data import cache
 from bench.data.files import ByteArray, Listing, Picture, parsing
@@ -119,6 +119,27 @@ def find_unreadable(pictures: Sequence[Picture]) -> Iterator[str]:
                 yield f"{pictures[i]} cannot be read ({_explain(error)})"
 
 
+def digest_pictures(
+    pictures: Sequence[Picture], progress: DecodeProgress | None = None
+) -> tuple[list[bytes | None], dict[int, str]]:
+    """A sha256 of size and pixels for each picture, None for one that cannot be decoded; and
+    i -> why for those. Equal pixels in files of different formats are equal."""
+    digests: list[bytes | None] = [None] * len(pictures)
+    unreadable: dict[int, str] = {}
+
+    def digest(picture: Image.Image) -> bytes:
+        rgb = picture.convert("RGB")
+        return hashlib.sha256(f"{rgb.size} ".encode() + rgb.tobytes()).digest()
+
+    done = 0
+    for chunk in _attempt_all(pictures, digest, digests.__setitem__):
+        unreadable |= {i: _explain(error) for i, error in chunk if error is not None}
+        done += len(chunk)
+        if progress:
+            progress(done, len(pictures))
+    return digests, unreadable
+
+
 def decode_rgb(path: Path) -> ByteArray:
     """A picture file as uint8 (3, H, W). Raises BenchError naming the file."""
     with parsing(path):
@@ -210,4 +231,6 @@ def _threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
 
 def _explain(error: Exception) -> str:
     """An error in words, with its type where the program did not write it itself."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no picture"
     return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"

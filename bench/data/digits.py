@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.decode import Original, decode_listing
-from bench.data.files import ByteArray, Listing, Picture, Split, damaged, every_fifth, parsing
+from bench.data.files import ByteArray, Listing, Picture, Split, choose_test, damaged, parsing
 from bench.data.listing import join_listings, list_names, read_list_file
 from bench.data.parquet import read_labels
 from bench.datasets.facts import Both, DataSet
@@ -63,7 +63,7 @@ def compare_split(facts: DataSet, counts: tuple[int, ...], split: Split) -> Iter
 
 def _split(whole: Split) -> Both[Split]:
     """Train and test where nobody published a split: every fifth image of each class is test."""
-    test = every_fifth(whole.y)
+    test = choose_test(whole.y)
     return Both(Split(whole.x[~test], whole.y[~test]), Split(whole.x[test], whole.y[test]))
 
 

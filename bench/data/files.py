@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,14 +49,18 @@ class Listing:
         return replace(self, pictures=kept, y=self.y[keep])
 
 
-def every_fifth(y: Labels) -> NDArray[np.bool_]:
-    """Which images are to test on where nobody published a split: every fifth one of each class.
+def choose_test(y: Labels, fraction: float = 0.2) -> NDArray[np.bool_]:
+    """Which images are to test on: this fraction of each class, spread evenly over it; for 0.2
+    every fifth one.
 
     Labels (N,) -> (N,)
     """
+    exact = Fraction(str(fraction))  # in floating point 100 × 0.29 is 28.999...
     chosen = np.zeros(len(y), dtype=bool)
     for label in np.unique(y):
-        chosen[np.flatnonzero(y == label)[4::5]] = True
+        places = np.flatnonzero(y == label)
+        before = [i * exact.numerator // exact.denominator for i in range(len(places) + 1)]
+        chosen[places[np.diff(before) > 0]] = True
     return chosen
 
 

@@ -18,6 +18,7 @@ from scipy.io import savemat
 
 from bench.data import cache, decode, parquet
 from bench.data.digits import read_digits
+from bench.data.files import choose_test
 from bench.data.generate import blend_mnist_m
 from bench.data.images import Domain
 from bench.data.load import load_domain
@@ -490,14 +491,14 @@ def write_folder(
 
 
 def read_folder(root: Path, classes: int = 2, **spec: object) -> Domain:
-    settings = DomainSpec.model_validate({"set": "folder", "path": "art"} | spec)
+    settings = DomainSpec.model_validate({"set": "folder", "path": "art"} | spec).complete()
     return load_domain("Art", settings, root=root, size=8, resize="bilinear", classes=classes)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".PNG"])
 def test_the_sub_folders_of_a_folder_are_its_classes_in_order(tmp_path: Path, suffix: str) -> None:
     write_folder(tmp_path / "art", {"ant": 10, "bee": 6}, suffix=suffix)
-    domain = read_folder(tmp_path)
+    domain = read_folder(tmp_path, split=0.2)
     assert domain.train.y.tolist() == domain.train.x[:, 0, 0, 0].tolist() == [0] * 8 + [1] * 5
     assert domain.test.x[:, 1, 0, 0].tolist() == [4, 9, 4]
     assert domain.origin == "folder art"
@@ -517,11 +518,47 @@ def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
     assert domain.test.y.tolist() == [0, 1]
 
 
-def test_a_transductive_domain_is_one_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stated", [{}, {"transductive": True}, {"split": "own"}])
+def test_a_folder_without_parts_is_one_whole(tmp_path: Path, stated: dict[str, object]) -> None:
     write_folder(tmp_path / "art", {"ant": 10, "bee": 6})
-    domain = read_folder(tmp_path, transductive=True)
+    domain = read_folder(tmp_path, **stated)
     assert domain.train is domain.test
     assert domain.train.y.bincount().tolist() == [10, 6]
+
+
+@pytest.mark.parametrize(("split", "tested"), [(0.2, [2, 1]), (0.5, [5, 3]), (0.29, [2, 1])])
+def test_a_stated_split_tests_on_that_fraction_of_each_class(
+    tmp_path: Path, split: float, tested: list[int]
+) -> None:
+    write_folder(tmp_path / "art", {"ant": 10, "bee": 6})
+    domain = read_folder(tmp_path, split=split)
+    assert domain.test.y.bincount().tolist() == tested
+    assert len(domain.train) + len(domain.test) == 16
+    assert choose_test(np.zeros(100, dtype=np.int64), 0.29).sum() == 29
+
+
+def test_a_list_is_one_whole_unless_its_split_is_stated(tmp_path: Path) -> None:
+    write_folder(tmp_path / "art", {"ant": 10, "bee": 6})
+    lines = [f"ant/{i:03}.png 0" for i in range(10)] + [f"bee/{i:03}.png 1" for i in range(6)]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    whole = read_folder(tmp_path, list="list.txt")
+    assert whole.train is whole.test and len(whole.train) == 16
+    assert len(read_folder(tmp_path, list="list.txt", split=0.2).test) == 3
+
+
+def test_a_split_that_contradicts_the_folders_or_the_set_is_refused(tmp_path: Path) -> None:
+    write_folder(tmp_path / "art/train", {"ant": 3, "bee": 2})
+    write_folder(tmp_path / "art/test", {"ant": 1, "bee": 1})
+    with pytest.raises(UsageError, match="'Art' lies in train/ and test/: remove its `split`"):
+        read_folder(tmp_path, split=0.2)
+    assert len(read_folder(tmp_path, transductive=True).test) == 7
+    with pytest.raises(UsageError, match="the set usps takes no `split`"):
+        read("usps", tmp_path, split=0.2)
+    with pytest.raises(ValueError, match="state one of the two"):
+        DomainSpec(set="folder", path="art", split=0.2, transductive=True)
+    unstated = DomainSpec(set="folder", path="art")
+    with pytest.raises(UsageError, match="'Art' lies in train/ and test/"):
+        load_domain("Art", unstated, root=tmp_path, size=8, resize="nearest", classes=2)
 
 
 def test_pictures_are_turned_as_their_camera_says_and_made_rgb(tmp_path: Path) -> None:
@@ -531,7 +568,7 @@ def test_pictures_are_turned_as_their_camera_says_and_made_rgb(tmp_path: Path) -
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise: left becomes top
     left_half_white.save(tmp_path / "art/ant/turned.png", exif=exif)
-    image = read_folder(tmp_path).test.x[0]
+    image = read_folder(tmp_path).test.x[4]
     assert (image[:, :4] == 255).all() and (image[:, 4:] == 0).all()
 
 
