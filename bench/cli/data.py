@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.options import DataOption, DataSetArgument, option, suite_names
 from bench.cli.output import console
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, printable
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -93,7 +93,7 @@ def check_data(
     root = paths.data_root(data)
     findings = doctor.examine(name, root) if name else check_suite_data(str(suite), root)
     for f in findings:
-        typer.secho(f"{f.level:5} {f.text}", fg=COLOURS.get(f.level))
+        typer.secho(printable(f"{f.level:5} {f.text}"), fg=COLOURS.get(f.level))
     if any(f.level == "error" for f in findings):
         raise typer.Exit(1)
 

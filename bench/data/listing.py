@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.files import Labels, Listing, Picture, choose_test, damaged, parsing
+from bench.data.files import Labels, Listing, Picture, choose_test, damaged, name_file, parsing
 from bench.data.parquet import read_names
 from bench.datasets import sets
 from bench.datasets.facts import Both, DataSet
@@ -24,7 +24,11 @@ def list_classes(folder: Path) -> list[str]:
     """The names of the sub-folders, sorted. Raises BenchError."""
     with parsing(folder):
         entries = [entry for entry in folder.iterdir() if entry.is_dir()]
-    return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    for name in names:
+        if name != os.fsencode(name).decode(errors="replace"):
+            raise BenchError(f"{folder / name} has a name that is not UTF-8: give it another")
+    return names
 
 
 def list_names(folder: Path) -> set[str]:
@@ -34,19 +38,32 @@ def list_names(folder: Path) -> set[str]:
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """All pictures below a folder, sorted."""
+    """All files below a folder that are called pictures, sorted. Raises BenchError."""
     return sorted(
         path
-        for path in folder.rglob("*")
+        for path in _walk(folder)
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
 
 
 def find_other_files(folder: Path) -> list[Path]:
-    """The files below a folder that are no pictures, sorted."""
-    return sorted(
-        path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in SUFFIXES
-    )
+    """The files below a folder that are no pictures, sorted. Raises BenchError."""
+    return sorted(path for path in _walk(folder) if path.suffix.lower() not in SUFFIXES)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All below a folder that is no folder; links to folders are not followed, and so cannot lead
+    in a circle. Nothing where there is no folder; raises BenchError for one that cannot be read."""
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            return
+        raise BenchError(
+            f"{name_file(error.filename)} cannot be read ({error.strerror}): see that it can"
+        )
+
+    for here, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(here, name) for name in names)
 
 
 def list_class_folders(folder: Path) -> Listing:

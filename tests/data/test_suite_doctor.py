@@ -128,7 +128,12 @@ HARM: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         respell_class,
         ["a class is called mug in amazon, webcam but Mug in dslr: name it alike"],
     ),
-    "an empty file": (break_file, ["{root}/webcam/mug/1.png cannot be read (it is no picture)"]),
+    "an empty file": (
+        break_file,
+        [
+            "{root}/webcam/mug/1.png cannot be read (it is no JPEG, PNG, WEBP, BMP, DIB, PPM, GIF or TIFF)"
+        ],
+    ),
     "a picture in two domains of a task": (
         copy_between_domains,
         [
