@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from unicodedata import category
 
 
 class BenchError(Exception):
     """Something failed (exit code 1)."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(BenchError):
@@ -30,3 +34,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     return UsageError(
         f"unknown {kind} {shorten(repr(name))}; {hint}known: {', '.join(known) or 'none'}"
     )
+
+
+def printable(text: str) -> str:
+    """The text with an escape for each character that a terminal would obey (all control characters
+    but the line break) or could not print (bytes of a file name that are no UTF-8)."""
+    return "".join(c if c == "\n" or category(c) not in ("Cc", "Cs") else _escape(c) for c in text)
+
+
+def _escape(c: str) -> str:
+    return c.encode("unicode_escape").decode("ascii")

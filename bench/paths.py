@@ -1,6 +1,8 @@
 """Where things are: suite files, data sets, run records; and writing text files."""
 
 import os
+import stat
+import sys
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
@@ -47,6 +49,30 @@ def pages_root(results: Path) -> Path:
 def cache_root() -> Path:
     """The folder of what can be made again: decoded pictures, the index of records."""
     return user_cache_path("uda-bench", appauthor=False)
+
+
+def own_interpreter(code: str) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment of an interpreter of its own that runs code of bench.
+
+    Unlike multiprocessing it does not run the caller's script again.
+    """
+    places = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
+    return [sys.executable, "-P", "-c", code], os.environ | {"PYTHONPATH": places}
+
+
+SPECIAL = {
+    stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+}  # fmt: skip
+
+
+def special_kind(path: Path) -> str | None:
+    """ "a FIFO", "a socket" or "a device" for what cannot be read like a file and may keep a reader
+    waiting for ever; None for files, for folders and for what is not there."""
+    try:
+        return SPECIAL.get(stat.S_IFMT(path.stat().st_mode))
+    except (OSError, ValueError):
+        return None
 
 
 def write_text(path: Path, text: str) -> None:

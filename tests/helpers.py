@@ -110,7 +110,7 @@ def write_suite(
         "lr": 0.001,
     }
     settings = small | recipe
-    blocks = [f'[domains.{x}]\nset = "folder"\npath = "{x}"' for x in "AB"]
+    blocks = [f'[domains.{x}]\nset = "folder"\npath = "{x}"\nsplit = 0.2' for x in "AB"]
     blocks.append("[recipe]\n" + "\n".join(f"{k} = {toml(v)}" for k, v in settings.items()))
     for row, about in (rows or {"only": {"method": "source_only"}}).items():
         blocks.append(

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import DataOption, DataSetArgument, option
+from bench.cli.options import DataOption, DataSetArgument, option, suite_names
 from bench.cli.output import console
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError, printable
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+    from bench.data.doctor import Finding
 
 COLOURS = {"error": "red", "warn": "yellow"}
 
@@ -60,19 +62,55 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
         yield update
 
 
-def check_data(name: DataSetArgument, data: DataOption = None) -> None:
-    """Check a data set's files and counts.
+def check_data(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SET]", help="Name of a data set, such as mnist.", show_default=False
+        ),
+    ] = None,
+    suite: Annotated[
+        str | None,
+        option(
+            "--suite",
+            "-s",
+            help="Check the images of a suite, a name or a .toml file, in place of one set.",
+            autocompletion=suite_names,
+        ),
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Check a data set's files and counts, or all images of a suite: classes, unreadable files,
+    and pictures that are there twice.
 
-    The exit code is 1 when something is not as published.
+    The exit code is 1 when something would spoil a result.
     """
     from bench import paths
     from bench.data import doctor
 
-    findings = doctor.examine(name, paths.data_root(data))
+    if (name is None) == (suite is None):
+        raise UsageError("name either a data set, such as mnist, or a suite with --suite")
+    root = paths.data_root(data)
+    findings = doctor.examine(name, root) if name else check_suite_data(str(suite), root)
     for f in findings:
-        typer.secho(f"{f.level:5} {f.text}", fg=COLOURS.get(f.level))
+        typer.secho(printable(f"{f.level:5} {f.text}"), fg=COLOURS.get(f.level))
     if any(f.level == "error" for f in findings):
         raise typer.Exit(1)
+
+
+def check_suite_data(name: str, root: Path) -> "list[Finding]":
+    """What there is to say about the images of a suite; a bar shows how many were looked at."""
+    from rich.progress import Progress
+
+    from bench.data.suite_doctor import examine_suite
+    from bench.suite import suites
+
+    chosen, screen = suites.find(name), console()
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bars:
+        bar = bars.add_task("pictures", total=None)
+        return examine_suite(
+            chosen, root, lambda done, total: bars.update(bar, completed=done, total=total)
+        )
 
 
 def generate_data(

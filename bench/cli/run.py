@@ -70,6 +70,7 @@ def run_cells(
     """Train every cell (row × task × seed) that is not yet recorded."""
     from bench import paths
     from bench.cli import screen
+    from bench.data import counts
     from bench.runs import plan, records
     from bench.suite import settings
 
@@ -86,6 +87,8 @@ def run_cells(
     root = paths.results_root(results, smoke=smoke)
     found = records.read_all(root)
     states = plan.states(cells, found)
+    if budget != "smoke":  # which makes do with a few images, or with random ones
+        screen.show_images(counts.count_plan(cells, paths.data_root(data)), console())
     screen.show_plan(states, found, console(), redo=redo)
     if dry_run:
         return

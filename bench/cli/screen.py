@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from bench.runs import plan, records
 from bench.runs.plan import CellState
 from bench.runs.records import Evaluation, Record
 from bench.suite.schema import compact
+
+if TYPE_CHECKING:
+    from bench.data.counts import ImageCount
 
 
 class Screen:
@@ -131,6 +134,24 @@ def show_plan(
     )
     console.print(f"{len(states)} cells: {', '.join(parts)}{again}{cost if todo else ''}")
     explain_labels(states)
+
+
+def show_images(counts: Iterable[tuple[str, "ImageCount | str"]], console: Console) -> None:
+    """How many images of each domain are trained and tested on, or why that is not known."""
+    table = Table(title="images")
+    for name in ("domain", "trained on", "tested on"):
+        table.add_column(name, justify="left" if name == "domain" else "right")
+    unknown = []
+    for name, count in counts:
+        if isinstance(count, str):
+            unknown.append(f"{name}: {count}")
+        else:
+            test = f"the same {count.test:,}" if count.same else f"{count.test:,}"
+            table.add_row(name, f"{count.train:,}", test)
+    if table.row_count:
+        console.print(table)
+    for sentence in unknown:
+        console.print(sentence, soft_wrap=True, highlight=False, markup=False)
 
 
 def show_result(tally: Mapping[str, int], states: list[CellState]) -> None:

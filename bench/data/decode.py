@@ -14,17 +14,24 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import PIL
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bench.data import cache
 from bench.data.files import ByteArray, Listing, Picture, parsing
 from bench.data.parquet import read_pictures
 from bench.data.resize import Square
 from bench.errors import BenchError
+from bench.paths import special_kind
 
 _T = TypeVar("_T")
 FORMAT = 1  # of what the cache keeps; part of every key
+PIXELS = 1 << 27  # pixels of the largest picture that is decoded: 0.4 GB as RGB, on each core
+KINDS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "PPM", "GIF", "TIFF")
+"""What a file may hold, whatever its name ends in. Of others Pillow lets a program make pictures:
+Ghostscript of EPS."""
 CHUNK = 32  # pictures per task: a fraction of a second's work, so that all cores end together
+
+Image.MAX_IMAGE_PIXELS = None  # Pillow would only warn; PIXELS takes its place
 
 DecodeProgress = Callable[[int, int], None]
 """Called with the number of pictures decoded so far and the number to decode."""
@@ -71,10 +78,12 @@ def _key(listing: Listing, target: Square | Original) -> str:
     times of change, what is made of them, and which Pillow decodes them."""
     digest = hashlib.sha256(f"{FORMAT} {PIL.__version__} {tuple(target)}\n".encode())
     for path in dict.fromkeys(picture.path for picture in listing.pictures):
-        with parsing(path):
+        try:
             stat = path.stat()
-        name = os.path.relpath(path, listing.base)
-        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        except OSError as e:
+            raise _unopened(Picture(path), e) from e
+        name = os.fsencode(os.path.relpath(path, listing.base))
+        digest.update(name + f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
     for picture, label in zip(listing.pictures, listing.y, strict=True):
         digest.update(f"{picture.row} {label}\n".encode())
     return digest.hexdigest()
@@ -98,16 +107,19 @@ def _decode_all(
         for i, error in chunk:
             if isinstance(error, OSError) and error.errno is not None:
                 # the disk's fault rather than the picture's, and perhaps gone tomorrow
-                raise BenchError(
-                    f"{pictures[i]} cannot be opened ({error.strerror}): "
-                    "see that it can, then run this again"
-                )
+                raise _unopened(pictures[i], error)
             if error is not None:
                 failed[i] = _explain(error)
         done += len(chunk)
         if progress:
             progress(done, len(pictures))
     return failed
+
+
+def _unopened(picture: Picture, error: OSError) -> BenchError:
+    return BenchError(
+        f"{picture} cannot be opened ({error.strerror}): see that it can, then run this again"
+    )
 
 
 def find_unreadable(pictures: Sequence[Picture]) -> Iterator[str]:
@@ -119,6 +131,27 @@ def find_unreadable(pictures: Sequence[Picture]) -> Iterator[str]:
                 yield f"{pictures[i]} cannot be read ({_explain(error)})"
 
 
+def digest_pictures(
+    pictures: Sequence[Picture], progress: DecodeProgress | None = None
+) -> tuple[list[bytes | None], dict[int, str]]:
+    """A sha256 of size and pixels for each picture, None for one that cannot be decoded; and
+    i -> why for those. Equal pixels in files of different formats are equal."""
+    digests: list[bytes | None] = [None] * len(pictures)
+    unreadable: dict[int, str] = {}
+
+    def digest(picture: Image.Image) -> bytes:
+        rgb = picture.convert("RGB")
+        return hashlib.sha256(f"{rgb.size} ".encode() + rgb.tobytes()).digest()
+
+    done = 0
+    for chunk in _attempt_all(pictures, digest, digests.__setitem__):
+        unreadable |= {i: _explain(error) for i, error in chunk if error is not None}
+        done += len(chunk)
+        if progress:
+            progress(done, len(pictures))
+    return digests, unreadable
+
+
 def decode_rgb(path: Path) -> ByteArray:
     """A picture file as uint8 (3, H, W). Raises BenchError naming the file."""
     with parsing(path):
@@ -128,9 +161,18 @@ def decode_rgb(path: Path) -> ByteArray:
 def open_upright(source: Path | bytes) -> Image.Image:
     """One picture in 8 bits, grey (L) or RGB, turned as its camera says.
 
-    Raises whatever Pillow raises.
+    Raises BenchError for one of more than PIXELS and for what is no file, and whatever Pillow
+    raises.
     """
-    with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as file:
+    if isinstance(source, Path) and (kind := special_kind(source)):
+        raise BenchError(f"it is {kind}, not a file")  # opening it could wait for ever
+    place = BytesIO(source) if isinstance(source, bytes) else source
+    with Image.open(place, formats=KINDS) as file:
+        if file.width * file.height > PIXELS:
+            raise BenchError(
+                f"it has {file.width:,} x {file.height:,} pixels, and no picture of more than "
+                f"{PIXELS / 1e6:.0f} million is decoded"
+            )
         picture: Image.Image = ImageOps.exif_transpose(file)
         if picture.mode.startswith("I"):
             # 16 bits, which Pillow would clip at 255 instead of scaling them down
@@ -210,4 +252,6 @@ def _threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
 
 def _explain(error: Exception) -> str:
     """An error in words, with its type where the program did not write it itself."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is no {', '.join(KINDS[:-1])} or {KINDS[-1]}"
     return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"

@@ -1,16 +1,26 @@
 """Published sets of digits -> arrays: one reader per format."""
 
-import gzip
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.decode import Original, decode_listing
-from bench.data.files import ByteArray, Listing, Picture, Split, damaged, every_fifth, parsing
+from bench.data.files import (
+    ByteArray,
+    Listing,
+    Picture,
+    Split,
+    choose_test,
+    damaged,
+    parsing,
+    unpack,
+)
 from bench.data.listing import join_listings, list_names, read_list_file
+from bench.data.mat import read_mat
 from bench.data.parquet import read_labels
 from bench.datasets.facts import Both, DataSet
 from bench.datasets.locate import incomplete, require
@@ -63,7 +73,7 @@ def compare_split(facts: DataSet, counts: tuple[int, ...], split: Split) -> Iter
 
 def _split(whole: Split) -> Both[Split]:
     """Train and test where nobody published a split: every fifth image of each class is test."""
-    test = every_fifth(whole.y)
+    test = choose_test(whole.y)
     return Both(Split(whole.x[~test], whole.y[~test]), Split(whole.x[test], whole.y[test]))
 
 
@@ -78,8 +88,8 @@ def _read_idx(facts: DataSet, files: Sequence[Path]) -> Split:
 
 def _read_idx_file(path: Path, dims: int) -> ByteArray:
     """An idx file of bytes: a big-endian header with dims sizes, then the elements."""
+    data = unpack(path)
     with parsing(path):
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         magic, *shape = struct.unpack_from(f">{1 + dims}I", data)
     if magic != (UNSIGNED_BYTES << 8) + dims:
         expected = f"the magic number of {dims}-dimensional bytes"
@@ -95,8 +105,9 @@ def _read_idx_file(path: Path, dims: int) -> ByteArray:
 def _read_usps(facts: DataSet, files: Sequence[Path]) -> Split:
     """USPS as its authors publish it: per line a label and 256 numbers in [-1, 1]."""
     [path] = files
-    with parsing(path), gzip.open(path, "rt", encoding="ascii") as lines:
-        table = np.loadtxt(lines, dtype=np.float64, ndmin=2)
+    lines = unpack(path)
+    with parsing(path):
+        table = np.loadtxt(StringIO(lines.decode("ascii")), dtype=np.float64, ndmin=2)
     if table.shape[1] != 257:
         here = f"a line holds {table.shape[1]} numbers"
         raise damaged(path, f"{here}, not a label and 256 grey values")
@@ -108,8 +119,9 @@ def _read_libsvm(facts: DataSet, files: Sequence[Path]) -> Split:
     from sklearn.datasets import load_svmlight_file
 
     [path] = files
+    lines = unpack(path)
     with parsing(path):
-        values, labels = load_svmlight_file(str(path), n_features=256, dtype=np.float64)
+        values, labels = load_svmlight_file(BytesIO(lines), n_features=256, dtype=np.float64)
     return Split(_to_grey(path, values.toarray()), labels.astype(np.int64) - 1)
 
 
@@ -121,14 +133,10 @@ def _to_grey(path: Path, values: NDArray[np.float64]) -> ByteArray:
 
 
 def _read_mat(facts: DataSet, files: Sequence[Path]) -> Split:
-    """SVHN's cropped digits: X (32, 32, 3, N), y (N, 1) with 10 for the digit 0."""
-    from scipy.io import loadmat
-
+    """SVHN's cropped digits, whose label 10 is the digit 0."""
     [path] = files
-    with parsing(path):
-        content = loadmat(path, variable_names=["X", "y"])
-        x, y = content["X"].transpose(3, 2, 0, 1), content["y"].ravel().astype(np.int64)
-    return Split(np.ascontiguousarray(x, dtype=np.uint8), np.where(y == 10, 0, y))
+    x, y = read_mat(path)
+    return Split(x, np.where(y == 10, 0, y))
 
 
 # files of encoded pictures

@@ -9,7 +9,7 @@ from typing import Literal
 from bench.data.decode import find_unreadable
 from bench.data.digits import FORMATS, compare_split, read_digits
 from bench.data.download import md5sum
-from bench.data.files import Listing, Picture
+from bench.data.files import Listing, Picture, parsing
 from bench.data.listing import (
     SUFFIXES,
     compare_counts,
@@ -51,10 +51,10 @@ def examine(name: str, root: Path) -> list[Finding]:
         findings = _examine_domains(facts, root)
     else:
         findings = _examine_digits(facts, root)
-    return list(_end_with_error(findings))
+    return list(end_with_error(findings))
 
 
-def _end_with_error(findings: Iterator[Finding], prefix: str = "") -> Iterator[Finding]:
+def end_with_error(findings: Iterator[Finding], prefix: str = "") -> Iterator[Finding]:
     """The findings, each text after a prefix; an exception becomes the last of them."""
     try:
         yield from (Finding(finding.level, prefix + finding.text) for finding in findings)
@@ -62,7 +62,7 @@ def _end_with_error(findings: Iterator[Finding], prefix: str = "") -> Iterator[F
         yield Finding("error", f"{prefix}{e}")
 
 
-def _summarize(level: Level, texts: Iterable[str]) -> Iterator[Finding]:
+def summarize(level: Level, texts: Iterable[str]) -> Iterator[Finding]:
     """A finding for each of the first texts, and one that counts the others."""
     texts = iter(texts)
     yield from (Finding(level, text) for text in islice(texts, SHOWN))
@@ -70,13 +70,13 @@ def _summarize(level: Level, texts: Iterable[str]) -> Iterator[Finding]:
         yield Finding(level, f"... and {more:,} more like it")
 
 
-def _report_other_files(folder: Path) -> Iterator[Finding]:
+def report_other_files(folder: Path) -> Iterator[Finding]:
     """The files below a folder of pictures that are none."""
     known = ", ".join(SUFFIXES)
     texts = (
         f"{path} is passed over: it is not one of {known}" for path in find_other_files(folder)
     )
-    yield from _summarize("warn", texts)
+    yield from summarize("warn", texts)
 
 
 # sets of digits
@@ -91,20 +91,22 @@ def _examine_digits(facts: DataSet, root: Path) -> Iterator[Finding]:
     found = require(facts, root)
     yield Finding("ok", f"{found.form.reader} files in {found.folder}")
     missing = (f"{found.folder / pattern} is missing" for pattern in found.missing)
-    yield from _summarize("error", missing)
+    yield from summarize("error", missing)
     yield from _compare_checksums(facts, found)
     splits = zip(Both._fields, found.form.files, found.files, facts.counts, strict=True)
     for name, patterns, files, counts in splits:
         if not set(patterns) & set(found.missing):
             examined = _examine_split(facts, found.form, files, counts)
-            yield from _end_with_error(examined, f"{name}: ")
+            yield from end_with_error(examined, f"{name}: ")
 
 
 def _compare_checksums(facts: DataSet, found: Found) -> Iterator[Finding]:
     """Whether the files that have a published md5 have that one."""
     for path in found.files.train + found.files.test:
         published = facts.md5s.get(path.name)
-        if published and (here := md5sum(path)) != published:
+        with parsing(path):
+            here = md5sum(path) if published else ""
+        if here != (published or ""):
             text = f"{path} is not the published file: its md5 is {here}, not {published}"
             yield Finding("warn", text)
         elif published:
@@ -129,11 +131,11 @@ def _examine_split(
 def _examine_list(labels: Path, folder: Path) -> Iterator[Finding]:
     """The pictures of MNIST-M one by one, against the file that lists them."""
     names, here = set(read_list_file(labels)[0]), list_names(folder)
-    yield from _summarize("error", (f"{folder / n} is missing" for n in sorted(names - here)))
+    yield from summarize("error", (f"{folder / n} is missing" for n in sorted(names - here)))
     surplus = (f"{folder / n} is not in {labels.name}" for n in sorted(here - names))
-    yield from _summarize("warn", surplus)
+    yield from summarize("warn", surplus)
     pictures = [Picture(folder / name) for name in sorted(names & here)]
-    yield from _summarize("error", find_unreadable(pictures))
+    yield from summarize("error", find_unreadable(pictures))
 
 
 # sets of several domains
@@ -149,7 +151,7 @@ def _examine_domains(facts: DataSet, root: Path) -> Iterator[Finding]:
     counts = expected_counts(facts, found.folder)
     for domain in facts.domains:
         examined = _examine_domain(facts, root, found, domain, counts[domain])
-        yield from _end_with_error(examined, f"{domain}: ")
+        yield from end_with_error(examined, f"{domain}: ")
 
 
 def _examine_domain(
@@ -158,13 +160,13 @@ def _examine_domain(
     """One domain, against the expected counts per class."""
     listing = list_found_domain(facts, root, found, domain)
     differences = list(compare_counts(listing, counts))
-    yield from _summarize("error", differences)
+    yield from summarize("error", differences)
     if found.form.reader == "image":
-        yield from _report_other_files(listing.base)
+        yield from report_other_files(listing.base)
         if facts.numbered:
             yield from _compare_numbers(listing, counts)
     unreadable = list(find_unreadable(listing.pictures))
-    yield from _summarize("error", unreadable)
+    yield from summarize("error", unreadable)
     if not differences and not unreadable:
         text = f"{len(listing.y):,} images, as many of each class as expected, all readable"
         yield Finding("ok", text)
@@ -182,9 +184,9 @@ def _compare_numbers(listing: Listing, counts: Mapping[str, int]) -> Iterator[Fi
         for i in range(1, n + 1)
     }
     missing = (f"{path} is missing" for path in sorted(published - here))
-    yield from _summarize("error", missing)
+    yield from summarize("error", missing)
     surplus = (f"{path} is not one of the published pictures" for path in sorted(here - published))
-    yield from _summarize("warn", surplus)
+    yield from summarize("warn", surplus)
 
 
 # the user's own folders
@@ -199,11 +201,11 @@ def _examine_folder(folder: Path) -> Iterator[Finding]:
         n, classes = len(listing.pictures), listing.classes
         yield Finding("ok" if n else "error", f"{part}: {n:,} images in {len(classes)} classes")
         empty = sorted(set(range(len(classes))) - set(listing.y.tolist()))
-        yield from _summarize("error", (f"{part / classes[i]} has no images" for i in empty))
-        yield from _report_other_files(part)
-        yield from _summarize("error", find_unreadable(listing.pictures))
+        yield from summarize("error", (f"{part / classes[i]} has no images" for i in empty))
+        yield from report_other_files(part)
+        yield from summarize("error", find_unreadable(listing.pictures))
     unshared = (
         f"{folder} has class {name} in only one of train/ and test/"
         for name in find_unshared(folder)
     )
-    yield from _summarize("error", unshared)
+    yield from summarize("error", unshared)

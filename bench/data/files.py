@@ -1,19 +1,30 @@
 """What is read: pictures in files, or images as arrays; and the error for a damaged file."""
 
+import bz2
+import gzip
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.paths import special_kind
+
+UNPACKED = 1 << 28  # bytes: five times the largest file of MNIST or USPS
 
 ByteArray = NDArray[np.uint8]  # pixels, 0..255
 Labels = NDArray[np.int64]  # 0..classes-1
+
+
+def name_file(path: object) -> str:
+    """A path on one line, whatever its name is."""
+    return str(path).replace("\n", "\\n")
 
 
 class Split(NamedTuple):
@@ -30,7 +41,8 @@ class Picture(NamedTuple):
     row: int | None = None  # None when the whole file is the picture
 
     def __str__(self) -> str:
-        return f"{self.path}" if self.row is None else f"row {self.row} of {self.path}"
+        path = name_file(self.path)
+        return path if self.row is None else f"row {self.row} of {path}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +60,18 @@ class Listing:
         return replace(self, pictures=kept, y=self.y[keep])
 
 
-def every_fifth(y: Labels) -> NDArray[np.bool_]:
-    """Which images are to test on where nobody published a split: every fifth one of each class.
+def choose_test(y: Labels, fraction: float = 0.2) -> NDArray[np.bool_]:
+    """Which images are to test on: this fraction of each class, spread evenly over it; for 0.2
+    every fifth one.
 
     Labels (N,) -> (N,)
     """
+    exact = Fraction(str(fraction))  # in floating point 100 × 0.29 is 28.999...
     chosen = np.zeros(len(y), dtype=bool)
     for label in np.unique(y):
-        chosen[np.flatnonzero(y == label)[4::5]] = True
+        places = np.flatnonzero(y == label)
+        before = [i * exact.numerator // exact.denominator for i in range(len(places) + 1)]
+        chosen[places[np.diff(before) > 0]] = True
     return chosen
 
 
@@ -75,8 +91,11 @@ def fingerprint(shape: tuple[int, ...], pixels: Iterable[bytes | memoryview], y:
 def parsing(path: Path) -> Iterator[None]:
     """Turns every exception in the block into a BenchError that says that `path` is damaged.
 
-    BenchErrors pass as they are.
+    BenchErrors pass as they are. Before the block is entered, a path that is neither a file nor a
+    folder is refused, since reading it could wait for ever.
     """
+    if kind := special_kind(path):
+        raise damaged(path, f"it is {kind}, not a file")
     try:
         yield
     except BenchError:
@@ -86,9 +105,23 @@ def parsing(path: Path) -> Iterator[None]:
         raise damaged(path, f"{type(e).__name__}: {e}") from e
 
 
+def unpack(path: Path) -> bytes:
+    """The content of a file, unpacked where its name ends in .gz or .bz2.
+
+    Raises BenchError when it is damaged, or holds more than UNPACKED bytes.
+    """
+    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+    opener = openers.get(path.suffix, open)
+    with parsing(path), opener(path, "rb") as file:
+        content: bytes = file.read(UNPACKED + 1)
+    if len(content) > UNPACKED:
+        raise damaged(path, f"it holds more than {UNPACKED >> 20} MiB, more than any published one")
+    return content
+
+
 def damaged(path: Path | Picture, reason: str) -> BenchError:
     """The error for a downloaded file whose content is not what it should be."""
     return BenchError(
-        f"{path} cannot be read ({reason}): delete it and run `bench data get`, "
+        f"{name_file(path)} cannot be read ({reason}): delete it and run `bench data get`, "
         "or put an intact copy there"
     )

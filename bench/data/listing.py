@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.files import Labels, Listing, Picture, damaged, every_fifth, parsing
+from bench.data.files import Labels, Listing, Picture, choose_test, damaged, name_file, parsing
 from bench.data.parquet import read_names
 from bench.datasets import sets
 from bench.datasets.facts import Both, DataSet
-from bench.datasets.generated import expected_counts
+from bench.datasets.generated import describe_origin, expected_counts
 from bench.datasets.locate import Found, incomplete, require
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
+from bench.suite.suite import DomainSpec
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
 
@@ -23,7 +24,11 @@ def list_classes(folder: Path) -> list[str]:
     """The names of the sub-folders, sorted. Raises BenchError."""
     with parsing(folder):
         entries = [entry for entry in folder.iterdir() if entry.is_dir()]
-    return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    for name in names:
+        if name != os.fsencode(name).decode(errors="replace"):
+            raise BenchError(f"{folder / name} has a name that is not UTF-8: give it another")
+    return names
 
 
 def list_names(folder: Path) -> set[str]:
@@ -33,19 +38,32 @@ def list_names(folder: Path) -> set[str]:
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """All pictures below a folder, sorted."""
+    """All files below a folder that are called pictures, sorted. Raises BenchError."""
     return sorted(
         path
-        for path in folder.rglob("*")
+        for path in _walk(folder)
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
 
 
 def find_other_files(folder: Path) -> list[Path]:
-    """The files below a folder that are no pictures, sorted."""
-    return sorted(
-        path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in SUFFIXES
-    )
+    """The files below a folder that are no pictures, sorted. Raises BenchError."""
+    return sorted(path for path in _walk(folder) if path.suffix.lower() not in SUFFIXES)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All below a folder that is no folder; links to folders are not followed, and so cannot lead
+    in a circle. Nothing where there is no folder; raises BenchError for one that cannot be read."""
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            return
+        raise BenchError(
+            f"{name_file(error.filename)} cannot be read ({error.strerror}): see that it can"
+        )
+
+    for here, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(here, name) for name in names)
 
 
 def list_class_folders(folder: Path) -> Listing:
@@ -69,8 +87,8 @@ def find_unshared(folder: Path) -> list[str]:
     return sorted(per_part[0] ^ per_part[-1])
 
 
-def list_folder(folder: Path) -> Both[Listing]:
-    """Train and test of a folder that has one sub-folder of pictures per class, or train/ and
+def list_folder(folder: Path) -> list[Listing]:
+    """The parts of a folder: itself, which has one sub-folder of pictures per class, or train/ and
     test/ with such sub-folders.
 
     Raises BenchError when the folder is absent or empty, or when train/ and test/ hold different
@@ -93,12 +111,32 @@ def list_folder(folder: Path) -> Both[Listing]:
                 f"no images in {part.base}: put sub-folders of them there, one per class "
                 f"({', '.join(SUFFIXES)})"
             )
-    return Both(*parts) if len(parts) == 2 else split_listing(*parts)
+    return parts
 
 
-def split_listing(whole: Listing) -> Both[Listing]:
-    """Train and test where nobody published a split: every fifth picture of a class is test."""
-    test = every_fifth(whole.y)
+def divide(name: str, parts: Sequence[Listing], spec: DomainSpec) -> Both[Listing]:
+    """The pictures to train and to test on, as a suite's domain of that name states it: one object
+    where these are the same. parts: those in which the pictures lie, one or two.
+
+    Raises UsageError when that is stated otherwise than the pictures lie, or not at all.
+    """
+    whole = parts[0]
+    if len(parts) == 2:
+        if spec.split == "own":
+            return Both(*parts)
+        if not spec.transductive:
+            raise UsageError(
+                f"domain {name!r} lies in train/ and test/: remove its `split` from the suite, "
+                "or say transductive = true to train and test on both"
+            )
+        whole = join_listings(whole.base.parent, parts)
+    if spec.transductive or spec.split == "own":
+        return Both(whole, whole)
+    if spec.split is None:
+        raise UsageError(
+            f"domain {name!r} does not say what to test on: say split = 0.2, or transductive = true"
+        )
+    test = choose_test(whole.y, spec.split)
     return Both(whole.select(~test), whole.select(test))
 
 
@@ -217,3 +255,69 @@ def _relabel(listing: Listing, names: list[str]) -> Listing:
     places = {sets.fold(name): place for place, name in enumerate(names)}
     labels = np.array([places[sets.fold(name)] for name in listing.classes], dtype=np.int64)
     return Listing(listing.base, listing.pictures, labels[listing.y], tuple(names))
+
+
+# the domains of a suite
+
+
+def find_domain_set(name: str, spec: DomainSpec) -> DataSet:
+    """The facts about the set that a suite's domain of that name is made of.
+
+    Raises UsageError when there is no such set, or when it has no use for what the suite states.
+    """
+    facts = sets.find_set(spec.set)
+    useless = {
+        "domain": spec.domain and not facts.domains,
+        "list": spec.list and not has_pictures(facts),
+        "split": spec.split and not has_pictures(facts),
+    }
+    for key in filter(useless.get, useless):
+        raise UsageError(
+            f"the set {facts.name} takes no `{key}`: remove it from domain {name!r} of the suite"
+        )
+    return facts
+
+
+def has_pictures(facts: DataSet) -> bool:
+    """Whether a set consists of encoded pictures of any size, rather than of arrays."""
+    return bool(facts.domains) or facts is sets.FOLDER
+
+
+def list_pictures(name: str, spec: DomainSpec, root: Path) -> tuple[Both[Listing], str]:
+    """The pictures to train and to test on in a suite's domain, one object when these are the same;
+    and where they came from, in words.
+
+    Raises UsageError when the suite does not say which pictures it means, BenchError when they are
+    not there or not the published ones.
+    """
+    facts = find_domain_set(name, spec)
+    parts, origin = _list_parts(name, spec, facts, root)
+    if facts.domains and spec.split is None:  # published without a split
+        return Both(parts[0], parts[0]), origin
+    return divide(name, parts, spec), origin
+
+
+def _list_parts(
+    name: str, spec: DomainSpec, facts: DataSet, root: Path
+) -> tuple[list[Listing], str]:
+    """The pictures of a domain, in the one or two parts in which they lie."""
+    if facts.domains:
+        if spec.domain is None:
+            raise UsageError(
+                f"{facts.name} has several domains: say with `domain` which one {name!r} is"
+            )
+        if spec.list is not None:
+            found = require(facts, root)
+            listed = list_from_file(root / spec.list, found.folder)
+            return [listed], f"list {spec.public.list}, {describe_origin(found, root)}"
+        whole, found = list_domain(facts, root, spec.domain)
+        return [whole], describe_origin(found, root)
+    if spec.list is not None:
+        listed = list_from_file(root / spec.list, root / (spec.path or "."))
+        return [listed], f"list {spec.public.list}"
+    if spec.path is None:
+        raise UsageError(
+            f"domain {name!r} is a folder of images: say which with `path`, "
+            "relative to the data root"
+        )
+    return list_folder(root / spec.path), f"folder {spec.public.path}"

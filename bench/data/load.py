@@ -15,19 +15,11 @@ from bench.data.digits import read_digits
 from bench.data.files import Labels, Listing, Split
 from bench.data.generate import synthesize
 from bench.data.images import Domain, Images
-from bench.data.listing import (
-    join_listings,
-    list_domain,
-    list_folder,
-    list_from_file,
-    split_listing,
-)
+from bench.data.listing import find_domain_set, has_pictures, list_pictures
 from bench.data.resize import Square
-from bench.datasets import sets
-from bench.datasets.facts import Both, DataSet
-from bench.datasets.generated import are_generated, describe_origin
-from bench.datasets.locate import require
-from bench.errors import BenchError, UsageError
+from bench.datasets.facts import Both
+from bench.datasets.generated import are_generated
+from bench.errors import BenchError
 from bench.suite.suite import DomainSpec
 
 
@@ -56,19 +48,14 @@ def load_domain(
     Raises UsageError when there is no such set or domain, BenchError when it is absent, unreadable,
     not the published one, or of other classes.
     """
-    facts = sets.find_set(spec.set)
-    if (spec.domain and not facts.domains) or (spec.list and not _has_pictures(facts)):
-        key = "domain" if spec.domain else "list"
-        raise UsageError(
-            f"the set {facts.name} takes no `{key}`: remove it from domain {name!r} of the suite"
-        )
+    facts = find_domain_set(name, spec)
     square = Square(size, resize, spec.crop)
     if synthetic:
         made = synthesize(name, classes=classes, channels=facts.channels, size=size)
         train, test = _to_images(name, made, spec, classes)
         whole = Domain(name, train, test, "synthetic", generated=True)
-    elif _has_pictures(facts):
-        listings, origin = _list_pictures(name, spec, facts, root)
+    elif has_pictures(facts):
+        listings, origin = list_pictures(name, spec, root)
         whole = _decode(name, listings, square, classes, origin, skip_unreadable, progress)
     else:
         digits, origin = read_digits(facts, root)
@@ -78,11 +65,6 @@ def load_domain(
     train, test = whole.train.thin(train_limit), whole.test.thin(test_limit)
     one = whole.train is whole.test and train_limit == test_limit
     return replace(whole, train=train, test=train if one else test)
-
-
-def _has_pictures(facts: DataSet) -> bool:
-    """Whether a set consists of encoded pictures of any size, rather than of arrays."""
-    return bool(facts.domains) or facts is sets.FOLDER
 
 
 def _to_images(
@@ -96,38 +78,6 @@ def _to_images(
         _check_classes(name, split.y, classes)
     images = [Images(torch.from_numpy(x), torch.from_numpy(y)) for x, y in splits]
     return images[0], images[-1]
-
-
-def _list_pictures(
-    name: str, spec: DomainSpec, facts: DataSet, root: Path
-) -> tuple[Both[Listing], str]:
-    """The pictures to train and to test on, one object when these are the same; and where they
-    came from, in words."""
-    if facts.domains:
-        if spec.domain is None:
-            raise UsageError(
-                f"{facts.name} has several domains: say with `domain` which one {name!r} is"
-            )
-        if spec.list is not None:
-            found = require(facts, root)
-            whole = list_from_file(root / spec.list, found.folder)
-            return Both(whole, whole), f"list {spec.public.list}, {describe_origin(found, root)}"
-        whole, found = list_domain(facts, root, spec.domain)
-        return Both(whole, whole), describe_origin(found, root)
-    if spec.list is not None:
-        whole = list_from_file(root / spec.list, root / (spec.path or "."))
-        splits = Both(whole, whole) if spec.transductive else split_listing(whole)
-        return splits, f"list {spec.public.list}"
-    if spec.path is None:
-        raise UsageError(
-            f"domain {name!r} is a folder of images: say which with `path`, "
-            "relative to the data root"
-        )
-    splits = list_folder(root / spec.path)
-    if spec.transductive:
-        whole = join_listings(root / spec.path, splits)
-        splits = Both(whole, whole)
-    return splits, f"folder {spec.public.path}"
 
 
 def _decode(

@@ -13,6 +13,7 @@ from bench.datasets import sets
 from bench.datasets.facts import DataSet
 from bench.datasets.locate import Found
 from bench.errors import BenchError
+from bench.paths import special_kind
 
 MARK_FILE = "generated.json"
 
@@ -38,7 +39,7 @@ def read_mark(folder: Path) -> Mark | None:
     """The mark of a folder; None when it has none. Raises BenchError when it is damaged."""
     path = folder / MARK_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(_read(path))
         return Mark(str(content["kind"]), float(content["scale"]), int(content["seed"]))
     except FileNotFoundError:
         return None
@@ -65,12 +66,19 @@ def _is_marked(folder: Path) -> bool:
     """Whether a folder bears a mark, whole or damaged; a file of other JSON is not one."""
     path = folder / MARK_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(_read(path))
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError):
         return True
     return isinstance(content, dict) and {"scale", "seed"} <= content.keys()
+
+
+def _read(path: Path) -> str:
+    """The text of a mark. Raises OSError and ValueError."""
+    if kind := special_kind(path):
+        raise OSError(f"{path} is {kind}, not a file")
+    return path.read_text(encoding="utf-8")
 
 
 def describe_origin(found: Found, root: Path) -> str:

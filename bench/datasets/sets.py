@@ -246,7 +246,7 @@ FOLDER = DataSet(
     layout="""\
 <path>/<class>/*.jpg                  (png, jpg, jpeg, bmp, webp, ppm; classes sorted by name)
 or <path>/train/<class>/*.jpg and <path>/test/<class>/*.jpg""",
-    notes="without train/ and test/, every fifth image of a class is test",
+    notes="without train/ and test/, all images are both trained and tested on",
 )
 
 ALL = {

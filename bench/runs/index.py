@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import paths, suite
-from bench.paths import PACKAGE
 from bench.runs import files
 from bench.runs.lines import Counts
 
@@ -91,13 +90,8 @@ class Index:
 
 
 def _read_in_processes(paths_to_read: Sequence[str], n: int) -> list[bytes]:
-    """`summarize_file` of each path, by n interpreters of their own.
-
-    Not by multiprocessing, which would run the caller's script again in every process.
-    """
-    command = [sys.executable, "-P", "-c", "from bench.runs import index; index.answer()"]
-    places = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
-    env = os.environ | {"PYTHONPATH": places}
+    """`summarize_file` of each path, by n interpreters of their own."""
+    command, env = paths.own_interpreter("from bench.runs import index; index.answer()")
 
     def read_share(share: Sequence[str]) -> list[bytes]:
         asked = json.dumps(share).encode()

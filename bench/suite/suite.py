@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PureWindowsPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from bench.datasets import sets
 from bench.errors import UsageError, unknown
 from bench.suite import schema
 from bench.suite.claims import Published, PublishedCost
@@ -28,6 +29,31 @@ class DomainSpec(Strict):
     list: str | None = None  # a file of `relative/path label` lines, in place of sub-folders
     crop: Pixels | None = None  # side of a center crop before the recipe's resize
     transductive: bool = False  # train and test on the whole domain, in place of two parts of it
+    split: Annotated[float, Field(gt=0, lt=1)] | Literal["own"] | None = None
+    """The fraction of the images of each class to test on, 0.2 for every fifth; the others are
+    trained on.
+
+    own: the parts in which a `folder` lies, train/ and test/; where it has none, all of it is both
+    trained and tested on, as the papers do it. A suite means this where it states nothing.
+    None: the split with which a set is published. Records of a `folder` have None only where they
+    were made when every fifth image was tested on unasked.
+    """
+
+    @model_validator(mode="after")
+    def _check_split(self) -> Self:
+        if self.transductive and self.split is not None:
+            raise ValueError(
+                "transductive = true trains and tests on all images, split on parts of them: "
+                "state one of the two"
+            )
+        return self
+
+    def complete(self) -> "DomainSpec":
+        """The same with what a suite means where it does not state the split of a `folder`."""
+        stated = self.transductive or self.split is not None
+        if stated or self.set != sets.FOLDER.name:
+            return self
+        return self.model_copy(update={"split": "own"})
 
     @property
     def public(self) -> "DomainSpec":
@@ -112,6 +138,11 @@ class Suite(Strict):
     budgets: dict[str, Budget] = Field(default_factory=dict)
     search: Space = Field(default_factory=dict)  # what `bench tune` varies
     differences: tuple[str, ...] = ()  # what we know to do differently from the papers
+
+    @field_validator("domains")
+    @classmethod
+    def _complete_domains(cls, domains: dict[str, DomainSpec]) -> dict[str, DomainSpec]:
+        return {name: spec.complete() for name, spec in domains.items()}
 
     def endpoints(self, task: str) -> tuple[str, str]:
         """'MNIST-USPS' -> ('MNIST', 'USPS'); domains may have dashes. Raises UsageError."""

@@ -16,8 +16,9 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from bench.data import cache, decode, parquet
+from bench.data import cache, decode, files, mat, parquet
 from bench.data.digits import read_digits
+from bench.data.files import choose_test
 from bench.data.generate import blend_mnist_m
 from bench.data.images import Domain
 from bench.data.load import load_domain
@@ -92,6 +93,32 @@ def test_idx_files_cut_anywhere_are_refused(tmp_path: Path, name: str, gz: bool)
     tiny.write_mnist(tmp_path, gz=gz)
     path = tmp_path / "MNIST/raw" / (f"{name}.gz" if gz else name)
     refuses_every_cut(path, lambda: read("mnist", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "file"),
+    [
+        (
+            "mnist",
+            lambda root: tiny.write_mnist(root, gz=True),
+            "MNIST/raw/train-images-idx3-ubyte.gz",
+        ),
+        ("usps", tiny.write_usps, "USPS/zip.train.gz"),
+    ],
+)
+def test_a_file_that_unpacks_without_end_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    write: Callable[[Path], object],
+    file: str,
+) -> None:
+    write(tmp_path)
+    with gzip.open(tmp_path / file, "ab") as packed:
+        packed.write(bytes(3 << 20))
+    monkeypatch.setattr(files, "UNPACKED", 2 << 20)
+    with pytest.raises(BenchError, match=rf"{file} cannot be read \(it holds more than 2 MiB"):
+        read(name, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +272,39 @@ def test_svhn_calls_the_digit_zero_ten(tmp_path: Path) -> None:
 
 def test_svhn_cut_anywhere_is_refused(tmp_path: Path) -> None:
     write_svhn(tmp_path)
-    refuses_every_cut(tmp_path / "SVHN/train_32x32.mat", lambda: read("svhn", tmp_path))
+    path = tmp_path / "SVHN/train_32x32.mat"
+    whole = path.read_bytes()
+    for n, part in enumerate(cuts(whole)):
+        path.write_bytes(part)
+        with pytest.raises(Exception):  # noqa: B017  # turned into a sentence by its parent
+            mat.load_arrays(path)
+        if n in (0, 40):
+            with pytest.raises(BenchError, match=r"train_32x32.mat cannot be read"):
+                mat.read_mat(path)
+
+
+@pytest.mark.parametrize(("place", "value"), [(184, 187), (185, 134)])
+def test_a_mat_file_that_kills_its_reader_is_one_sentence(
+    tmp_path: Path, place: int, value: int
+) -> None:
+    """Either byte of the tag of X makes scipy 1.17 read where no memory is."""
+    write_svhn(tmp_path)
+    path = tmp_path / "SVHN/train_32x32.mat"
+    damage = bytearray(path.read_bytes())
+    damage[place] = value
+    path.write_bytes(damage)
+    with pytest.raises(BenchError) as e:
+        mat.read_mat(path)
+    assert str(e.value).startswith(f"{path} cannot be read (") and "\n" not in str(e.value)
+
+
+def test_a_mat_file_that_is_read_for_ever_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_svhn(tmp_path)
+    monkeypatch.setattr(mat, "PATIENCE", 0.01)
+    with pytest.raises(BenchError, match=r"it is not read within 0\.01 seconds"):
+        mat.read_mat(tmp_path / "SVHN/train_32x32.mat")
 
 
 def test_a_mat_file_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -438,7 +497,7 @@ def test_parquet_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "usps/train-0.parquet"
     for table, says in (
         ({"text": ["a"]}, "its columns are text, not image and label"),
-        ({"image": [b"not a png"], "label": [1]}, "UnidentifiedImageError"),
+        ({"image": [b"not a png"], "label": [1]}, "it is no JPEG, PNG, "),
         ({"image": [None], "label": [1]}, "cannot be read"),
         (
             {"image": [tiny.png(tiny.TEST[None].astype(np.uint8))], "label": [None]},
@@ -490,14 +549,14 @@ def write_folder(
 
 
 def read_folder(root: Path, classes: int = 2, **spec: object) -> Domain:
-    settings = DomainSpec.model_validate({"set": "folder", "path": "art"} | spec)
+    settings = DomainSpec.model_validate({"set": "folder", "path": "art"} | spec).complete()
     return load_domain("Art", settings, root=root, size=8, resize="bilinear", classes=classes)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".PNG"])
 def test_the_sub_folders_of_a_folder_are_its_classes_in_order(tmp_path: Path, suffix: str) -> None:
     write_folder(tmp_path / "art", {"ant": 10, "bee": 6}, suffix=suffix)
-    domain = read_folder(tmp_path)
+    domain = read_folder(tmp_path, split=0.2)
     assert domain.train.y.tolist() == domain.train.x[:, 0, 0, 0].tolist() == [0] * 8 + [1] * 5
     assert domain.test.x[:, 1, 0, 0].tolist() == [4, 9, 4]
     assert domain.origin == "folder art"
@@ -517,11 +576,47 @@ def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
     assert domain.test.y.tolist() == [0, 1]
 
 
-def test_a_transductive_domain_is_one_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stated", [{}, {"transductive": True}, {"split": "own"}])
+def test_a_folder_without_parts_is_one_whole(tmp_path: Path, stated: dict[str, object]) -> None:
     write_folder(tmp_path / "art", {"ant": 10, "bee": 6})
-    domain = read_folder(tmp_path, transductive=True)
+    domain = read_folder(tmp_path, **stated)
     assert domain.train is domain.test
     assert domain.train.y.bincount().tolist() == [10, 6]
+
+
+@pytest.mark.parametrize(("split", "tested"), [(0.2, [2, 1]), (0.5, [5, 3]), (0.29, [2, 1])])
+def test_a_stated_split_tests_on_that_fraction_of_each_class(
+    tmp_path: Path, split: float, tested: list[int]
+) -> None:
+    write_folder(tmp_path / "art", {"ant": 10, "bee": 6})
+    domain = read_folder(tmp_path, split=split)
+    assert domain.test.y.bincount().tolist() == tested
+    assert len(domain.train) + len(domain.test) == 16
+    assert choose_test(np.zeros(100, dtype=np.int64), 0.29).sum() == 29
+
+
+def test_a_list_is_one_whole_unless_its_split_is_stated(tmp_path: Path) -> None:
+    write_folder(tmp_path / "art", {"ant": 10, "bee": 6})
+    lines = [f"ant/{i:03}.png 0" for i in range(10)] + [f"bee/{i:03}.png 1" for i in range(6)]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    whole = read_folder(tmp_path, list="list.txt")
+    assert whole.train is whole.test and len(whole.train) == 16
+    assert len(read_folder(tmp_path, list="list.txt", split=0.2).test) == 3
+
+
+def test_a_split_that_contradicts_the_folders_or_the_set_is_refused(tmp_path: Path) -> None:
+    write_folder(tmp_path / "art/train", {"ant": 3, "bee": 2})
+    write_folder(tmp_path / "art/test", {"ant": 1, "bee": 1})
+    with pytest.raises(UsageError, match="'Art' lies in train/ and test/: remove its `split`"):
+        read_folder(tmp_path, split=0.2)
+    assert len(read_folder(tmp_path, transductive=True).test) == 7
+    with pytest.raises(UsageError, match="the set usps takes no `split`"):
+        read("usps", tmp_path, split=0.2)
+    with pytest.raises(ValueError, match="state one of the two"):
+        DomainSpec(set="folder", path="art", split=0.2, transductive=True)
+    unstated = DomainSpec(set="folder", path="art")
+    with pytest.raises(UsageError, match="'Art' lies in train/ and test/"):
+        load_domain("Art", unstated, root=tmp_path, size=8, resize="nearest", classes=2)
 
 
 def test_pictures_are_turned_as_their_camera_says_and_made_rgb(tmp_path: Path) -> None:
@@ -531,7 +626,7 @@ def test_pictures_are_turned_as_their_camera_says_and_made_rgb(tmp_path: Path) -
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise: left becomes top
     left_half_white.save(tmp_path / "art/ant/turned.png", exif=exif)
-    image = read_folder(tmp_path).test.x[0]
+    image = read_folder(tmp_path).test.x[4]
     assert (image[:, :4] == 255).all() and (image[:, 4:] == 0).all()
 
 

@@ -22,7 +22,9 @@ from bench.suite import suites
 @pytest.fixture
 def cell(tmp_path: Path) -> Cell:
     rows = {"only": {"method": "dann", "hyper": {"gamma": float("inf")}}}
-    return plan.cells(suites.load(write_suite(tmp_path, rows=rows)))[0]
+    path = write_suite(tmp_path, rows=rows)
+    path.write_text(path.read_text("utf-8").replace("split = 0.2", "transductive = true"), "utf-8")
+    return plan.cells(suites.load(path))[0]
 
 
 def old(cell: Cell, **changes: Any) -> list[dict[str, Any]]:
@@ -34,7 +36,8 @@ def old(cell: Cell, **changes: Any) -> list[dict[str, Any]]:
     run = {
         "kind": "run", "schema": 1, "cell": "c662b2c18b84", "suite": cell.suite, "row": cell.row,
         "method": cell.method, "hyper": {"gamma": "inf"}, "task": cell.task, "seed": 0, "budget": "full",
-        "classes": 3, "source": {"set": "folder", "path": "A"}, "target": {"set": "folder", "path": "B"},
+        "classes": 3, "source": {"set": "folder", "path": "A", "transductive": True},
+        "target": {"set": "folder", "path": "B", "transductive": True},
         "recipe": cell.recipe.model_dump(mode="json"), "hyper_all": cell.hyper_all,
         "data": {"A": domain, "B": domain | {"origin": "folder B"}}, "weights": {"asked": "none"},
         "env": {"bench": "0.1.0", "git": {"commit": "43c9de53c0e7", "dirty": False}, "python": "3.11.7",
@@ -95,6 +98,22 @@ def test_everything_measured_is_kept_and_counts_for_its_cell(tmp_path: Path, cel
     assert kept == {k: v for k, v in was[3].items() if k not in ("kind", "placed")}
     assert found.end.placement == {"source": "cuda:0", "target": "cuda:0"}
     assert [r.path for _, r in settle([cell], read_all(root)).counted] == [new]
+
+
+def test_a_folder_whose_split_was_not_stated_keeps_its_key_and_counts_for_no_cell(
+    tmp_path: Path, cell: Cell
+) -> None:
+    unstated = {"source": {"set": "folder", "path": "A"}, "target": {"set": "folder", "path": "B"}}
+    path, root = put(tmp_path / "results", old(cell, **unstated)), tmp_path / "results"
+    found = read(convert(path, root, lambda run: None))
+    assert found.problem == "" and found.run and found.run.source == unstated["source"]
+    suite = suites.load(tmp_path / "tiny.toml")
+    specs = {
+        name: spec.model_copy(update={"transductive": False}).complete()
+        for name, spec in suite.domains.items()
+    }
+    today = plan.cells(suite.model_copy(update={"domains": specs}))
+    assert not settle([cell, *today], read_all(root)).counted
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """BibTeX fields to what a table calls a paper, and to its entry in the list of references."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote, urlsplit
 
+DOI = re.compile(r"10\.\d+/\S+")
 Fields = Mapping[str, str]  # name of a BibTeX field -> its text
 
 
@@ -22,13 +25,36 @@ def name_papers(keys: Iterable[str], references: Mapping[str, Fields]) -> dict[s
 
 
 def describe_paper(fields: Fields) -> str:
-    """'Authors. Title. Venue volume. Year.', without the address."""
+    """'Authors. Title. Venue volume. Year.', with an address only where it may not be followed."""
     venue = fields.get("journal") or fields.get("booktitle") or fields.get("note")
     venue = venue or fields.get("howpublished", "")
     volume = f" {fields['volume']}" if "volume" in fields else ""
     names = [" ".join(reversed(name.split(", ", 1))) for name in _authors(fields)]
     parts = (", ".join(names), fields.get("title", ""), venue + volume, fields.get("year", ""))
-    return ". ".join(_strip_braces(part).rstrip(".") for part in parts if part) + "."
+    text = ". ".join(_strip_braces(part).rstrip(".") for part in parts if part) + "."
+    url = fields.get("url", "")
+    return text if not url or web_address(url) else f"{text} {url}"
+
+
+def find_address(fields: Fields) -> str:
+    """The address of a paper: its `url`, else that of its `doi`; "" where neither is one that may
+    be followed."""
+    doi = DOI.search(fields.get("doi", ""))
+    return web_address(fields.get("url", "")) or (
+        web_address(f"https://doi.org/{doi[0]}") if doi else ""
+    )
+
+
+def web_address(text: str) -> str:
+    """An address of the web without any character that a format could trip over; "" for what is no
+    such address, as `javascript:...` is none."""
+    try:
+        parts = urlsplit(text.strip())
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not parts.netloc or re.search(r"\s", text.strip()):
+        return ""
+    return quote(text.strip(), safe="%/:?#[]@!$&'()*+,;=~", errors="replace")
 
 
 def _author_year(fields: Fields) -> str:

@@ -109,7 +109,7 @@ def _cite(suite: Suite, claims: Sequence[Claim], references: References) -> Cite
         fields = references.get(key, {})
         places = "; ".join(dict.fromkeys(c.where for c in claims if c.cite == key))
         text = f"{cites.describe_paper(fields)} Figures from {places}."
-        entries.append(Reference(name, text, fields.get("url", "")))
+        entries.append(Reference(name, text, cites.find_address(fields)))
     return Cited(labels, section, tuple(entries))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from bench.report.numbers.costs import name_processor
 from bench.report.page.text import format_count
+from bench.runs.lines import LoadedDomain
 from bench.runs.records import Record
 
 
@@ -36,9 +37,22 @@ def warn_of_other_images(records: Iterable[Record]) -> list[str]:
 
 
 def _describe_data(records: list[Record]) -> list[str]:
-    found = {(name, d.origin) for r in records if r.run for name, d in r.run.data.items()}
-    places = "; ".join(f"{name} from {origin}" for name, origin in sorted(found))
+    found = {
+        (name, d.origin, _count_images(d))
+        for r in records
+        if r.run
+        for name, d in r.run.data.items()
+    }
+    places = "; ".join(f"{name}, {count}, from {origin}" for name, origin, count in sorted(found))
     return [f"Images: {places}."] if found else []
+
+
+def _count_images(domain: LoadedDomain) -> str:
+    """'2,427 to train and to test on' where these are the same, or '48,000 to train on and ...'."""
+    train, test = domain.train, domain.test
+    if train == test:
+        return f"{train.images:,} both to train and to test on"
+    return f"{train.images:,} to train on and {test.images:,} to test on"
 
 
 def _describe_machines(records: list[Record]) -> list[str]:

@@ -1,12 +1,12 @@
 """A page as one HTML file that fetches nothing: `templates/page.html`, filled in."""
 
-import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.report.page.layout import Page
+from bench.report.write.prose import flatten, split_code
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -20,10 +20,13 @@ def write_html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters["prose"] = _mark_code
+    env.filters |= {"prose": escape_html, "line": flatten}
     return env.get_template("page.html").render(page=page)
 
 
-def _mark_code(text: str) -> Markup:
-    """Escaped text, with <code> for what stands between backticks."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+def escape_html(text: str) -> Markup:
+    """Plain text as HTML that prints it: nothing in it is markup but `code`."""
+    return Markup().join(
+        Markup("<code>{}</code>").format(piece) if code else escape(piece)
+        for piece, code in split_code(text)
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pandas import DataFrame
 
 from bench.report.page.layout import Grid, Line, Page
+from bench.report.write.prose import split_code
 
 PACKAGES = r"""\usepackage[T1]{fontenc}
 \usepackage{textcomp,amssymb,booktabs,adjustbox}
@@ -28,9 +29,12 @@ MATH = {c: "$-$" if name == "-" else rf"$\{name}$" for c, name in SIGNS.items()}
 ASCII = {  # character with a meaning of its own in LaTeX -> how to print it
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "`": r"\textasciigrave{}",
     "[": "{[}",  # after \\ or \item a bare bracket would open an optional argument
 }  # fmt: skip
+
+
+FOREIGN = "\N{SOFT HYPHEN}ĦħĸĿŀŉŦŧſ"  # letters that the fonts of the encoding T1 have not
 
 
 def write_latex(page: Page) -> str:
@@ -59,8 +63,15 @@ def make_document(body: str) -> str:
 
 def to_latex(text: str) -> str:
     """Plain text as LaTeX: specials escaped, signs as mathematics, `code` in typewriter."""
-    escaped = "".join(map(_write_character, text)).replace("--", "-{}-")
-    return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped)
+    return "".join(
+        rf"\texttt{{{_write_text(piece)}}}" if code else _write_text(piece)
+        for piece, code in split_code(text)
+    )
+
+
+def _write_text(text: str) -> str:
+    escaped = "".join(map(_write_character, text))
+    return re.sub(r"-(?=-)|,(?=,)", r"\g<0>{}", escaped)  # two of them would be a dash, a quote
 
 
 def _write_character(c: str) -> str:
@@ -75,7 +86,8 @@ def _write_character(c: str) -> str:
     if style in ("<super>", "<sub>"):
         plain = "".join(_write_character(chr(int(x, 16))) for x in code.split())
         return rf"\text{style[1:-1]}script{{{plain}}}"
-    return c if c < "ƀ" or c in "–—‘’“”†‡•…€" else f"(U+{ord(c):04X})"
+    printed = (c < "ƀ" and c not in FOREIGN) or c in "–—‘’“”†‡•…€"
+    return c if printed else f"(U+{ord(c):04X})"
 
 
 def _write_grid(grid: Grid) -> str:

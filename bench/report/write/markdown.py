@@ -5,6 +5,7 @@ import re
 from tabulate import tabulate
 
 from bench.report.page.layout import Grid, Line, Page
+from bench.report.write.prose import split_code
 
 
 def write_markdown(page: Page) -> str:
@@ -17,8 +18,7 @@ def write_markdown(page: Page) -> str:
         parts.append("\n".join(f"- {escape_markdown(note)}" for note in section.notes))
     if page.references:
         entries = (
-            f"- {escape_markdown(r.short)}: {escape_markdown(r.text)}"
-            + (f" <{r.url}>" if r.url else "")
+            f"- {escape_markdown(f'{r.short}: {r.text}')}" + (f" <{r.url}>" if r.url else "")
             for r in page.references
         )
         parts += ["## References", "\n".join(entries)]
@@ -27,8 +27,8 @@ def write_markdown(page: Page) -> str:
 
 def _write_grid(grid: Grid) -> str:
     text: str = tabulate(
-        [[_label(line), *map(escape_markdown, line.cells)] for line in grid.lines],
-        headers=[escape_markdown(h) for h in grid.head],
+        [[_label(line), *map(_escape_cell, line.cells)] for line in grid.lines],
+        headers=list(map(_escape_cell, grid.head)),
         tablefmt="pipe",
         disable_numparse=True,
         colalign=["left", *["right"] * (len(grid.head) - 1)],
@@ -36,11 +36,40 @@ def _write_grid(grid: Grid) -> str:
     return text
 
 
+def _escape_cell(text: str) -> str:
+    return escape_markdown(text, cell=True)
+
+
 def _label(line: Line) -> str:
-    text = escape_markdown(line.label)
+    text = _escape_cell(line.label)
     return f"**{text}**" if line.kind in ("ours", "heading") else text
 
 
-def escape_markdown(text: str) -> str:
-    """Escape what Markdown would read as markup, except between backticks."""
-    return re.sub(r"(`[^`]*`)|([\\|*<])", lambda m: m[1] or "\\" + m[2], text)
+MARKS = re.compile(
+    r"[\\\\`*<|~$#]"  # always markup
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis, unless it stands inside a word
+    r"|&(?=#?\w+;)"  # a character by its name
+    r"|\](?=[(\[:])"  # a link, an image or the address of a link
+)
+STARTS = re.compile(r"[-+](?=\s|$)|>|-(?=--)|\[(?=[ xX]\])")
+"""What is markup at the start of a line alone: a list, a quotation, a rule, a box to tick."""
+NUMBERED = re.compile(r"(\d+)([.)])(?=\s|$)")
+
+
+def escape_markdown(text: str, *, cell: bool = False) -> str:
+    """Plain text as Markdown that prints it: nothing in it is markup but `code`.
+
+    cell: whether it stands in a table, where bars part the cells even within code.
+    """
+    escaped = "".join(_escape(piece, code, cell) for piece, code in split_code(text))
+    if STARTS.match(escaped):
+        return "\\" + escaped
+    return NUMBERED.sub(r"\1\\\2", escaped, count=1) if NUMBERED.match(escaped) else escaped
+
+
+def _escape(piece: str, code: bool, cell: bool) -> str:
+    if code and not cell:
+        return f"`{piece}`"
+    if code and "\\" not in piece:  # which could not be told from the escape of a bar
+        return "`" + piece.replace("|", r"\|") + "`"
+    return MARKS.sub(r"\\\g<0>", f"`{piece}`" if code else piece)
