@@ -12,6 +12,7 @@ from bench.report.page.text import (
     SELECTED,
     format_column,
     format_difference,
+    format_gain,
     format_points,
     format_score,
 )
@@ -149,7 +150,7 @@ def _verdict_lines(table: Table, c: Compared) -> list[Line]:
 def lay_out_gains(table: Table) -> Grid:
     """Rows × tasks: the gain of each row over the suite's baseline row."""
     lines = tuple(
-        Line("ours", g.row.label, tuple(format_difference(g.gains.get(c)) for c in table.columns))
+        Line("ours", g.row.label, tuple(format_gain(g.gains.get(c)) for c in table.columns))
         for g in table.groups
         if g.row and g.gains
     )
