@@ -95,6 +95,7 @@ MISTAKES = {
         ("tables", "--suite", "demo", "--format", "markdown"),
         ["unknown format 'markdown'", "known: html, latex, md"],
     ),
+    "busy times without costs": (("tables", "--busy"), ["--busy", "with --cost"]),
     "selection": (("tables", "--select", "best"), ["'best'", "'best-on-target'"]),
     "list": (("ls", "sweets"), ["'sweets'", "'suites'"]),
     "suite to list": (("ls", "runs", "--suite", "digit"), ["did you mean 'digits'?"]),

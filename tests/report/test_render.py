@@ -7,7 +7,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from fakes import GOLDEN, cell, everything, record, toy
+from fakes import CPU, GOLDEN, cell, everything, record, toy
 
 from bench.report.numbers.scores import Score
 from bench.report.numbers.stats import judge
@@ -60,6 +60,19 @@ def test_runs_for_time_and_memory_alone_have_no_table_of_accuracies():
     assert "| **DANN**" in render_costs(TOY, ALL) and "Budget timing, Toy GPU" in render_costs(
         TOY, ALL
     )
+
+
+def test_a_page_of_costs_names_times_of_a_busy_machine():
+    env = CPU.env.model_copy(update={"load": 9.0})
+    kept = [record(cell(TOY, "plain", "A-B", s), (70.0,)) for s in (0, 1)]
+    made = [*kept, record(cell(TOY, "dann", "A-B", 0), (70.0,), machine=CPU._replace(env=env))]
+    text = render_costs(TOY, made)
+    assert re.search(r"\*\*DANN\*\* +\| +10\.00 § \| +— \|", text)
+    assert "§ 1 of 3 records begun while others computed on the machine" in text
+    assert "2 of 3 records counted without knowing" in text
+    asked = render_costs(TOY, made, busy_too=True)
+    assert re.search(r"\*\*DANN\*\* +\| +10\.00 § \| +1\.00 \|", asked)
+    assert "counted because that was asked" in asked
 
 
 def test_claims_of_cost_stand_beside_what_is_not_measured():

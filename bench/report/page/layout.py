@@ -180,7 +180,9 @@ def cost_columns(kinds: Sequence[str]) -> list[CostColumn]:
     first, *rest = kinds
     return [
         CostColumn(
-            "ms/iteration", lambda c: f"{c.ms:,.2f}", lambda claim, base: f"{claim.ms:,.0f}"
+            "ms/iteration",
+            lambda c: f"{c.ms:,.2f}{' §' * bool(c.busy)}",
+            lambda claim, base: f"{claim.ms:,.0f}",
         ),
         CostColumn(
             "ratio",

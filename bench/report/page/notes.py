@@ -6,7 +6,9 @@ from itertools import product
 from statistics import median
 
 from bench.report.numbers.aggregate import Group, Table
+from bench.report.numbers.costs import Cost
 from bench.report.numbers.scores import AVERAGE, COLLAPSED, Score
+from bench.report.numbers.stats import Shown
 from bench.report.page.text import format_column, format_count, format_difference
 from bench.runs.ledger import Aside
 from bench.runs.records import Record
@@ -166,7 +168,7 @@ def _detail(a: Aside) -> str:
     return f"{a.record.path.name} is {a.detail}" if a.why == "damaged" else a.detail
 
 
-WORDS = {"gain": "gains", "loss": "loses", "not shown": "shows neither"}  # of a Gain -> its verb
+WORDS: Mapping[Shown, str] = {"gain": "gains", "loss": "loses", "not shown": "shows neither"}
 
 
 def describe_gains(table: Table) -> Iterator[str]:
@@ -237,12 +239,37 @@ def count_unknown_budgets(suite: Suite, records: Iterable[Record]) -> Iterator[s
             )
 
 
+def name_busy_times(costs: Sequence[Cost], *, counted: bool) -> Iterator[str]:
+    """How many records of a section were made on a busy machine, and what became of them.
+
+    counted: whether their times enter ratios, as was asked.
+    """
+    total = sum(c.n + c.left_out for c in costs)
+    records = format_count(total, "record")
+    busy, left_out = sum(c.busy for c in costs), sum(c.left_out for c in costs)
+    others = "begun while others computed on the machine"
+    if busy:
+        fate = "counted because that was asked (`--busy`)" if counted else "in no ratio"
+        yield f"§ {busy} of {records} {others}: no measure of a method, {fate}."
+    if left_out:
+        yield (f"{left_out} of {records} left out, {others}; {total - left_out} remain.")
+    if unknown := sum(c.unknown for c in costs):
+        yield (
+            f"{unknown} of {records} counted without knowing whether others "
+            "computed on the machine: older programs did not ask."
+        )
+
+
 def explain_costs(suite: Suite) -> Iterator[str]:
     """How to read the columns of a table of costs."""
     yield (
         "Medians over n records. ms/iteration: median within a record, then its 5th and 95th "
         "percentile; data wait: the part of it until the batch was ready; warm-up and evaluation "
         "are outside the clock. images/s: of both domains."
+    )
+    yield (
+        "Others computed on the machine (§) when its load average, as a run began, exceeded the "
+        "run's own threads by more than a half. Of others on the same GPU no record tells."
     )
     yield (
         "Memory: the peak after the warm-up, without the resident data set, whose own size is data "
