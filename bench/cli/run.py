@@ -14,8 +14,10 @@ from bench.cli.options import (
     KnobsOption,
     MethodsOption,
     ResultsOption,
+    SeedsOption,
     SkipUnreadableOption,
     SuiteOption,
+    TasksOption,
     WeightsOption,
     check_device,
     flag,
@@ -28,12 +30,6 @@ if TYPE_CHECKING:
     from bench.execute.here import Here
     from bench.suite.suite import Suite
 
-TasksOption = Annotated[
-    str | None, option(help="Tasks such as MNIST-USPS, comma-separated (default: all).")
-]
-SeedsOption = Annotated[
-    str | None, option(help="0-4 or 0,2,5 (default: those of the suite; 0 with --smoke).")
-]
 SmokeOption = Annotated[
     bool,
     flag("--smoke", help="A few steps of every cell; random images stand in for missing data."),

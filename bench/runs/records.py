@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
+from bench.errors import UsageError
 from bench.runs.files import NAME, attempt
 from bench.runs.index import Index, summarize_file
 from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Run, Weights
@@ -109,6 +110,26 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def list_files(folder: Path) -> list[Path]:
+    """The record files that `read_all` would read, unread."""
+    return sorted(Path(path) for path, _ in _walk(folder))
+
+
+def find_record(text: str, root: Path) -> Path:
+    """The file of a record: `text` is its path, from here or below `root`, or its name alone, with
+    or without .jsonl. Raises UsageError when there is none, or several of that name."""
+    for path in (Path(text), root / text):
+        if path.is_file():
+            return path
+    name = f"{text.removesuffix('.jsonl')}.jsonl"
+    found = sorted(root.rglob(name)) if NAME.fullmatch(name) else []
+    if len(found) > 1:
+        raise UsageError(f"{text} is several records, give one path: {', '.join(map(str, found))}")
+    if not found:
+        raise UsageError(f"no record {text}; `bench ls runs` names them")
+    return found[0]
 
 
 def _record(path: Path, blob: bytes) -> Record:
