@@ -1,16 +1,37 @@
 """What was run, as a user looks at it: `bench ls runs`, `bench show`, `bench diff`."""
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
+import fakes
 import pytest
-from children import Children, Ended
+from children import Ended
 from fakes import GOLDEN, cell, toy, write
-from helpers import write_pictures, write_suite
+from typer.testing import CliRunner
+
+from bench.cli.app import app
+from bench.errors import BenchError
+from bench.runs.files import encode
+from bench.runs.lines import Counts, Eval, Run
 
 TOY = toy()
 SUITE = ("--suite", str(GOLDEN / "toy.toml"))
 WIDTH = 120
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def bench(*args: object) -> Ended:
+    """A command within this process, because there are many of them."""
+    done = CliRunner().invoke(app, list(map(str, args)))
+    if isinstance(done.exception, BenchError):
+        return Ended(done.exception.exit_code, done.stdout, f"bench: {done.exception}")
+    return Ended(done.exit_code, done.stdout, done.stderr)
 
 
 @pytest.fixture
@@ -35,8 +56,8 @@ def lines(ended: Ended) -> list[str]:
     return ended.out.splitlines()
 
 
-def test_runs_are_listed_with_their_state_and_the_reason(folder: Path, bench: Children) -> None:
-    shown = lines(bench.run("ls", "runs", *SUITE, "--results", "r"))
+def test_runs_are_listed_with_their_state_and_the_reason(folder: Path) -> None:
+    shown = lines(bench("ls", "runs", *SUITE, "--results", "r"))
     assert max(map(len, shown)) <= WIDTH
     table = [re.sub(r"s\d-[0-9a-f]{12}-\d", "NAME", " ".join(line.split())) for line in shown]
     for line in (
@@ -54,9 +75,9 @@ def test_runs_are_listed_with_their_state_and_the_reason(folder: Path, bench: Ch
     assert "9 records under r: 3 counted, " in shown[-2]
 
 
-def test_filters_choose_among_runs(folder: Path, bench: Children) -> None:
+def test_filters_choose_among_runs(folder: Path) -> None:
     def names(*asked: str) -> list[str]:
-        shown = lines(bench.run("ls", "runs", *SUITE, "--results", "r", "--paths", *asked))
+        shown = lines(bench("ls", "runs", *SUITE, "--results", "r", "--paths", *asked))
         return ["/".join(Path(x).parts[2:4]) + f"/{Path(x).name[:2]}" for x in shown]
 
     assert len(names()) == 9
@@ -71,82 +92,99 @@ def test_filters_choose_among_runs(folder: Path, bench: Children) -> None:
         (("--since", "today"), "cannot read the day 'today'; write it as 2026-11-20"),
         (("--seeds", "0-"), "cannot read the seeds '0-'"),
     ):
-        refused = bench.run("ls", "runs", *SUITE, "--results", "r", *asked)
+        refused = bench("ls", "runs", *SUITE, "--results", "r", *asked)
         assert refused.code == 2 and words in refused.err
-    refused = bench.run("ls", "suites", "--state", "stale")
+    refused = bench("ls", "suites", "--state", "stale")
     assert refused.code == 2 and "the other filters are for runs" in refused.err
 
 
-def test_records_of_a_suite_that_is_not_here_are_listed(folder: Path, bench: Children) -> None:
-    shown = " ".join(bench.run("ls", "runs", "--results", "r").out.split())
+def test_records_of_a_suite_that_is_not_here_are_listed(folder: Path) -> None:
+    shown = " ".join(bench("ls", "runs", "--results", "r").out.split())
     assert shown.count("no suite is called toy") == 8
     assert "9 records under r: 8 no suite, 1 damaged" in shown or "8 no suite" in shown
 
 
-def test_what_is_listed_can_be_shown(folder: Path, bench: Children) -> None:
-    listing = bench.run("ls", "runs", *SUITE, "--results", "r", "--state", "counted").out
+def test_what_is_listed_can_be_shown(folder: Path) -> None:
+    listing = bench("ls", "runs", *SUITE, "--results", "r", "--state", "counted").out
     names = re.findall(r"s\d-[0-9a-f]{12}-\d", listing)
-    paths = lines(
-        bench.run("ls", "runs", *SUITE, "--results", "r", "--state", "counted", "--paths")
-    )
+    paths = lines(bench("ls", "runs", *SUITE, "--results", "r", "--state", "counted", "--paths"))
     assert len(names) == 3 and "bench show RECORD --results r" in listing
     for name, path in zip(names, paths, strict=True):
-        by_name = bench.run("show", name, "--results", "r")
-        assert by_name.code == 0 and bench.run("show", path).out == by_name.out
-    assert bench.run("show", names[0]).code == 2, "not under ./results"
+        by_name = bench("show", name, "--results", "r")
+        assert by_name.code == 0 and bench("show", path).out == by_name.out
+    assert bench("show", names[0]).code == 2, "not under ./results"
     twin = folder / "r/toy/twin/A-B" / f"{names[0]}.jsonl"
     twin.parent.mkdir(parents=True)
     twin.write_bytes(Path(folder / paths[0]).read_bytes())
-    several = bench.run("show", names[0], "--results", "r")
+    several = bench("show", names[0], "--results", "r")
     assert several.code == 2 and f"{names[0]} is several records, give one path: " in several.err
 
 
-def test_a_record_is_shown_class_by_class(tmp_path: Path, bench: Children) -> None:
-    write_pictures(tmp_path / "data", "A", "B")
-    write_suite(tmp_path / "tables")
-    assert bench.run("run", "--suite", "tiny", "--data", "data", "--device", "cpu").code == 0
-    (name,) = (p.stem for p in tmp_path.glob("results/tiny/only/A-B/*.jsonl"))
-    shown = lines(bench.run("show", name))
+def with_confusion(path: Path, matrix: list[list[int]], names: tuple[str, ...]) -> None:
+    """Writes a record whose evaluation on the target is this, and whose classes have names."""
+    of = cell(TOY, "dann", "A-B", 0)
+    run, train, evaluation, end = fakes.lines(of)
+    assert isinstance(run, Run) and isinstance(evaluation, Eval)
+    domains = {k: d.model_copy(update={"classes": names}) for k, d in run.data.items()}
+    counts = Counts(
+        total=tuple(map(sum, matrix)),
+        correct=tuple(row[k] for k, row in enumerate(matrix)),
+        predicted=tuple(map(sum, zip(*matrix, strict=True))),
+        confusion=tuple(map(tuple, matrix)),
+    )
+    before = sha256()
+    path.parent.mkdir(parents=True)
+    lines = (
+        run.model_copy(update={"data": domains}),
+        train,
+        evaluation.model_copy(update={"target": counts}),
+        end,
+    )
+    path.write_bytes(b"".join(encode(line, before) for line in lines))
+
+
+def test_a_record_is_shown_class_by_class(tmp_path: Path) -> None:
+    n = TOY.classes
+    matrix = [[1000 if j == k else 0 for j in range(n)] for k in range(n)]
+    matrix[0] = [600, 0, 300, 100, *[0] * (n - 4)]
+    names = tuple(f"kind {k}" for k in range(n))
+    with_confusion(tmp_path / "r/one.jsonl", matrix, names)
+    shown = lines(bench("show", "r/one.jsonl"))
     assert max(map(len, shown)) <= WIDTH
-    assert any(re.fullmatch(r"  state +counted +", line) for line in shown)
-    for side in ("target B", "source A"):
-        (head,) = (i for i, x in enumerate(shown) if x.startswith(f"{side}, last evaluation: "))
-        rows = [x.split() for x in shown[head + 4 : head + 7]]
-        right = sum(int(r[2]) for r in rows)
-        images = sum(int(r[1]) for r in rows)
-        assert [r[0] for r in rows] == ["class0", "class1", "class2"]
-        assert f": {100 * right / images:.2f} % of the images" in shown[head]
-        (at,) = (
-            i for i, x in enumerate(shown) if x.startswith(f"{side}: images of a class (line)")
-        )
-        matrix = [[int(n) for n in x.split()[1:]] for x in shown[at + 4 : at + 7]]
-        assert [row[k] for k, row in enumerate(matrix)] == [int(r[2]) for r in rows]
-        for k, row in enumerate(rows):
-            wrong = sorted((n for j, n in enumerate(matrix[k]) if n and j != k), reverse=True)
-            assert [int(n) for n in re.findall(r"class\d (\d+)", " ".join(row[5:]))] == wrong
+    percent = 100 - 40 / n
+    assert any(
+        line.startswith(f"target B, last evaluation: {percent:.2f} % of the images")
+        for line in shown
+    )
+    table = [" ".join(line.split()) for line in shown]
+    assert "kind 0 1,000 600 60.00 600 kind 2 300, kind 3 100" in table
+    assert "kind 2 1,000 1,000 100.00 1,300" in table
+    (at,) = (i for i, line in enumerate(table) if line.startswith("target B: images of a class"))
+    assert table[at + 4] == " ".join(map(str, ("kind 0", *matrix[0])))
+    assert "source A: no confusion matrix, because an older program wrote the record" in table
 
 
-def test_two_records_are_compared(folder: Path, bench: Children) -> None:
+def test_two_records_are_compared(folder: Path) -> None:
     a, b = cell(TOY, "plain", "A-B", 0), cell(TOY, "plain", "A-B", 1, lr=0.003)
-    shown = bench.run("diff", f"{a.stem}-2", f"r/{b.folder}/{b.stem}-1.jsonl", "--results", "r")
+    shown = bench("diff", f"{a.stem}-2", f"r/{b.folder}/{b.stem}-1.jsonl", "--results", "r")
     table = [" ".join(line.split()) for line in lines(shown)]
     assert "recipe.lr 0.01 0.003" in table and "seed 0 1" in table and "target % 72.0 73.0" in table
     assert not any(line.startswith(("method", "hyper", "env", "started")) for line in table)
-    same = bench.run("diff", f"{a.stem}-1", f"{a.stem}-2", "--results", "r").out
+    same = bench("diff", f"{a.stem}-1", f"{a.stem}-2", "--results", "r").out
     assert "the same was run on the same machine" in same and "71.0" in same
     for other in ("demo", "r"):
-        mixed = bench.run("diff", f"{a.stem}-1", other, "--results", "r")
+        mixed = bench("diff", f"{a.stem}-1", other, "--results", "r")
         assert mixed.code == 2 and "give two of a kind" in mixed.err
 
 
-def test_two_results_folders_are_compared(folder: Path, bench: Children) -> None:
+def test_two_results_folders_are_compared(folder: Path) -> None:
     other = folder / "other"
     write(other, cell(TOY, "plain", "A-B", 0), (72.0,))
     write(other, cell(TOY, "plain", "A-B", 1), (70.0,))
     write(other, cell(TOY, "dann", "A-B", 0), (60.0,))
     write(other, cell(TOY, "nogrl", "A-B", 3), (61.0,))
     write(other, cell(TOY, "nogrl", "A-B", 4), (61.0,))
-    table = [" ".join(line.split()) for line in lines(bench.run("diff", "r", "other"))]
+    table = [" ".join(line.split()) for line in lines(bench("diff", "r", "other"))]
     only_r, only_other = table.index("only in r"), table.index("only in other")
     assert "toy plain B-A full 0" in table[only_r:only_other]
     assert "toy plain A-B full 1 the other folder has another recipe" in table[only_r:only_other]
