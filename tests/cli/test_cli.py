@@ -27,6 +27,7 @@ COMMANDS = [
     "data where",
     "data generate",
     "diff",
+    "merge",
     "tune",
 ]
 TINY = ("--suite", "tiny.toml", "--data", "data", "--device", "cpu")
