@@ -27,6 +27,7 @@ from bench.cli.options import (
 from bench.cli.output import console
 
 if TYPE_CHECKING:
+    from bench.engine.events import Listener
     from bench.execute.here import Here
     from bench.suite.suite import Suite
 
@@ -88,8 +89,9 @@ def run_cells(
     todo = [s.cell for s in states if redo or not s.done]
     tally: Mapping[str, int] = {}
     if todo:
-        executor = run_here(data, root, weights, device, skip_unreadable)
-        tally = screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console())
+        with screen.Screen(console()) as drawing:
+            executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw)
+            tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
     screen.show_result(tally, plan.states(cells, records.read_all(root)))
     options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
     name_next_command(chosen, budget, options, changed=bool(knobs))
@@ -98,15 +100,21 @@ def run_cells(
 
 
 def run_here(
-    data: Path | None, results: Path, weights: Path | None, device: str, skip_unreadable: bool
+    data: Path | None,
+    results: Path,
+    weights: Path | None,
+    device: str,
+    skip_unreadable: bool,
+    tell: "Listener",
 ) -> "Here":
-    """The executor that runs cells in this process. Raises UsageError for an absent device."""
+    """The executor that runs cells in this process. tell: hears how far decoding and evaluating
+    are. Raises UsageError for an absent device."""
     from bench import paths
     from bench.engine.lab import Lab, find_device
     from bench.execute.here import Here
 
     found = find_device(device)
-    return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable))
+    return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable, tell))
 
 
 def find_suite(name: str) -> "Suite":

@@ -274,7 +274,7 @@ def two_cells(
     monkeypatch.setattr(get("dann"), "step", step)
     out = StringIO()
     executor = Here(Lab(folder / "data", folder / "results", CPU))
-    tally = screen.draw(executor.run(plan.cells(suite)), Console(file=out, width=400))
+    tally = screen.Screen(Console(file=out, width=400)).follow(executor.run(plan.cells(suite)))
     return dict(tally), out.getvalue()
 
 
@@ -377,7 +377,7 @@ def test_a_cell_that_other_code_ran_is_run_again(data: Path) -> None:
     found = records.read_all(folder / "results")
     assert [s.label for s in plan.states([first, second], found)] == ["stale", "done"]
     lab = Lab(folder / "data", folder / "results", CPU)
-    tally = screen.draw(Here(lab).run([first, second]), Console(file=StringIO()))
+    tally = screen.Screen(Console(file=StringIO())).follow(Here(lab).run([first, second]))
     assert tally == {"ok": 1, "busy": 1}
     found = records.read_all(folder / "results")
     assert [s.label for s in plan.states([first, second], found)] == ["done", "done"]
