@@ -81,7 +81,7 @@ class Working:
     total: int  # images in all
 
 
-Listener = Callable[[Working], object]
+Listener = Callable[[Working], None]
 
 
 def ignore(event: Working) -> None:
