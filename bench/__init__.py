@@ -69,8 +69,9 @@ def run(
     root = paths.results_root(_path(results), smoke=budget == "smoke")
     todo = [s.cell for s in plan.states(cells, read_all(root)) if redo or not s.done]
     if todo:
-        executor = run_here(_path(data), root, _path(weights), device, skip_unreadable=False)
-        tally = screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console())
+        with screen.Screen(console()) as drawing:
+            executor = run_here(_path(data), root, _path(weights), device, False, drawing.draw)
+            tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
         if (failed := set(tally) - {"ok", "busy", "diverged"}) and not keep_going:
             raise BenchError(f"a cell ended with {', '.join(sorted(failed))}: see what is printed")
     states = plan.states(cells, read_all(root))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import DataOption, DataSetArgument, option, suite_names
+from bench.cli.complete import suite_names
+from bench.cli.options import DataOption, DataSetArgument, option
 from bench.cli.output import console
 from bench.errors import BenchError, UsageError, printable
 

@@ -1,17 +1,109 @@
 """`bench ls`: what there is to run, and what was run."""
 
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from bench.cli.options import AnySuiteOption, ResultsOption
+from bench.cli.complete import state_names
+from bench.cli.options import (
+    AnySeedsOption,
+    AnySuiteOption,
+    MethodsOption,
+    ResultsOption,
+    TasksOption,
+    flag,
+    option,
+    split_list,
+)
 from bench.cli.output import print_table
+from bench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
+    from bench.runs.standing import Standing
     from bench.suite.suite import Suite
 
 Listed = Literal["suites", "presets", "methods", "tasks", "runs"]
+StateOption = Annotated[
+    str | None,
+    option(
+        "--state",
+        help="Of runs: counted, failed, replaced, stale, made up, unfinished, damaged or no suite; "
+        "comma-separated (default: all).",
+        autocompletion=state_names,
+    ),
+]
+SinceOption = Annotated[
+    str | None, option("--since", help="Of runs: begun on this day (UTC) or later, 2026-11-20.")
+]
+PathsOption = Annotated[
+    bool, flag("--paths", help="Of runs: print the path of each record and nothing else.")
+]
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which records `bench ls runs` lists; None: whichever."""
+
+    suite: str | None = None  # a name, or a file
+    methods: Sequence[str] | None = None  # ids of rows
+    tasks: Sequence[str] | None = None
+    seeds: Sequence[int] | None = None
+    states: Sequence[str] | None = None
+    since: str | None = None  # a day
+    paths: bool = False  # whether to print paths alone
+
+    def choose(self, every: Iterable["Standing"]) -> list["Standing"]:
+        """Those that are asked for. Raises UsageError for a row or task that none of them has."""
+        every = list(every)
+        runs = [s.record.run for s in every if s.record.run]
+        _check("row", self.methods, {run.row for run in runs})
+        _check("task", self.tasks, {run.task for run in runs})
+        return [s for s in every if self._fits(s)]
+
+    def _fits(self, s: "Standing") -> bool:
+        if self.states is not None and s.state not in self.states:
+            return False
+        if (run := s.record.run) is None:  # it has no other fact that could be asked for
+            return (self.methods, self.tasks, self.seeds, self.since) == (None,) * 4
+        facts = ((run.row, self.methods), (run.task, self.tasks), (run.seed, self.seeds))
+        named = all(asked is None or fact in asked for fact, asked in facts)
+        return named and (self.since is None or run.started[:10] >= self.since)
+
+
+def _check(kind: str, asked: Iterable[str] | None, known: Iterable[str]) -> None:
+    for name in asked or ():
+        if name not in set(known):
+            raise unknown(f"{kind} among the records", name, known)
+
+
+def read_filters(
+    suite: str | None,
+    methods: str | None,
+    tasks: str | None,
+    seeds: str | None,
+    state: str | None,
+    since: str | None,
+    paths: bool,
+) -> Filters:
+    """The filters as they are typed. Raises UsageError for a state or a day that is none."""
+    from bench.runs import plan
+    from bench.runs.standing import State
+
+    for name in split_list(state) or ():
+        if name not in get_args(State):
+            raise unknown("state", name, get_args(State))
+    if since is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", since):
+        raise UsageError(f"cannot read the day {since!r}; write it as 2026-11-20")
+    numbers = None if seeds is None else plan.seeds(seeds)
+    return Filters(
+        suite, split_list(methods), split_list(tasks), numbers, split_list(state), since, paths
+    )
 
 
 def list_known(
@@ -19,9 +111,22 @@ def list_known(
         Listed, typer.Argument(metavar="WHAT", help="suites, presets, methods, tasks or runs.")
     ] = "suites",
     suite: AnySuiteOption = None,
+    methods: MethodsOption = None,
+    tasks: TasksOption = None,
+    seeds: AnySeedsOption = None,
+    state: StateOption = None,
+    since: SinceOption = None,
+    paths: PathsOption = False,
     results: ResultsOption = None,
 ) -> None:
-    """List suites, presets, methods, tasks or recorded runs."""
+    """List suites, presets, methods, tasks or recorded runs.
+
+    What a run is worth is its state: tables show those that are counted. `bench show` takes the
+    names of records as they are printed.
+    """
+    asked = read_filters(suite, methods, tasks, seeds, state, since, paths)
+    if listed != "runs" and asked != Filters(suite=suite):
+        raise UsageError(f"only --suite chooses among {listed}; the other filters are for runs")
     match listed:
         case "suites":
             list_suites(chosen_suites(suite))
@@ -32,7 +137,7 @@ def list_known(
         case "tasks":
             list_tasks(chosen_suites(suite))
         case "runs":
-            list_runs(chosen_suites(suite), results)
+            list_runs({s.name: s for s in chosen_suites(suite)}, asked, results)
 
 
 def chosen_suites(name: str | None) -> list["Suite"]:
@@ -71,24 +176,50 @@ def list_tasks(chosen: list["Suite"]) -> None:
     print_table("tasks", ("suite", "task", "rows"), rows)
 
 
-def list_runs(chosen: list["Suite"], results: Path | None) -> None:
-    """One line for each record, unfinished ones too."""
+def list_runs(chosen: Mapping[str, "Suite"], asked: Filters, results: Path | None) -> None:
+    """A table for each suite and budget, a line for each record, unfinished ones too."""
     from bench import paths
-    from bench.runs import records
+    from bench.report.page.text import format_count
+    from bench.runs import records, standing
 
     root = paths.results_root(results)
-    names = {s.name for s in chosen}
-    found = [r for r in records.read_all(root) if r.path.relative_to(root).parts[0] in names]
-    rows = (
-        (
-            r.run.budget if r.run else None,
-            r.run.seed if r.run else None,
-            r.status,
-            f"{r.evals[-1].target.accuracy:.2f}" if r.evals and r.evals[-1].target else None,
-            r.path.relative_to(root),
-            r.problem or None,
-        )
-        for r in found
+    every = standing.judge_records(chosen, records.read_all(root))
+    found = [s for s in asked.choose(every) if asked.suite is None or s.suite in chosen]
+    if asked.paths:
+        for s in found:
+            typer.echo(s.record.path)
+        return
+    for (suite, budget), some in groupby(found, key=lambda s: (s.suite, s.budget)):
+        title = f"{suite}, budget {budget}" if budget else f"{suite}, unreadable"
+        print_table(title, COLUMNS, map(describe_run, some), right=("seed", "target %", "ms/it"))
+    tally = Counter(s.state for s in found)
+    states = ", ".join(f"{n} {state}" for state, n in tally.most_common())
+    where = f" --results {results}" if results else ""
+    typer.echo(f"{format_count(len(found), 'record')} under {root}{': ' if states else ''}{states}")
+    if found:
+        typer.echo(f"to open one: bench show RECORD{where}")
+
+
+COLUMNS = ("row", "task", "seed", "date", "target %", "ms/it", "state", "record", "differs, or why")
+
+
+def describe_run(s: "Standing") -> tuple[object, ...]:
+    """The cells of COLUMNS."""
+    from bench.cli.screen import describe_measured
+
+    r, run = s.record, s.record.run
+    last = r.evals[-1] if r.evals else None
+    score = last and (f"{last.target.accuracy:.2f}" if last.target else describe_measured(last))
+    bad = r.status if r.status in ("diverged", "failed") else None
+    ms = r.end.ms["p50"] if r.end and r.end.ms else None
+    return (
+        run and run.row,
+        run and run.task,
+        run and str(run.seed),
+        run and run.started[:10],
+        bad or score,
+        f"{ms:,.1f}" if ms else None,
+        s.state,
+        r.path.stem,
+        s.why,
     )
-    columns = ("budget", "seed", "status", "target %", "record", "why it does not count")
-    print_table(f"runs under {root}", columns, rows)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli.complete import budget_names, row_names, suite_names, task_names
 from bench.errors import UsageError
 
 
@@ -19,13 +20,6 @@ def flag(*names: str, help: str) -> Any:
     return typer.Option(*names, help=help)
 
 
-def suite_names() -> list[str]:
-    """What the shell can complete after --suite."""
-    from bench.suite import suites
-
-    return suites.names()
-
-
 SuiteOption = Annotated[
     str,
     typer.Option(
@@ -37,10 +31,32 @@ AnySuiteOption = Annotated[
     option("--suite", "-s", help="One suite (default: all).", autocompletion=suite_names),
 ]
 MethodsOption = Annotated[
-    str | None, option("--methods", help="Row ids, comma-separated (default: all that fit).")
+    str | None,
+    option(
+        "--methods",
+        help="Row ids, comma-separated (default: all that fit).",
+        autocompletion=row_names,
+    ),
 ]
+TasksOption = Annotated[
+    str | None,
+    option(
+        "--tasks",
+        help="Tasks such as MNIST-USPS, comma-separated (default: all).",
+        autocompletion=task_names,
+    ),
+]
+SeedsOption = Annotated[
+    str | None,
+    option("--seeds", help="0-4 or 0,2,5 (default: those of the suite; 0 with --smoke)."),
+]
+AnySeedsOption = Annotated[str | None, option("--seeds", help="0-4 or 0,2,5 (default: all).")]
 BudgetOption = Annotated[
-    str, typer.Option(help="'full' is the suite as written; its file may name smaller ones.")
+    str,
+    typer.Option(
+        help="'full' is the suite as written; its file may name smaller ones.",
+        autocompletion=budget_names,
+    ),
 ]
 DryRunOption = Annotated[
     bool, flag("--dry-run", "-n", help="Show the plan and what it will cost; write nothing.")

@@ -14,8 +14,10 @@ from bench.cli.options import (
     KnobsOption,
     MethodsOption,
     ResultsOption,
+    SeedsOption,
     SkipUnreadableOption,
     SuiteOption,
+    TasksOption,
     WeightsOption,
     check_device,
     flag,
@@ -25,15 +27,10 @@ from bench.cli.options import (
 from bench.cli.output import console
 
 if TYPE_CHECKING:
+    from bench.engine.events import Listener
     from bench.execute.here import Here
     from bench.suite.suite import Suite
 
-TasksOption = Annotated[
-    str | None, option(help="Tasks such as MNIST-USPS, comma-separated (default: all).")
-]
-SeedsOption = Annotated[
-    str | None, option(help="0-4 or 0,2,5 (default: those of the suite; 0 with --smoke).")
-]
 SmokeOption = Annotated[
     bool,
     flag("--smoke", help="A few steps of every cell; random images stand in for missing data."),
@@ -95,8 +92,9 @@ def run_cells(
     todo = [s.cell for s in states if redo or not s.done]
     tally: Mapping[str, int] = {}
     if todo:
-        executor = run_here(data, root, weights, device, skip_unreadable)
-        tally = screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console())
+        with screen.Screen(console()) as drawing:
+            executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw)
+            tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
     screen.show_result(tally, plan.states(cells, records.read_all(root)))
     options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
     name_next_command(chosen, budget, options, paths.pages_root(root), changed=bool(knobs))
@@ -105,15 +103,21 @@ def run_cells(
 
 
 def run_here(
-    data: Path | None, results: Path, weights: Path | None, device: str, skip_unreadable: bool
+    data: Path | None,
+    results: Path,
+    weights: Path | None,
+    device: str,
+    skip_unreadable: bool,
+    tell: "Listener",
 ) -> "Here":
-    """The executor that runs cells in this process. Raises UsageError for an absent device."""
+    """The executor that runs cells in this process. tell: hears how far decoding and evaluating
+    are. Raises UsageError for an absent device."""
     from bench import paths
     from bench.engine.lab import Lab, find_device
     from bench.execute.here import Here
 
     found = find_device(device)
-    return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable))
+    return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable, tell))
 
 
 def find_suite(name: str) -> "Suite":

@@ -1,7 +1,8 @@
 """The drawing of a running grid: its plan, a progress bar for each cell, and how each one ended."""
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bench.engine.events import Ended, Event, Progressed, Started, Substituted
+from bench.engine.events import Ended, Event, Progressed, Started, Substituted, Working
+from bench.report.page.text import format_count
 from bench.runs import plan, records
 from bench.runs.plan import CellState
 from bench.runs.records import Evaluation, Record
@@ -19,22 +21,26 @@ from bench.suite.schema import compact
 if TYPE_CHECKING:
     from bench.data.counts import ImageCount
 
+MINUTE = 60.0  # seconds between two lines about what goes on, where there is no terminal
+
 
 class Screen:
-    """Draws the events of a grid on a console, bars only where it is a terminal.
+    """Draws the events of a grid on a console: bars on a terminal, elsewhere a line a minute.
 
     To be used as a context manager: the bars are gone when the block is left.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console
         self.tally: Counter[str] = Counter()  # how many cells ended in which way
-        self._bars: dict[str, TaskID] = {}  # by the key of a cell
+        self._bars: dict[str, TaskID] = {}  # by the key of a cell, or by the subject of a Working
+        self._works: set[str] = set()  # the subjects that have a bar
+        self._clock, self._printed = clock, clock()  # and when the last line was printed
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total}"),
-            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} images/s"),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -50,36 +56,55 @@ class Screen:
     ) -> None:
         self._progress.stop()
 
-    def draw(self, event: Event) -> None:
+    def follow(self, events: Iterable[Event]) -> Counter[str]:
+        """Draw each event as it comes; returns how many cells ended in which way."""
+        for event in events:
+            self.draw(event)
+        return self.tally
+
+    def draw(self, event: Event | Working) -> None:
         match event:
             case Started(cell):
-                self._bars[cell.key] = self._progress.add_task(
-                    str(cell), total=cell.recipe.iterations, loss=float("nan"), rate=0.0
-                )
+                self._show(cell.key, str(cell), 0, cell.recipe.iterations, "iterations")
             case Progressed(cell, w):
                 rate = 2e3 * cell.recipe.batch * len(w.lap.ms) / sum(w.lap.ms)  # images per second
-                self._progress.update(
-                    self._bars[cell.key], completed=w.step, loss=w.mean_loss, rate=rate
-                )
+                note = f"loss {w.mean_loss:.3f}, {rate:,.0f} images/s"
+                total = cell.recipe.iterations
+                self._show(cell.key, str(cell), w.step, total, "iterations", note)
+            case Working(subject, done, total):
+                self._works.add(subject)
+                self._show(subject, subject, done, total, "images")
+                if done >= total:
+                    self._remove(subject)
             case Ended(cell):
-                if cell.key in self._bars:
-                    self._progress.remove_task(self._bars.pop(cell.key))
+                self._remove(cell.key)
+                self._remove(*self._works)  # that of a cell that failed in the middle
                 self.tally[event.label] += 1
                 self._print(describe_end(event), markup=False)
             case Substituted(domains, data):
                 names = ", ".join(domains)
                 self._print(f"random images stood in for {names}: no readable data under {data}")
 
+    def _show(self, key: str, what: str, done: int, total: int, unit: str, note: str = "") -> None:
+        """Move a bar or, without a terminal, say it unless a line was printed a moment ago."""
+        if not self.console.is_terminal:
+            if self._clock() - self._printed >= MINUTE:
+                rest = f", {note}" if note else ""
+                self._print(f"{what}: {done:,} of {total:,} {unit}{rest}", markup=False)
+            return
+        if key not in self._bars:
+            self._bars[key] = self._progress.add_task(what, total=total, note=note)
+        self._progress.update(self._bars[key], completed=done, note=note)
+
+    def _remove(self, *keys: str) -> None:
+        for key in keys:
+            self._works.discard(key)
+            if key in self._bars:
+                self._progress.remove_task(self._bars.pop(key))
+
     def _print(self, text: str, **style: Any) -> None:
         self.console.print(text, soft_wrap=True, highlight=False, **style)
-
-
-def draw(events: Iterable[Event], console: Console) -> Counter[str]:
-    """Draw each event as it comes; returns how many cells ended in which way."""
-    with Screen(console) as screen:
-        for event in events:
-            screen.draw(event)
-    return screen.tally
+        self._printed = self._clock()
 
 
 def describe_end(ended: Ended) -> str:
@@ -132,7 +157,8 @@ def show_plan(
     cost = (
         f"; about {format_duration(seconds)}" if seconds else "; no recorded time to forecast from"
     )
-    console.print(f"{len(states)} cells: {', '.join(parts)}{again}{cost if todo else ''}")
+    cells = format_count(len(states), "cell")
+    console.print(f"{cells}: {', '.join(parts)}{again}{cost if todo else ''}")
     explain_labels(states)
 
 
@@ -158,7 +184,7 @@ def show_result(tally: Mapping[str, int], states: list[CellState]) -> None:
     """How the cells of a command ended, and how many of its cells are left."""
     ran = ", ".join(f"{n} {status}" for status, n in tally.items()) or "nothing to do"
     left = sum(s.label in ("pending", "stale") for s in states)
-    typer.echo(f"{ran}; {left} of {len(states)} cells pending")
+    typer.echo(f"{ran}; {left} of {format_count(len(states), 'cell')} pending")
     explain_labels(states)
 
 

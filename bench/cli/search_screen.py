@@ -13,18 +13,18 @@ from bench.tuning.trials import Search, Trial, spell
 from bench.tuning.tune import Exhausted, Trying
 
 
-def draw_search(events: Iterable[Event | Trying | Exhausted], console: Console) -> None:
+def draw_search(events: Iterable[Event | Trying | Exhausted], screen: Screen) -> None:
     """Draw the events of a search, and of the cells that it runs."""
-    with Screen(console) as screen:
-        for event in events:
-            match event:
-                case Trying(number, trials, values):
-                    text = f"trial {number} of {trials}: {spell(values)}"
-                    console.print(text, highlight=False, markup=False)
-                case Exhausted(row, done):
-                    console.print(f"{row}: all {done} sets of values are tried", highlight=False)
-                case _:
-                    screen.draw(event)
+    for event in events:
+        match event:
+            case Trying(number, trials, values):
+                text = f"trial {number} of {trials}: {spell(values)}"
+                screen.console.print(text, highlight=False, markup=False)
+            case Exhausted(row, done):
+                text = f"{row}: all {done} sets of values are tried"
+                screen.console.print(text, highlight=False)
+            case _:
+                screen.draw(event)
 
 
 def show_search_plan(plans: list[Search], results: Path, trials: int, console: Console) -> None:

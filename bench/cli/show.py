@@ -1,44 +1,123 @@
 """`bench show`: what one record holds."""
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.output import print_table
-from bench.errors import BenchError, UsageError, shorten
+from bench.cli.complete import record_names
+from bench.cli.options import ResultsOption
+from bench.cli.output import TABLE_WIDTH, print_table
+from bench.errors import BenchError, UsageError
+
+if TYPE_CHECKING:
+    from bench.runs.files import Content
+    from bench.runs.lines import Counts, Run
+
+MISTAKES = 3  # so many classes that a class is taken for are named
 
 
 def show_record(
-    path: Annotated[
-        Path,
+    record: Annotated[
+        str,
         typer.Argument(
-            metavar="RECORD", help="A .jsonl file under the results folder.", show_default=False
+            metavar="RECORD",
+            help="A record's file, or its name as `bench ls runs` prints it.",
+            show_default=False,
+            autocompletion=record_names,
         ),
     ],
+    results: ResultsOption = None,
 ) -> None:
     """Print what one record holds.
 
-    What was run, on what data and machine, and how it went.
+    What was run, on what data and machine, how it went, and what it came to class by class.
     """
-    from bench.cli.screen import describe_measured
+    from bench import paths
     from bench.runs import files, records
     from bench.suite.schema import compact
 
-    if not os.path.isfile(path):  # a name too long for a file is none, too
-        raise UsageError(f"no record {shorten(str(path))}; `bench ls runs` names them")
+    path = records.find_record(record, paths.results_root(results))
     content = files.read(path)
     if content.run is None:
         raise BenchError(f"{path} cannot be read: {content.problem}")
     facts = content.run.model_dump(exclude={"kind", "schema_"}, exclude_none=True)
-    print_table(path.name, ("", ""), ((k, compact(v)) for k, v in facts.items()))
-    evals = records.read_record(path).evals
-    print_table(
-        "evaluations", ("step", "measured"), ((e.step, describe_measured(e)) for e in evals)
-    )
+    rows = [*_standing(path, content.run), *((k, compact(v)) for k, v in facts.items())]
+    print_table(str(path), ("", ""), rows)
+    show_evaluations(path, content)
     if content.end is None:
         typer.echo(content.problem or "unfinished: it is still running, or was interrupted")
         return
     ended = content.end.model_dump(exclude={"kind", "status"}, exclude_defaults=True)
     print_table(f"end: {content.end.status}", ("", ""), ((k, compact(v)) for k, v in ended.items()))
+
+
+def _standing(path: Path, run: "Run") -> Iterator[tuple[str, str]]:
+    """Whether tables count a record that lies in a results folder, and why they do not."""
+    from bench.runs import records, standing
+    from bench.suite import suites
+
+    folder = path.absolute().parent
+    if folder.parts[-3:] != (run.suite, run.row, run.task):
+        return
+    try:
+        known = {run.suite: suites.find(run.suite)}
+    except UsageError:
+        known = {}
+    for s in standing.judge_records(known, records.read_all(folder.parents[2])):
+        if s.record.path == folder / path.name:
+            yield "state", f"{s.state}: {s.why}" if s.why else s.state
+
+
+def show_evaluations(path: Path, content: "Content") -> None:
+    """Each evaluation, then the last one class by class."""
+    from bench.cli.screen import describe_measured
+    from bench.runs import records
+
+    evals = records.read_record(path).evals
+    rows = ((f"{e.step:,}", describe_measured(e)) for e in evals)
+    print_table("evaluations", ("step", "measured"), rows, right=("step",))
+    if not (content.evals and content.run):
+        return
+    last = content.evals[-1]
+    domains = dict(zip(("source", "target"), content.run.data.items(), strict=False))
+    for side, counts in (("target", last.target), ("source", last.source)):
+        if counts and side in domains:
+            name, domain = domains[side]
+            show_classes(f"{side} {name}", counts, list(domain.classes))
+
+
+def show_classes(domain: str, counts: "Counts", names: list[str]) -> None:
+    """What became of the images of each class. domain: what to call them all."""
+    from bench.runs.classes import average_over_classes, split_by_class
+
+    found = split_by_class(counts, names)
+    of_images = 100 * sum(counts.correct) / max(1, sum(counts.total))
+    title = (
+        f"{domain}, last evaluation: {of_images:.2f} % of the images, "
+        f"{average_over_classes(found):.2f} % on average over classes"
+    )
+    rows = (
+        (
+            r.name,
+            f"{r.images:,}",
+            f"{r.right:,}",
+            None if r.accuracy is None else f"{r.accuracy:.2f}",
+            f"{r.predicted:,}",
+            ", ".join(f"{name} {n:,}" for name, n in r.mistaken[:MISTAKES]),
+        )
+        for r in found
+    )
+    numbers = ("images", "right", "%", "predicted")
+    print_table(title, ("class", *numbers, "most often taken for"), rows, right=numbers)
+    if counts.confusion is None:
+        typer.echo(f"{domain}: no confusion matrix, because an older program wrote the record\n")
+    elif sum(len(r.name) + 3 for r in found) + max(len(r.name) for r in found) < TABLE_WIDTH:
+        labels = [r.name for r in found]
+        lines = (
+            (label, *map(str, row)) for label, row in zip(labels, counts.confusion, strict=True)
+        )
+        print_table(
+            f"{domain}: images of a class (line) by prediction", ("", *labels), lines, right=labels
+        )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import AnySuiteOption, ResultsOption, flag, option, split_list
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError, UsageError, unknown
 from bench.report.numbers.selection import Select
 
 FormatsOption = Annotated[
@@ -20,6 +20,10 @@ CheckOption = Annotated[
     bool, flag("--check", help="Write nothing; exit 1 when a file is out of date.")
 ]
 CostOption = Annotated[bool, flag("--cost", help="Time and memory instead of accuracy.")]
+BusyOption = Annotated[
+    bool,
+    flag("--busy", help="With --cost: let times taken on a busy machine into ratios, too."),
+]
 OutOption = Annotated[
     Path | None,
     option(
@@ -35,6 +39,7 @@ def print_tables(
     select: SelectOption = "last",
     check: CheckOption = False,
     cost: CostOption = False,
+    busy: BusyOption = False,
     out: OutOption = None,
     results: ResultsOption = None,
 ) -> None:
@@ -51,7 +56,9 @@ def print_tables(
     for kind in kinds:
         if kind not in FORMAT_SUFFIXES:
             raise unknown("format", kind, FORMAT_SUFFIXES)
-    tag = "-cost" if cost else "" if select == "last" else f"-{select}"
+    if busy and not cost:
+        raise UsageError("--busy is about times: give it with --cost")
+    tag = f"-cost{'-busy' * busy}" if cost else "" if select == "last" else f"-{select}"
     stale, root, told = [], paths.results_root(results), out is not None
     out = out or paths.pages_root(root)
     found = records.read_all(root)
@@ -59,7 +66,7 @@ def print_tables(
         chosen = suites.find(name)
         for kind in kinds:
             text = (
-                render_costs(chosen, found, kind)
+                render_costs(chosen, found, kind, busy_too=busy)
                 if cost
                 else render_accuracies(chosen, found, kind, select)
             )

@@ -59,7 +59,7 @@ def tune_rows(
     repeat the command.
     """
     from bench import paths
-    from bench.cli import search_screen
+    from bench.cli import screen, search_screen
     from bench.runs import plan
     from bench.suite import search, settings, suites
     from bench.tuning import row, tune
@@ -77,9 +77,11 @@ def tune_rows(
     root = paths.results_root(results) / search.TRIALS
     if dry_run:
         return search_screen.show_search_plan(plans, root, trials, console())
-    executor = run_here(data, root, weights, device, skip_unreadable)
+    drawing = screen.Screen(console())
+    executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw)
     for s in plans:
-        search_screen.draw_search(tune.run_search(s, executor, root, trials), console())
+        with drawing:
+            search_screen.draw_search(tune.run_search(s, executor, root, trials), drawing)
         tried = tune.best_first(s, root)
         search_screen.show_trials(s, tried)
         best = row.choose(s, tried)

@@ -12,8 +12,8 @@ from bench import paths
 from bench.runs.lines import Code, Env, Probe
 
 
-def describe(device: Any) -> Env:
-    """The machine and libraries of a run on a torch device."""
+def describe(device: Any, load: float) -> Env:
+    """The machine and libraries of a run on a torch device. load: see `read_load`."""
     import torch
 
     gpu: dict[str, Any] = {}
@@ -33,10 +33,18 @@ def describe(device: Any) -> Env:
         cpu=cpu(),
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
-        load=round(os.getloadavg()[0], 2),
+        load=load,
         device=device.type,
         **gpu,
     )
+
+
+def read_load() -> float:
+    """The load average of the machine over the last minute.
+
+    To be asked before a run reads its images: decoding them keeps every core busy.
+    """
+    return round(os.getloadavg()[0], 2)
 
 
 def code(probe: Probe | None) -> Code:

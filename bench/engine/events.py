@@ -3,6 +3,7 @@
 Nothing here imports torch, so that a command can name the events before it needs them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -66,6 +67,25 @@ class Substituted:
 
     domains: tuple[str, ...]  # their names, sorted
     data: Path  # the folder in which they were sought
+
+
+@dataclass(frozen=True)
+class Working:
+    """Images are decoded or evaluated.
+
+    That happens within a call, which cannot give events meanwhile: it tells them to a listener.
+    """
+
+    subject: str  # what is done, such as "decoding photo"; the same until it is done
+    done: int  # images so far
+    total: int  # images in all
+
+
+Listener = Callable[[Working], None]
+
+
+def ignore(event: Working) -> None:
+    """The listener where nobody listens."""
 
 
 Event = Started | Progressed | Measured | Ended | Substituted

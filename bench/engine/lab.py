@@ -8,6 +8,7 @@ import torch
 from bench import nets
 from bench.data.images import Domain, require_same_classes
 from bench.data.load import load_domain
+from bench.engine.events import Listener, Working, ignore
 from bench.errors import BenchError, UsageError
 from bench.nets.backbones import StateDict
 from bench.runs.cell import Cell
@@ -45,6 +46,7 @@ class Lab:
     device: torch.device  # where networks are trained
     weights: Path | None = None  # file of pretrained weights; None: downloaded from their publisher
     skip_unreadable: bool = False  # leave out images that cannot be decoded
+    tell: Listener = ignore  # is told how far decoding and evaluating are
     stood_in: set[str] = field(default_factory=set)  # domains that random images stood in for
     _domains: dict[DomainRequest, Domain] = field(default_factory=dict)
     _weights: dict[tuple[str, str, str], Pretrained] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class Lab:
             test_limit=asked.test_limit,
             synthetic=synthetic,
             skip_unreadable=self.skip_unreadable,
+            progress=lambda done, n: self.tell(Working(f"decoding {asked.name}", done, n)),
         )
 
     def pretrained(self, cell: Cell) -> Pretrained:

@@ -43,8 +43,8 @@ class Outcome:
     parameters: str | None = None  # digest of the final parameters and buffers, likewise
 
 
-def make_run_line(cell: Cell, materials: Materials, device: torch.device) -> Run:
-    """What is run, on what, by what."""
+def make_run_line(cell: Cell, materials: Materials, device: torch.device, load: float) -> Run:
+    """What is run, on what, by what. load: of the machine before the run began."""
     source, target = cell.ends
     return Run(
         key=cell.key,
@@ -64,7 +64,7 @@ def make_run_line(cell: Cell, materials: Materials, device: torch.device) -> Run
         data=materials.data,
         weights=materials.weights,
         code=env.code(probe(cell)),
-        env=env.describe(device),
+        env=env.describe(device, load),
         started=now(),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from bench import nets
-from bench.engine import lines
+from bench.engine import env, lines
 from bench.engine.clock import Clock
 from bench.engine.events import Ended, Event, Measured, Progressed, Started
 from bench.engine.lab import Lab
@@ -46,6 +46,7 @@ def run_cell(
     another process has the cell. Whatever goes wrong from then on ends the record as diverged or
     failed, with the reason; only a full disk still raises.
     """
+    load = env.read_load()
     task = make_task(cell, lab)
     began = time.perf_counter()
     made_of = task.describe()
@@ -55,7 +56,7 @@ def run_cell(
             _check_wanted(cell, made_of, lab.results)
 
     with files.create(lab.results, cell.folder, cell.stem, check_wanted) as out:
-        out.line(lines.make_run_line(cell, made_of, lab.device))
+        out.line(lines.make_run_line(cell, made_of, lab.device, load))
         yield Started(cell)
         outcome = yield from _attempt(cell, lab, task, out)
         out.line(lines.make_end_line(cell, outcome, wall_s=time.perf_counter() - began))

@@ -12,6 +12,7 @@ from bench.data.images import Domain, Images, place_images, send
 from bench.data.stream import Ahead, Stream
 from bench.data.views import Views
 from bench.engine.clock import MIB
+from bench.engine.events import Working
 from bench.engine.lab import Lab
 from bench.engine.memory import within_memory
 from bench.engine.task import Materials, Placement, Task
@@ -49,7 +50,7 @@ class UDA(Task):
                 f"{cell.suite} asks for {cell.metric!r}, and this task measures accuracies: "
                 "run it with a task of its own (bench.execute.here.Here)"
             )
-        self.cell, self.device = cell, lab.device
+        self.cell, self.device, self.tell = cell, lab.device, lab.tell
         self.domains = dict(zip(("source", "target"), lab.domains(cell), strict=True))
         self.pretrained = lab.pretrained(cell)
         self.views = Views(cell.recipe, lab.device, seed=cell.seed)
@@ -86,9 +87,18 @@ class UDA(Task):
     def measure(self, net: Network, method: Method, step: int) -> Eval:
         r = self.cell.recipe
         last = step == r.iterations
+        done, total = 0, sum(len(side.test) for side in self._sides.values())
+
+        def advance(images: int) -> None:
+            nonlocal done
+            done += images
+            self.tell(Working(f"evaluating {self.cell}", done, total))
+
         with within_memory(self.device, self.cell.row, r, evaluated=_images_at_once(r)):
             source, target = (
-                evaluate(method, net, side.test, self.views, self.device, self.cell.classes)
+                evaluate(
+                    method, net, side.test, self.views, self.device, self.cell.classes, advance
+                )
                 for side in self._sides.values()
             )
         return Eval(
@@ -138,10 +148,12 @@ def evaluate(
     views: Views,
     device: torch.device,
     classes: int,
+    advance: Callable[[int], object] = lambda images: None,
 ) -> Tensor:
     """Predict every image once and count, int64 (classes, classes): of each class (row), how many
     images are predicted to be of each class (column).
 
+    advance: called with the number of images of each batch when it is through.
     An image seen in several views (ten crops) gets the class whose mean softmax over the views is
     largest.
     """
@@ -152,7 +164,11 @@ def evaluate(
         return scores.argmax(1)
 
     batches = images.x.split(_images_at_once(views.recipe))
-    guess, y = torch.cat([predict(x) for x in batches]).to(images.y.device), images.y
+    guesses = []
+    for x in batches:
+        guesses.append(predict(x))
+        advance(len(x))
+    guess, y = torch.cat(guesses).to(images.y.device), images.y
     return torch.bincount(y * classes + guess, minlength=classes**2).view(classes, classes)
 
 

@@ -94,8 +94,7 @@ def create(
             (root / folder).mkdir(parents=True, exist_ok=True)
             stack.enter_context(_locked(root, stem))
             check_wanted()
-            path = root / folder / f"{stem}-{_next_attempt(root / folder, stem)}.jsonl"
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            path, fd = _open_new(root / folder, stem)
         except OSError as e:
             raise BenchError(
                 f"cannot write under {root / folder} ({e.strerror}); "
@@ -103,6 +102,28 @@ def create(
             ) from e
         stack.callback(os.close, fd)
         yield Writer(path, fd)
+
+
+def _open_new(folder: Path, stem: str) -> tuple[Path, int]:
+    """A new file for the next attempt, and its descriptor. Raises OSError."""
+    while True:
+        path = folder / f"{stem}-{_next_attempt(folder, stem)}.jsonl"
+        with suppress(FileExistsError):  # `bench merge` was quicker: take the number after it
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+
+
+def place(file: Path, wanted: Path) -> Path:
+    """Give a whole file the name of a record, or that of a further attempt where it is taken.
+
+    Both on one disk. A link never replaces what is there. Returns the new path; raises OSError.
+    """
+    stem, path = wanted.name.rpartition("-")[0], wanted
+    while True:
+        try:
+            os.link(file, path)
+            return path
+        except FileExistsError:
+            path = wanted.with_name(f"{stem}-{_next_attempt(wanted.parent, stem)}.jsonl")
 
 
 @contextmanager

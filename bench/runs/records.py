@@ -119,6 +119,26 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
+def list_files(folder: Path) -> list[Path]:
+    """The record files that `read_all` would read, unread."""
+    return sorted(Path(path) for path, _ in _walk(folder))
+
+
+def find_record(text: str, root: Path) -> Path:
+    """The file of a record: `text` is its path, from here or below `root`, or its name alone, with
+    or without .jsonl. Raises UsageError when there is none, or several of that name."""
+    for path in (Path(text), root / text):
+        if os.path.isfile(path):  # a name too long for a file is none, too
+            return path
+    name = f"{text.removesuffix('.jsonl')}.jsonl"
+    found = sorted(root.rglob(name)) if NAME.fullmatch(name) else []
+    if len(found) > 1:
+        raise UsageError(f"{text} is several records, give one path: {', '.join(map(str, found))}")
+    if not found:
+        raise UsageError(f"no record {shorten(text)}; `bench ls runs` names them")
+    return found[0]
+
+
 def _record(path: Path, blob: bytes) -> Record:
     """blob: from `index.summarize`, of lines that were checked: nothing is checked again."""
     own, shared, evals, end, problem = KEPT.validate_json(blob)

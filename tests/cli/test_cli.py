@@ -27,6 +27,7 @@ COMMANDS = [
     "data where",
     "data generate",
     "diff",
+    "merge",
     "tune",
 ]
 TINY = ("--suite", "tiny.toml", "--data", "data", "--device", "cpu")
@@ -95,6 +96,7 @@ MISTAKES = {
         ("tables", "--suite", "demo", "--format", "markdown"),
         ["unknown format 'markdown'", "known: html, latex, md"],
     ),
+    "busy times without costs": (("tables", "--busy"), ["--busy", "with --cost"]),
     "selection": (("tables", "--select", "best"), ["'best'", "'best-on-target'"]),
     "list": (("ls", "sweets"), ["'sweets'", "'suites'"]),
     "suite to list": (("ls", "runs", "--suite", "digit"), ["did you mean 'digits'?"]),
@@ -265,7 +267,7 @@ def test_what_is_done_is_not_done_again_until_asked(folder: Path, bench: Childre
     assert re.search(r"4 cells: 2 done, 2 pending; about \d+ s", forecast.out)
 
     redone = bench.run("run", *TINY, "--methods", "one", "--redo")
-    assert redone.code == 0 and "1 ok; 0 of 1 cells pending" in redone.out
+    assert redone.code == 0 and "1 ok; 0 of 1 cell pending" in redone.out
     now = snapshot(folder / "results")
     assert {k: now[k] for k in kept} == kept, "old attempts stay as they are"
     (new,) = (k for k in set(now) - set(kept) if k.endswith(".jsonl"))
@@ -311,7 +313,7 @@ def test_budgets_and_precisions_are_kept_apart(folder: Path, bench: Children) ->
         in bench.run("run", *TINY, "--methods", "one", "--smoke", "--dry-run").out
     )
     other = bench.run("run", *TINY, "--methods", "one", "--precision", "bf16")
-    assert other.code == 0 and "1 ok; 0 of 1 cells pending" in other.out
+    assert other.code == 0 and "1 ok; 0 of 1 cell pending" in other.out
     assert (
         "0 done, 0 pending, 1 stale" in bench.run("run", *TINY, "--methods", "one", "--dry-run").out
     )

@@ -136,7 +136,7 @@ def test_a_cell_that_another_process_holds_is_left_to_it(folder: Path, bench: Ch
     holder.wait()
     assert late.code == 0
     assert "one A-B seed 0: busy: another process is running" in late.out
-    assert "1 busy; 1 of 1 cells pending" in late.out
+    assert "1 busy; 1 of 1 cell pending" in late.out
     assert len(files(folder)) == 1
 
 
@@ -234,4 +234,4 @@ def test_records_hold_no_path_of_this_machine(folder: Path, bench: Children) -> 
 def test_the_interpreter_started_afresh_does_the_same(folder: Path) -> None:
     done = fresh(*RUN, "--methods", "one", cwd=folder)
     assert (done.code, done.err) == (0, "")
-    assert "1 ok; 0 of 1 cells pending" in done.out
+    assert "1 ok; 0 of 1 cell pending" in done.out

@@ -17,7 +17,8 @@ from bench.cli import screen
 from bench.data.images import Images, place_images
 from bench.data.stream import Stream
 from bench.data.views import Views
-from bench.engine import uda
+from bench.engine import env, uda
+from bench.engine import lab as lab_module
 from bench.engine.lab import Lab, find_device
 from bench.engine.probe import probe
 from bench.engine.run import without_folders
@@ -62,6 +63,22 @@ class Echo(Method):
 
     def predict(self, net: Network, x: Tensor) -> Tensor:
         return nn.functional.one_hot((x[:, 0, 0, 0] * 255).round().long(), CLASSES).float()
+
+
+def test_the_load_is_that_of_before_the_images_are_read(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding keeps every core busy, which would look as if others did."""
+    read: list[str] = []
+    load_domain = lab_module.load_domain
+    monkeypatch.setattr(env, "read_load", lambda: float(len(read)))
+    monkeypatch.setattr(
+        lab_module,
+        "load_domain",
+        lambda name, *a, **k: read.append(name) or load_domain(name, *a, **k),
+    )
+    run = trained(data.parent).run
+    assert run and run.env.load == 0.0 and read == ["A", "B"]
 
 
 @pytest.mark.parametrize("n", [1, 7, uda.EVAL_BATCH, uda.EVAL_BATCH + 1])
@@ -272,7 +289,7 @@ def two_cells(
     monkeypatch.setattr(get("dann"), "step", step)
     out = StringIO()
     executor = Here(Lab(folder / "data", folder / "results", CPU))
-    tally = screen.draw(executor.run(plan.cells(suite)), Console(file=out, width=400))
+    tally = screen.Screen(Console(file=out, width=400)).follow(executor.run(plan.cells(suite)))
     return dict(tally), out.getvalue()
 
 
@@ -375,7 +392,7 @@ def test_a_cell_that_other_code_ran_is_run_again(data: Path) -> None:
     found = records.read_all(folder / "results")
     assert [s.label for s in plan.states([first, second], found)] == ["stale", "done"]
     lab = Lab(folder / "data", folder / "results", CPU)
-    tally = screen.draw(Here(lab).run([first, second]), Console(file=StringIO()))
+    tally = screen.Screen(Console(file=StringIO())).follow(Here(lab).run([first, second]))
     assert tally == {"ok": 1, "busy": 1}
     found = records.read_all(folder / "results")
     assert [s.label for s in plan.states([first, second], found)] == ["done", "done"]

@@ -153,7 +153,7 @@ def test_a_table_shows_what_it_measured_and_no_accuracy(tmp_path: Path, lab: Lab
 
 def test_an_executor_runs_it_and_the_screen_says_what_it_measured(cell: Cell, lab: Lab) -> None:
     out = StringIO()
-    tally = screen.draw(Here(lab, Clouds).run([cell]), Console(file=out, width=300))
+    tally = screen.Screen(Console(file=out, width=300)).follow(Here(lab, Clouds).run([cell]))
     (record,) = records.read_all(lab.results)
     assert tally == {"ok": 1}
     distance = record.evals[-1].values["distance"]

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.cli import screen
 from bench.engine.clock import Lap
-from bench.engine.events import Ended, Event, Progressed, Started, Substituted
+from bench.engine.events import Ended, Event, Progressed, Started, Substituted, Working
 from bench.engine.executor import Executor
 from bench.engine.lab import Lab
 from bench.engine.loop import Window
@@ -91,10 +91,67 @@ def test_a_terminal_shows_a_bar_for_each_running_cell(tmp_path: Path) -> None:
     drawn.draw(Ended(two, "failed", "no [memory]", out_of_memory=True))
     drawn.draw(Ended(one, "busy", "another process is running it"))
     assert "bad A-B seed 0" in running and "good A-B seed 0" in running
-    assert "6/12" in running and "loss 0.500  800 images/s" in running
+    assert "6/12" in running and "loss 0.500, 800 images/s" in running
     assert drawn.tally == {"out of memory": 1, "busy": 1}
     assert "good A-B seed 0: failed: no [memory]" in out.getvalue()
     assert "bad A-B seed 0: busy: another process is running it" in out.getvalue()
+
+
+def test_a_terminal_shows_how_far_decoding_and_evaluating_are(tmp_path: Path) -> None:
+    (one, _), out = cells(tmp_path), StringIO()
+    console = Console(file=out, force_terminal=True, width=120)
+    with screen.Screen(console) as drawn:
+        for event in (
+            Working("decoding A", 320, 2000),
+            Started(one),
+            Working("evaluating it", 5, 9),
+        ):
+            drawn.draw(event)
+        drawn._progress.refresh()
+        shown = out.getvalue()
+        drawn.draw(Working("decoding A", 2000, 2000))
+        drawn.draw(Ended(one, "failed", "in the middle of an evaluation"))
+        assert drawn._progress.tasks == [], "no bar outlives what it is about"
+    assert "decoding A" in shown and "320/2,000" in shown
+    assert "evaluating it" in shown and "5/9" in shown
+
+
+def test_without_a_terminal_a_line_a_minute_says_how_far_a_run_is(tmp_path: Path) -> None:
+    one, two = cells(tmp_path)
+    window = Window(6, Lap([10.0] * 6, [1.0] * 6), [0.5] * 6, 0.1)
+    out, now = StringIO(), [0.0]
+    drawn = screen.Screen(Console(file=out, width=120), clock=lambda: now[0])
+    said = []
+    for at, event in (
+        (0, Started(one)), (59, Progressed(one, window)), (60, Progressed(one, window)),
+        (61, Working("evaluating it", 400, 900)), (121, Working("evaluating it", 800, 900)),
+        (170, Ended(one, "busy", "why")), (190, Working("decoding A", 1, 2000)),
+        (229, Started(two)), (230, Working("decoding A", 1500, 2000)),
+    ):  # fmt: skip
+        now[0] = at
+        drawn.draw(event)
+        said.append(out.getvalue().splitlines()[sum(map(len, said)) :])
+    lines = [
+        "bad A-B seed 0: 6 of 12 iterations, loss 0.500, 800 images/s",
+        "evaluating it: 800 of 900 images",
+        "bad A-B seed 0: busy: why",
+        "decoding A: 1,500 of 2,000 images",
+    ]
+    assert said == [[], [], [lines[0]], [], [lines[1]], [lines[2]], [], [], [lines[3]]]
+
+
+def test_decoding_and_evaluating_tell_how_far_they_are(lab: Lab, tmp_path: Path) -> None:
+    told: list[Working] = []
+    lab.tell = told.append
+    cell = cells(tmp_path)[1]
+    assert list(Here(lab).run([cell]))[-1].status == "ok"  # type: ignore[union-attr]
+    by_subject: dict[str, list[tuple[int, int]]] = {}
+    for w in told:
+        by_subject.setdefault(w.subject, []).append((w.done, w.total))
+    assert list(by_subject) == ["decoding A", "decoding B", f"evaluating {cell}"]
+    assert by_subject["decoding A"][-2:] == [(12, 12), (3, 3)], "train, then test"
+    (half, whole) = by_subject[f"evaluating {cell}"]
+    assert (half, whole) == ((3, 6), (6, 6)), "the test images of both domains"
 
 
 def test_an_end_tells_whether_the_rest_is_worth_starting(tmp_path: Path) -> None:

@@ -235,6 +235,37 @@ def test_costs_are_medians_apart_for_each_machine():
     assert strong.ratio is None and set(strong.memory) == {"allocated_mib", "reserved_mib"}
 
 
+def machine(load, threads=1):
+    """One that says how busy it was."""
+    return CPU._replace(env=CPU.env.model_copy(update={"load": load, "threads": threads}))
+
+
+def test_times_of_a_busy_machine_are_left_out_or_enter_no_ratio():
+    def of(row, load, ms, seed=0):
+        return record(cell(TOY, row, "A-B", seed), (70,), machine=machine(load), ms=ms)
+
+    busy, quiet = of("dann", 2.2, 90.0), of("dann", 1.3, 30.0, seed=1)
+    records = [of("plain", 1.0, 10.0), busy, quiet, of("dann-strong", 3.0, 80.0)]
+    ((plain, dann, strong),) = summarise_costs(TOY, records).values()
+    assert (plain.busy, plain.left_out, plain.unknown, plain.ratio) == (0, 0, 0, 1.0)
+    assert (dann.n, dann.ms, dann.busy, dann.left_out) == (1, 30.0, 0, 1)
+    assert dann.ratio == pytest.approx(3.0)
+    assert (strong.n, strong.ms, strong.busy, strong.ratio) == (1, 80.0, 1, None)
+    assert strong.memory_ratio == 1.0, "memory is the run's own"
+    ((_, dann, strong),) = summarise_costs(TOY, records, busy_too=True).values()
+    assert (dann.n, dann.ms, dann.busy, dann.left_out) == (2, 60.0, 1, 0)
+    assert (dann.ratio, strong.ratio) == (pytest.approx(6.0), pytest.approx(8.0))
+
+
+def test_the_run_before_in_the_same_process_makes_no_machine_busy():
+    (two,) = summarise_costs(
+        TOY, runs("plain", "A-B", 70, machine=machine(2.1, threads=2))
+    ).values()
+    assert two[0].busy == 0
+    (unknown,) = summarise_costs(TOY, runs("plain", "A-B", 70, 70)).values()
+    assert (unknown[0].busy, unknown[0].unknown) == (0, 2)
+
+
 def test_machines_that_differ_in_threads_are_told_apart():
     mixed = [
         *runs("plain", "A-B", 70),

@@ -7,7 +7,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from fakes import GOLDEN, cell, everything, record, toy
+from fakes import CPU, GOLDEN, cell, everything, record, toy
 
 from bench.report.numbers.scores import Score
 from bench.report.numbers.stats import judge
@@ -62,6 +62,19 @@ def test_runs_for_time_and_memory_alone_have_no_table_of_accuracies():
     )
 
 
+def test_a_page_of_costs_names_times_of_a_busy_machine():
+    env = CPU.env.model_copy(update={"load": 9.0})
+    kept = [record(cell(TOY, "plain", "A-B", s), (70.0,)) for s in (0, 1)]
+    made = [*kept, record(cell(TOY, "dann", "A-B", 0), (70.0,), machine=CPU._replace(env=env))]
+    text = render_costs(TOY, made)
+    assert re.search(r"\*\*DANN\*\* +\| +10\.00 § \| +— \|", text)
+    assert "§ 1 of 3 records begun while others computed on the machine" in text
+    assert "2 of 3 records counted without knowing" in text
+    asked = render_costs(TOY, made, busy_too=True)
+    assert re.search(r"\*\*DANN\*\* +\| +10\.00 § \| +1\.00 \|", asked)
+    assert "counted because that was asked" in asked
+
+
 def test_claims_of_cost_stand_beside_what_is_not_measured():
     text = render_costs(TOY, [], "md", REFERENCES)
     line = next(x for x in text.splitlines() if "Paper's DANN" in x)
@@ -99,9 +112,43 @@ def test_gains_are_told_in_plain_words():
         return page(records=made)
 
     assert "- DANN gains +5.0 [2.5, 7.5] on A→B (3 seeds)." in page_of_gains(54, 55, 56)
-    assert "- DANN loses 5.0 [2.5, 7.5] on A→B (3 seeds)." in page_of_gains(44, 45, 46)
-    assert "- DANN: no gain shown, +1.0 [−8.9, 10.9] on A→B (3 seeds)." in page_of_gains(47, 51, 55)
-    assert "- DANN: no gain shown, +9.0 on A→B (1 seed)." in page_of_gains(59)
+    lost = page_of_gains(44, 45, 46)
+    assert "- DANN loses −5.0 [−7.5, −2.5] on A→B (3 seeds)." in lost
+    assert "| −5.0 [−7.5, −2.5] (3) |" in lost, "the sentence says the numbers of the table"
+    nothing = "- DANN: neither gain nor loss shown,"
+    assert f"{nothing} +1.0 [−8.9, 10.9] on A→B (3 seeds)." in page_of_gains(47, 51, 55)
+    assert f"{nothing} −1.0 [−10.0, 8.0] on A→B (3 seeds)." in page_of_gains(46, 48, 53)
+    assert f"{nothing} +9.0 on A→B (1 seed)." in page_of_gains(59)
+
+
+def page_of_two_tasks(on_a: tuple[float, ...], on_b: tuple[float, ...], base: int = 4) -> str:
+    """DANN over a row that has 50 % at `base` seeds of both tasks."""
+    made = [record(cell(TOY, "plain", t, s), (50.0,)) for t in TOY.tasks for s in range(base)]
+    for task, values in zip(TOY.tasks, (on_a, on_b), strict=True):
+        made += [record(cell(TOY, "dann", task, s), (x,)) for s, x in enumerate(values)]
+    return page(records=made)
+
+
+def test_an_average_gain_needs_the_same_seeds_at_every_task():
+    text = page_of_two_tasks((54, 55, 56), (44, 46))
+    assert "DANN gains +5.0 [2.5, 7.5] on A→B (3 seeds)." in text
+    assert "DANN: neither gain nor loss shown, −5.0 [−17.7, 7.7] on B→A (2 seeds)." in text
+    assert "on average" not in text
+    assert re.search(r"\*\*DANN\*\* +\| +\+5.0 .*\(3\) \| +−5.0 .*\(2\) \| +— \|", text)
+
+
+def test_an_average_does_not_hide_a_task_that_shows_the_opposite():
+    text = page_of_two_tasks((69, 70, 71), (44, 45, 46))
+    assert "DANN gains +7.5 [5.0, 10.0] on average (3 seeds); it loses on B→A." in text
+    text = page_of_two_tasks((44, 45, 46), (54, 55, 56.5))
+    assert re.search(
+        r"shown, \+0\.\d .* on average \(3 seeds\); it loses on A→B; it gains on B→A\.", text
+    )
+
+
+def test_a_gain_over_fewer_seeds_than_the_row_has_says_so():
+    text = page_of_two_tasks((54, 55, 56), (64, 65, 66), base=2)
+    assert "on average (2 seeds that both have)." in text
 
 
 def test_markdown_cells_keep_to_their_columns():

@@ -34,7 +34,7 @@ class Group:
     row: Row | None  # None for the claims about methods that the suite does not run
     ours: Mapping[Select, Scores]  # by selection, the table's own first
     claims: tuple[Compared, ...]
-    gains: Mapping[str, Gain]  # column -> gain over the suite's baseline row
+    gains: Mapping[str, Gain]  # column -> gain over the suite's baseline row; see `_gains`
     oracle: float | None  # points that best-on-target adds to last; None where no run had a choice
 
 
@@ -107,7 +107,12 @@ def _compare(suite: Suite, claim: Published, ours: Mapping[Select, Scores]) -> C
 
 
 def _gains(ours: Scores, base: Scores, confidence: float) -> dict[str, Gain]:
-    pairs = {c: compare_pairs(ours[c].by_seed, base[c].by_seed, confidence) for c in base}
+    """Of each task; on average only where all tasks have the same seeds, because otherwise the
+    average would be of other runs than the gains beside it."""
+    tasks = [c for c in base if c != AVERAGE]
+    seeds = {frozenset(ours[c].by_seed.keys() & base[c].by_seed.keys()) for c in tasks}
+    columns = base if len(seeds) == 1 else tasks
+    pairs = {c: compare_pairs(ours[c].by_seed, base[c].by_seed, confidence) for c in columns}
     return {column: gain for column, gain in pairs.items() if gain}
 
 

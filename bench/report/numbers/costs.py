@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 from bench.runs.cell import Cell
 from bench.runs.lines import End, Env
@@ -10,15 +11,29 @@ from bench.runs.plan import settle_suite
 from bench.runs.records import Record
 from bench.suite.suite import Suite
 
-EndedCell = tuple[Cell, End]  # a cell and the `end` line of the record that counts for it
+IDLE = 0.5  # what the load average may exceed the threads of a run by on a machine that is its own
+
+
+class Timed(NamedTuple):
+    """A run that went well."""
+
+    cell: Cell
+    end: End
+    busy: bool | None  # see `is_busy`
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Medians over the records of one row on one machine."""
+    """Medians over the records of one row on one machine.
+
+    Records of a busy machine are left out where there are others, unless they were asked for.
+    """
 
     row: str  # its id
-    n: int  # number of records
+    n: int  # number of records that these are medians of
+    busy: int  # of these n the records that were made while others computed on the machine
+    left_out: int  # number of further records, of a busy machine
+    unknown: int  # of the n records those that do not say whether their machine was busy
     ms: float  # milliseconds for an iteration, the median within each record
     p5: float  # 5th percentile of the iterations of a record, ms
     p95: float  # 95th percentile, ms
@@ -26,29 +41,41 @@ class Cost:
     images_per_s: float  # images of both domains
     memory: dict[str, float]  # kind -> peak in MiB: allocated_mib and reserved_mib, or rss_mib
     data_mib: float  # size of the resident data set
-    ratio: float | None  # ms over that of the cost baseline, at the tasks that both have
+    ratio: float | None
+    """ms over that of the cost baseline, at the tasks that both have; None also where either has
+    none but busy records, unless these were asked for."""
     memory_ratio: float | None  # the same for the first kind of memory
 
 
 def summarise_costs(
-    suite: Suite, records: Iterable[Record], budget: str = "full"
+    suite: Suite, records: Iterable[Record], budget: str = "full", *, busy_too: bool = False
 ) -> dict[str, tuple[Cost, ...]]:
     """Machine -> the costs of the rows that finished on it, in the suite's order.
 
-    Runs on made-up images count too: their time is real. Raises UsageError for a budget that the
-    suite does not have.
+    Runs on made-up images count too: their time is real. busy_too: treat records of a busy machine
+    as any other. Raises UsageError for a budget that the suite does not have.
     """
-    machines: dict[str, list[EndedCell]] = {}
+    machines: dict[str, list[Timed]] = {}
     for cell, r in settle_suite(suite, records, budget).counted:
         if r.status == "ok" and r.end and r.run:
             machine = f"{name_processor(r.run.env)}, torch {r.run.env.torch}"
-            machines.setdefault(machine, []).append((cell, r.end))
+            machines.setdefault(machine, []).append(Timed(cell, r.end, is_busy(r.run.env)))
     found = {}
     for machine, runs in sorted(machines.items()):
-        by_row = {row.id: [x for x in runs if x[0].row == row.id] for row in suite.rows}
+        by_row = {row.id: [x for x in runs if x.cell.row == row.id] for row in suite.rows}
         base = by_row.get(suite.cost_baseline or suite.baseline or "", [])
-        found[machine] = tuple(_summarise(row, own, base) for row, own in by_row.items() if own)
+        found[machine] = tuple(
+            _summarise(row, own, base, busy_too) for row, own in by_row.items() if own
+        )
     return found
+
+
+def is_busy(env: Env) -> bool | None:
+    """Whether others computed on the machine when a run began; None where a record does not say.
+
+    As many threads as the run has are forgiven: the run before it in the same process had them.
+    """
+    return None if env.load is None else env.load > env.threads + IDLE
 
 
 def name_processor(env: Env) -> str:
@@ -58,15 +85,20 @@ def name_processor(env: Env) -> str:
     return f"{env.cpu}, {env.threads} thread{'' if env.threads == 1 else 's'}"
 
 
-def _summarise(row: str, own: list[EndedCell], base: list[EndedCell]) -> Cost:
-    ends = [end for _, end in own]
+def _summarise(row: str, every: list[Timed], every_base: list[Timed], busy_too: bool) -> Cost:
+    own, base = (x if busy_too else _idle(x) for x in (every, every_base))
+    ends = [x.end for x in own]
     kinds = list(ends[0].memory)
-    shared = {cell.task for cell, _ in own} & {cell.task for cell, _ in base}
-    ours = [end for cell, end in own if cell.task in shared]
-    theirs = [end for cell, end in base if cell.task in shared]
+    shared = {x.cell.task for x in own} & {x.cell.task for x in base}
+    ours = [x.end for x in own if x.cell.task in shared]
+    theirs = [x.end for x in base if x.cell.task in shared]
+    timed = shared and (busy_too or not any(x.busy for x in (*own, *base)))
     return Cost(
         row=row,
         n=len(ends),
+        busy=sum(bool(x.busy) for x in own),
+        left_out=len(every) - len(own),
+        unknown=sum(x.busy is None for x in own),
         ms=_median_ms(ends),
         p5=median(e.ms["p5"] or 0.0 for e in ends if e.ms),
         p95=median(e.ms["p95"] or 0.0 for e in ends if e.ms),
@@ -74,11 +106,16 @@ def _summarise(row: str, own: list[EndedCell], base: list[EndedCell]) -> Cost:
         images_per_s=median(e.images_per_s or 0.0 for e in ends),
         memory={kind: _median_peak(ends, kind) for kind in kinds},
         data_mib=median(e.data_mib or 0.0 for e in ends),
-        ratio=_median_ms(ours) / _median_ms(theirs) if shared else None,
+        ratio=_median_ms(ours) / _median_ms(theirs) if timed else None,
         memory_ratio=(
             _median_peak(ours, kinds[0]) / _median_peak(theirs, kinds[0]) if shared else None
         ),
     )
+
+
+def _idle(runs: list[Timed]) -> list[Timed]:
+    """The runs that had their machine to themselves, as far as known; all where there are none."""
+    return [x for x in runs if not x.busy] or runs
 
 
 def _median_ms(ends: list[End]) -> float:

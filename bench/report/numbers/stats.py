@@ -18,6 +18,7 @@ T95 = (
     2.262157162798205,
 )  # fmt: skip
 Word = Literal["match", "differs", "unresolved", "not measured"]
+Shown = Literal["gain", "loss", "not shown"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Gain:
     interval: Interval | None  # of that mean; None for one seed
 
     @property
-    def word(self) -> Literal["gain", "loss", "not shown"]:
+    def word(self) -> Shown:
         """A gain or a loss only when the interval excludes zero."""
         lo, hi = self.interval or (0.0, 0.0)
         return "gain" if lo > 0 else "loss" if hi < 0 else "not shown"

@@ -12,6 +12,7 @@ from bench.report.page.text import (
     SELECTED,
     format_column,
     format_difference,
+    format_gain,
     format_points,
     format_score,
 )
@@ -149,7 +150,7 @@ def _verdict_lines(table: Table, c: Compared) -> list[Line]:
 def lay_out_gains(table: Table) -> Grid:
     """Rows × tasks: the gain of each row over the suite's baseline row."""
     lines = tuple(
-        Line("ours", g.row.label, tuple(format_difference(g.gains.get(c)) for c in table.columns))
+        Line("ours", g.row.label, tuple(format_gain(g.gains.get(c)) for c in table.columns))
         for g in table.groups
         if g.row and g.gains
     )
@@ -179,7 +180,9 @@ def cost_columns(kinds: Sequence[str]) -> list[CostColumn]:
     first, *rest = kinds
     return [
         CostColumn(
-            "ms/iteration", lambda c: f"{c.ms:,.2f}", lambda claim, base: f"{claim.ms:,.0f}"
+            "ms/iteration",
+            lambda c: f"{c.ms:,.2f}{' §' * bool(c.busy)}",
+            lambda claim, base: f"{claim.ms:,.0f}",
         ),
         CostColumn(
             "ratio",

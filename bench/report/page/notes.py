@@ -5,15 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from statistics import median
 
-from bench.report.numbers.aggregate import Table
+from bench.report.numbers.aggregate import Group, Table
+from bench.report.numbers.costs import Cost
 from bench.report.numbers.scores import AVERAGE, COLLAPSED, Score
-from bench.report.numbers.stats import Gain
-from bench.report.page.text import (
-    format_column,
-    format_count,
-    format_difference,
-    format_interval,
-)
+from bench.report.numbers.stats import Shown
+from bench.report.page.text import format_column, format_count, format_difference
 from bench.runs.ledger import Aside
 from bench.runs.records import Record
 from bench.suite import catalog
@@ -172,36 +168,54 @@ def _detail(a: Aside) -> str:
     return f"{a.record.path.name} is {a.detail}" if a.why == "damaged" else a.detail
 
 
+WORDS: Mapping[Shown, str] = {"gain": "gains", "loss": "loses", "not shown": "shows neither"}
+
+
 def describe_gains(table: Table) -> Iterator[str]:
     """A sentence for each row: its average gain, else its gain at each task, else a count."""
     for group in table.groups:
-        if not group.row:
+        if not (group.row and group.gains):
             continue
-        label = group.row.label
-        columns = [c for c in group.gains if c == AVERAGE] or list(group.gains)
-        if len(columns) > ONE_BY_ONE:
-            tally = Counter(group.gains[c].word for c in columns)
-            words = [f"{tally[w]} {w}" for w in ("gain", "loss", "not shown") if tally[w]]
-            n = len(columns)
-            yield f"{label}: no average, for want of a task; of {n} tasks {', '.join(words)}."
-            continue
-        for c in columns:
-            average = c == AVERAGE
-            place = "on average" if average else f"on {format_column(table.suite, c)}"
-            yield _gain_sentence(label, group.gains[c], place)
+        tasks = [c for c in group.gains if c != AVERAGE]
+        if AVERAGE in group.gains:
+            yield _gain_sentence(table, group, AVERAGE) + _exceptions(table, group, tasks) + "."
+        elif len(tasks) > ONE_BY_ONE:
+            yield _gain_count(table, group, tasks)
+        else:
+            yield from (f"{_gain_sentence(table, group, c)}." for c in tasks)
 
 
-def _gain_sentence(label: str, gain: Gain, place: str) -> str:
-    """'DANN gains +8.3 [6.1, 10.5] on MNIST→MNIST-M (3 seeds).'"""
-    where = f"{place} ({format_count(gain.n, 'seed')})"
-    lo, hi = gain.interval or (0.0, 0.0)
-    match gain.word:
-        case "gain":
-            return f"{label} gains {format_difference(gain)} {where}."
-        case "loss":
-            return f"{label} loses {-gain.gap:.1f}{format_interval((-hi, -lo))} {where}."
-        case "not shown":
-            return f"{label}: no gain shown, {format_difference(gain)} {where}."
+def _gain_sentence(table: Table, group: Group, column: str) -> str:
+    """'DANN gains +8.3 [6.1, 10.5] on MNIST→MNIST-M (3 seeds)', the numbers as in the table."""
+    assert group.row
+    gain, label = group.gains[column], group.row.label
+    place = "on average" if column == AVERAGE else f"on {format_column(table.suite, column)}"
+    both = " that both have" if gain.n < group.ours[table.select][column].summary.n else ""
+    nothing = gain.word == "not shown"
+    verb = ": neither gain nor loss shown," if nothing else f" {WORDS[gain.word]}"
+    return f"{label}{verb} {format_difference(gain)} {place} ({format_count(gain.n, 'seed')}{both})"
+
+
+def _exceptions(table: Table, group: Group, tasks: Sequence[str]) -> str:
+    """The tasks that show the opposite of the average, or anything where it shows nothing."""
+    usual = ("not shown", group.gains[AVERAGE].word)
+    odd: dict[str, list[str]] = {}
+    for c in tasks:
+        if (word := group.gains[c].word) not in usual:
+            odd.setdefault(WORDS[word], []).append(format_column(table.suite, c))
+    return "".join(f"; it {verb} on {', '.join(places)}" for verb, places in odd.items())
+
+
+def _gain_count(table: Table, group: Group, tasks: Sequence[str]) -> str:
+    """'DANN: no average, for want of a task; of 5 tasks it gains on 4, loses on 1 (3 seeds).'"""
+    assert group.row
+    missing = len(tasks) < len(table.suite.tasks)
+    why = "for want of a task" if missing else "because its tasks have different seeds"
+    tally = Counter(group.gains[c].word for c in tasks)
+    words = ", ".join(f"{verb} on {tally[word]}" for word, verb in WORDS.items() if tally[word])
+    few, many = (pick(group.gains[c].n for c in tasks) for pick in (min, max))
+    seeds = format_count(many, "seed") if few == many else f"{few} to {many} seeds"
+    return f"{group.row.label}: no average, {why}; of {len(tasks)} tasks it {words} ({seeds})."
 
 
 def name_supervised_rows(suite: Suite) -> Iterator[str]:
@@ -225,12 +239,37 @@ def count_unknown_budgets(suite: Suite, records: Iterable[Record]) -> Iterator[s
             )
 
 
+def name_busy_times(costs: Sequence[Cost], *, counted: bool) -> Iterator[str]:
+    """How many records of a section were made on a busy machine, and what became of them.
+
+    counted: whether their times enter ratios, as was asked.
+    """
+    total = sum(c.n + c.left_out for c in costs)
+    records = format_count(total, "record")
+    busy, left_out = sum(c.busy for c in costs), sum(c.left_out for c in costs)
+    others = "begun while others computed on the machine"
+    if busy:
+        fate = "counted because that was asked (`--busy`)" if counted else "in no ratio"
+        yield f"§ {busy} of {records} {others}: no measure of a method, {fate}."
+    if left_out:
+        yield (f"{left_out} of {records} left out, {others}; {total - left_out} remain.")
+    if unknown := sum(c.unknown for c in costs):
+        yield (
+            f"{unknown} of {records} counted without knowing whether others "
+            "computed on the machine: older programs did not ask."
+        )
+
+
 def explain_costs(suite: Suite) -> Iterator[str]:
     """How to read the columns of a table of costs."""
     yield (
         "Medians over n records. ms/iteration: median within a record, then its 5th and 95th "
         "percentile; data wait: the part of it until the batch was ready; warm-up and evaluation "
         "are outside the clock. images/s: of both domains."
+    )
+    yield (
+        "Others computed on the machine (§) when its load average, as a run began, exceeded the "
+        "run's own threads by more than a half. Of others on the same GPU no record tells."
     )
     yield (
         "Memory: the peak after the warm-up, without the resident data set, whose own size is data "

@@ -113,15 +113,22 @@ def _cite(suite: Suite, claims: Sequence[Claim], references: References) -> Cite
     return Cited(labels, section, tuple(entries))
 
 
-def compose_costs(suite: Suite, records: Iterable[Record], references: References) -> Page:
+def compose_costs(
+    suite: Suite, records: Iterable[Record], references: References, *, busy_too: bool = False
+) -> Page:
     """The page of costs: a section for each budget and machine that has finished runs.
 
-    Claims about budgets of which nothing was measured stand in a section of their own.
+    Claims about budgets of which nothing was measured stand in a section of their own. busy_too:
+    times taken on a busy machine enter ratios, too.
     """
     records = list(records)
     cited = _cite(suite, suite.costs, references)
-    measured = {b: summarise_costs(suite, records, b) for b in ("full", *suite.budgets)}
-    sections = [s for b in measured for s in _cost_sections(suite, b, measured, cited.labels)]
+    measured = {
+        b: summarise_costs(suite, records, b, busy_too=busy_too) for b in ("full", *suite.budgets)
+    }
+    sections = [
+        s for b in measured for s in _cost_sections(suite, b, measured, cited.labels, busy_too)
+    ]
     sections += [cited.remarks] if cited.remarks.notes else []
     sections.append(Section("How to read this", None, tuple(notes.explain_costs(suite))))
     ledgers = (settle_suite(suite, records, b) for b in measured)
@@ -139,10 +146,12 @@ def _cost_sections(
     budget: str,
     measured: Mapping[str, Mapping[str, tuple[Cost, ...]]],
     labels: Sequence[str],
+    busy_too: bool,
 ) -> Iterator[Section]:
     """The sections of one budget.
 
-    measured: budget -> machine -> costs. labels: what to call each claim of the suite.
+    measured: budget -> machine -> costs. labels: what to call each claim of the suite. busy_too:
+    see `compose_costs`.
     """
     claims = [
         (c, label) for c, label in zip(suite.costs, labels, strict=True) if budget in c.budgets
@@ -152,7 +161,8 @@ def _cost_sections(
     remarks = (f"Budget `{budget}`: {note}.",) if note else ()
     for machine, costs in measured[budget].items():
         grid = layout.lay_out_costs(suite, costs, claims)
-        yield Section(f"{title}, {machine}", grid, remarks)
+        busy = notes.name_busy_times(costs, counted=busy_too)
+        yield Section(f"{title}, {machine}", grid, (*remarks, *busy))
     if claims and not any(_is_measured(c, measured) for c, _ in claims):
         yield Section(f"{title}, not measured", layout.lay_out_costs(suite, (), claims), remarks)
 

@@ -35,6 +35,11 @@ def format_difference(d: Verdict | Gain | None) -> str:
     return format_points(d.gap) + ("" if d.interval is None else format_interval(d.interval))
 
 
+def format_gain(gain: Gain | None) -> str:
+    """'+8.3 [6.1, 10.5] (3)', with the number of seeds; a dash where there is no gain."""
+    return DASH if gain is None else f"{format_difference(gain)} ({gain.n})"
+
+
 def format_interval(interval: Interval) -> str:
     """' [−2.1, −0.1]', with the space before it."""
     lo, hi = (f"{x:z.1f}".replace("-", "−") for x in interval)

@@ -36,13 +36,16 @@ def render_costs(
     records: Iterable[Record],
     fmt: str = "md",
     references: References | None = None,
+    *,
+    busy_too: bool = False,
 ) -> str:
     """Time and memory of every row that finished somewhere, beside what is published about them.
 
-    The arguments are those of `render_accuracies`.
+    busy_too: times taken on a busy machine enter ratios, too. The other arguments are those of
+    `render_accuracies`.
     """
     known = read_references(suite.folder) if references is None else references
-    return _write(compose_costs(suite, list(records), known), fmt)
+    return _write(compose_costs(suite, list(records), known, busy_too=busy_too), fmt)
 
 
 def _write(page: Page, fmt: str) -> str:
