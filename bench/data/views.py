@@ -59,16 +59,18 @@ class Views:
         return None
 
     def test(self, x: Tensor) -> list[Tensor]:
-        """uint8 batch -> the float batches whose predictions are averaged: one, or the ten of
-        CDAN's test (corners and center, each with its mirror image)."""
+        """uint8 batch -> the float batches whose predictions are averaged: one, or ten (corners and
+        center, each with its mirror image)."""
         crop = self.recipe.pixels
         match self.recipe.test_crop:
             case "none":
                 return [self.pixels(x)]
             case "center":
                 return [self.pixels(centre(x, crop))]
-            case "ten":
-                ends = (slice(crop), slice(-crop, None))
+            case "ten" | "ten-cdan" as ten:
+                # CDAN's code takes the last place to be size - crop - 1
+                last = slice(-crop, None) if ten == "ten" else slice(-crop - 1, -1)
+                ends = (slice(crop), last)
                 both = (x, x.flip(3))
                 return [
                     self.pixels(v)

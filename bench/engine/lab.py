@@ -22,7 +22,7 @@ class DomainRequest:
     name: str  # of the domain in its suite
     spec: DomainSpec  # the published set that it is made of
     size: int  # side of the square that images are resized to, pixels
-    resize: str  # how: nearest or bilinear
+    resize: str  # by which filter
     train_limit: int | None  # at most so many images to train on
     test_limit: int | None  # at most so many images to test on
     classes: int  # how many the suite has

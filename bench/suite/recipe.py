@@ -101,12 +101,18 @@ class Recipe(Strict):
     # the images
 
     size: int  # pixels; every image is resized to size × size
-    resize: Literal["nearest", "bilinear"] = "bilinear"  # Pillow's filter of that name
+    resize: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    """Pillow's filter of that name. Pillow's own default was nearest until version 7.0 (January
+    2020) made it bicubic."""
     crop: int | None = Field(default=None, gt=0)  # pixels; side of the square that the crops leave
     train_crop: Literal["none", "center", "random", "random-resized"] = "none"
     """random-resized: a random box of the image, resized to crop × crop (torchvision's)."""
-    test_crop: Literal["none", "center", "ten"] = "none"
-    """ten: the mean of the softmax over corners, center and their mirror images, as in CDAN."""
+    test_crop: Literal["none", "center", "ten", "ten-cdan"] = "none"
+    """ten: the mean of the softmax over corners, center and their mirror images.
+
+    ten-cdan: the same, but what is cut from the lower and right edge begins one pixel before them,
+    as in CDAN's code.
+    """
     flip: bool = False  # mirror a training image left to right with probability 1/2
     normalize: Literal["unit", "half", "imagenet"] = "unit"
     """unit: pixels from 0 to 1. half: from −1 to 1. imagenet: by ImageNet's mean and deviation."""
@@ -188,6 +194,8 @@ class Recipe(Strict):
             raise ValueError("`crop` cuts nothing without train_crop or test_crop")
         if self.crop is not None and self.crop > self.size:
             raise ValueError(f"a crop of {self.crop} pixels does not fit images of {self.size}")
+        if self.test_crop == "ten-cdan" and self.crop == self.size:
+            raise ValueError('test_crop = "ten-cdan" needs a crop smaller than the images')
         return self
 
     @model_validator(mode="after")
