@@ -9,7 +9,7 @@ from bench import nets
 from bench.data.images import Domain, require_same_classes
 from bench.data.load import load_domain
 from bench.errors import BenchError, UsageError
-from bench.nets.backbones import StateDict
+from bench.nets.namings import StateDict
 from bench.runs.cell import Cell
 from bench.runs.lines import Weights
 from bench.suite.suite import DomainSpec

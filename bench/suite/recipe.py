@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from bench.errors import UsageError
 from bench.suite.schema import Strict
@@ -87,8 +87,12 @@ class Recipe(Strict):
 
     # the network
 
-    backbone: str  # a name in `bench.nets.backbones`
-    weights: Literal["none", "imagenet"] = "none"  # what the backbone starts from
+    backbone: str  # a name in `bench.nets.backbones`, or timm/NAME or torchvision/NAME
+    weights: str = "none"
+    """What the backbone starts from: "none" is at random, "imagenet" the usual published weights.
+
+    Of torchvision/NAME also another name that torchvision has for weights, such as IMAGENET1K_V2.
+    """
     bottleneck: Bottleneck = Bottleneck()
     head: Literal["layers", "alexnet"] = "layers"
     """layers: C and D are built as `classifier` and `discriminator` say.
@@ -114,8 +118,11 @@ class Recipe(Strict):
     as in CDAN's code.
     """
     flip: bool = False  # mirror a training image left to right with probability 1/2
-    normalize: Literal["unit", "half", "imagenet"] = "unit"
-    """unit: pixels from 0 to 1. half: from −1 to 1. imagenet: by ImageNet's mean and deviation."""
+    normalize: Literal["unit", "half", "imagenet", "model"] = "unit"
+    """unit: pixels from 0 to 1. half: from −1 to 1. imagenet: by ImageNet's mean and deviation.
+
+    model: as timm or torchvision says for this model; for their models it is the default.
+    """
     train_limit: int | None = Field(default=None, gt=0)  # images of each training set; None: all
     test_limit: int | None = Field(default=None, gt=0)  # images of each test set; None: all
 
@@ -157,6 +164,27 @@ class Recipe(Strict):
     @classmethod
     def _spell_as_today(cls, raw: Any) -> Any:
         return modernized(raw) if isinstance(raw, Mapping) else raw
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalize_as_the_model(cls, raw: Any) -> Any:
+        """It is stated, not left to the default, so that the key tells it from "unit"."""
+        backbone = raw.get("backbone") if isinstance(raw, Mapping) else None
+        if (
+            isinstance(backbone, str)
+            and "/" in backbone
+            and not raw.keys() & {"normalize", "normalise"}
+        ):
+            return {**raw, "normalize": "model"}
+        return raw
+
+    @field_validator("weights")
+    @classmethod
+    def _check_weights(cls, weights: str, info: ValidationInfo) -> str:
+        backbone = info.data.get("backbone", "")
+        if "/" not in backbone and weights not in ("none", "imagenet"):
+            raise ValueError("Input should be 'none' or 'imagenet'")
+        return weights
 
     @property
     def pixels(self) -> int:
