@@ -23,14 +23,18 @@ class UsageError(BenchError):
 def shorten(text: str, most: int = 80) -> str:
     """A text, cut short where it would fill the screen."""
     return text if len(text) <= most else f"{text[:most]}…"
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one; None when none is."""
+    folded = {k.lower(): k for k in known}
+    found = get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    return folded[found[0]] if found else None
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that is not in `known`; it offers the nearest name if one is similar."""
     known = sorted(known)
-    folded = {k.lower(): k for k in known}
-    near = [folded[k] for k in get_close_matches(name.lower(), folded, n=1, cutoff=0.5)]
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, known)
+    hint = f"did you mean {near!r}? " if near else ""
     return UsageError(
         f"unknown {kind} {shorten(repr(name))}; {hint}known: {', '.join(known) or 'none'}"
     )

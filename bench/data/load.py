@@ -39,8 +39,8 @@ def load_domain(
 ) -> Domain:
     """A domain as a suite uses it: cropped, resized to size x size, checked, then limited.
 
-    root: the folder of all data sets. resize: 'nearest' or 'bilinear'. classes: how many the suite
-    has; each split must hold them all and no other. train_limit, test_limit: at most so many
+    root: the folder of all data sets. resize: a name in `resize.FILTERS`. classes: how many the
+    suite has; each split must hold them all and no other. train_limit, test_limit: at most so many
     images, spread evenly over the split. synthetic: random images instead of those on disk.
     skip_unreadable: leave out pictures that cannot be decoded; the origin then counts them.
     progress: called while pictures are decoded, not when the cache holds them.

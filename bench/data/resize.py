@@ -8,12 +8,19 @@ from PIL import Image
 from bench.data.files import ByteArray
 from bench.errors import BenchError
 
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+"""Pillow's filters by the names that a recipe has for them."""
+
 
 class Square(NamedTuple):
     """A square of size x size pixels, made once, before training."""
 
     size: int
-    resize: str  # 'nearest' or 'bilinear' (antialiased: it averages over what a new pixel covers)
+    resize: str  # a name in FILTERS; all but nearest average over what a new pixel covers
     crop: int | None = None  # side of the central square that is cut out first; None cuts nothing
 
     @property
@@ -27,19 +34,18 @@ class Square(NamedTuple):
 
         Raises BenchError when the picture is smaller than the crop.
         """
-        filters = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR}
         picture = picture.convert("RGB")
         if self.crop is not None:
             picture = picture.crop(_central_box(self.crop, *picture.size))
-        pixels = np.asarray(picture.resize((self.size, self.size), filters[self.resize]))
+        pixels = np.asarray(picture.resize((self.size, self.size), FILTERS[self.resize]))
         return pixels.transpose(2, 0, 1)
 
     def convert_arrays(self, x: ByteArray) -> ByteArray:
         """uint8 (N, C, H, W) -> uint8 (N, C, size, size), resized by torch in one go.
 
         'nearest' takes the pixel under each new centre; where that lies between two pixels, Pillow
-        takes the other one. 'bilinear' differs from Pillow by one grey level at most. Raises
-        BenchError when the images are smaller than the crop.
+        takes the other one. The other filters differ from Pillow's by one grey level at most.
+        Raises BenchError when the images are smaller than the crop.
         """
         import torch
         from torch.nn.functional import interpolate
@@ -53,7 +59,7 @@ class Square(NamedTuple):
         pixels = torch.from_numpy(x)
         if self.resize == "nearest":
             return interpolate(pixels, square, mode="nearest-exact").numpy()
-        return interpolate(pixels, square, mode="bilinear", antialias=True).numpy()
+        return interpolate(pixels, square, mode=self.resize, antialias=True).numpy()
 
 
 def _central_box(crop: int, width: int, height: int) -> tuple[int, int, int, int]:

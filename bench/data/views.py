@@ -8,7 +8,10 @@ from torch import Tensor
 from bench.data.augment import RandomCrop, ResizedCrop, centre
 from bench.suite.recipe import Recipe
 
-_MEAN_STD = {
+MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of each channel of pixels from 0 to 1."""
+
+_MEAN_STD: dict[str, MeanStd] = {
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -21,8 +24,8 @@ class Pixels:
     uint8 (B, 1 or 3, H, W) -> float (B, 3, H, W) on the same device; grey is repeated.
     """
 
-    def __init__(self, normalise: str, device: torch.device) -> None:
-        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in _MEAN_STD[normalise])
+    def __init__(self, mean_std: MeanStd, device: torch.device) -> None:
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in mean_std)
         self.scale, self.shift = 1 / (255 * std), -mean / std
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -33,9 +36,13 @@ class Pixels:
 class Views:
     """Crops, mirrors and normalization as one recipe asks for them."""
 
-    def __init__(self, recipe: Recipe, device: torch.device, *, seed: int) -> None:
+    def __init__(
+        self, recipe: Recipe, device: torch.device, *, seed: int, own: MeanStd | None = None
+    ) -> None:
+        """own: mean and deviation of the recipe's backbone, for `normalize = "model"`."""
         self.recipe, self.seed = recipe, seed
-        self.pixels = Pixels(recipe.normalize, device)
+        mean_std = own if recipe.normalize == "model" and own else _MEAN_STD[recipe.normalize]
+        self.pixels = Pixels(mean_std, device)
 
     def train(self, name: str) -> Callable[[Tensor, int], Tensor]:
         """(uint8 batch, step) -> float batch, for training on the stream of that name."""
@@ -59,16 +66,18 @@ class Views:
         return None
 
     def test(self, x: Tensor) -> list[Tensor]:
-        """uint8 batch -> the float batches whose predictions are averaged: one, or the ten of
-        CDAN's test (corners and center, each with its mirror image)."""
+        """uint8 batch -> the float batches whose predictions are averaged: one, or ten (corners and
+        center, each with its mirror image)."""
         crop = self.recipe.pixels
         match self.recipe.test_crop:
             case "none":
                 return [self.pixels(x)]
             case "center":
                 return [self.pixels(centre(x, crop))]
-            case "ten":
-                ends = (slice(crop), slice(-crop, None))
+            case "ten" | "ten-cdan" as ten:
+                # CDAN's code takes the last place to be size - crop - 1
+                last = slice(-crop, None) if ten == "ten" else slice(-crop - 1, -1)
+                ends = (slice(crop), last)
                 both = (x, x.flip(3))
                 return [
                     self.pixels(v)

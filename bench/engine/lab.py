@@ -10,7 +10,7 @@ from bench.data.images import Domain, require_same_classes
 from bench.data.load import load_domain
 from bench.engine.events import Listener, Working, ignore
 from bench.errors import BenchError, UsageError
-from bench.nets.backbones import StateDict
+from bench.nets.namings import StateDict
 from bench.runs.cell import Cell
 from bench.runs.lines import Weights
 from bench.suite.suite import DomainSpec
@@ -23,7 +23,7 @@ class DomainRequest:
     name: str  # of the domain in its suite
     spec: DomainSpec  # the published set that it is made of
     size: int  # side of the square that images are resized to, pixels
-    resize: str  # how: nearest or bilinear
+    resize: str  # by which filter
     train_limit: int | None  # at most so many images to train on
     test_limit: int | None  # at most so many images to test on
     classes: int  # how many the suite has

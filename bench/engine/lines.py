@@ -63,6 +63,7 @@ def make_run_line(cell: Cell, materials: Materials, device: torch.device, load: 
         metric=cell.metric,
         data=materials.data,
         weights=materials.weights,
+        normalization=materials.normalization,
         code=env.code(probe(cell)),
         env=env.describe(device, load),
         started=now(),

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-from bench.runs.lines import Eval, LoadedDomain, Weights
+from bench.runs.lines import Eval, LoadedDomain, Normalization, Weights
 from methods import Batch, Method, Network
 
 
@@ -13,6 +13,7 @@ class Materials:
 
     data: dict[str, LoadedDomain]  # the domains, by the suite's names: source, then target
     weights: Weights  # the pretrained weights
+    normalization: Normalization | None = None  # the numbers that `normalize = "model"` stands for
 
 
 @dataclass(frozen=True)

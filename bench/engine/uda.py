@@ -10,7 +10,7 @@ from torch import Tensor
 from bench import nets
 from bench.data.images import Domain, Images, place_images, send
 from bench.data.stream import Ahead, Stream
-from bench.data.views import Views
+from bench.data.views import MeanStd, Views
 from bench.engine.clock import MIB
 from bench.engine.events import Working
 from bench.engine.lab import Lab
@@ -53,13 +53,16 @@ class UDA(Task):
         self.cell, self.device, self.tell = cell, lab.device, lab.tell
         self.domains = dict(zip(("source", "target"), lab.domains(cell), strict=True))
         self.pretrained = lab.pretrained(cell)
-        self.views = Views(cell.recipe, lab.device, seed=cell.seed)
+        own = nets.find_backbone(cell.recipe).mean_std
+        self.normalization = _state_normalization(cell.recipe, own)
+        self.views = Views(cell.recipe, lab.device, seed=cell.seed, own=own)
         self.method = get(cell.method)
         self._sides: dict[str, ServedDomain] = {}
         self._threads = ExitStack()
 
     def describe(self) -> Materials:
-        return Materials({d.name: _facts(d) for d in self.domains.values()}, self.pretrained.facts)
+        data = {d.name: _facts(d) for d in self.domains.values()}
+        return Materials(data, self.pretrained.facts, self.normalization)
 
     def build(self) -> tuple[Network, Method]:
         cell = self.cell
@@ -134,6 +137,13 @@ def _facts(domain: Domain) -> lines.LoadedDomain:
         test=test,
         classes=domain.classes,
     )
+
+
+def _state_normalization(r: Recipe, own: MeanStd | None) -> lines.Normalization | None:
+    """What `normalize = "model"` stands for; None where the recipe says it all by itself."""
+    if r.normalize != "model" or own is None:
+        return None
+    return lines.Normalization(mean=own[0], std=own[1])
 
 
 def _images_at_once(r: Recipe) -> int:

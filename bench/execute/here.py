@@ -24,7 +24,7 @@ class Here:
     def check(self, cells: Iterable[Cell]) -> None:
         """Raise BenchError when backbone, data or weights of any of these cells are missing."""
         for cell in cells:
-            backbones.find_backbone(cell.recipe.backbone)
+            backbones.find_backbone(cell.recipe)
             self.lab.domains(cell)
             self.lab.pretrained(cell)
 
@@ -33,8 +33,8 @@ class Here:
     ) -> Generator[Event, None, None]:
         """See Executor.run. Ends with a Substituted when random images stood in for domains."""
         cells = list(cells)
-        for name in dict.fromkeys(cell.recipe.backbone for cell in cells):
-            backbones.find_backbone(name)
+        for recipe in {cell.recipe.backbone: cell.recipe for cell in cells}.values():
+            backbones.find_backbone(recipe)
         for cell in cells:
             ended = yield from self._one(cell, redo=redo)
             if ended.stops_the_rest and not keep_going:

@@ -5,6 +5,7 @@ Nothing here may read images or know how a network is trained.
 
 from bench.nets.backbones import BACKBONES as BACKBONES
 from bench.nets.backbones import Backbone as Backbone
+from bench.nets.backbones import find_backbone as find_backbone
 from bench.nets.build import build as build
 from bench.nets.groups import optimizer as optimizer
 from bench.nets.groups import parameter_groups as parameter_groups

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from bench.errors import unknown
-
-StateDict = dict[str, Tensor]
-"""The tensors of a module or of a weights file by their names."""
+from bench.errors import UsageError, unknown
+from bench.nets.namings import StateDict
+from bench.suite.recipe import Recipe
 
 
 def ganin_mnist() -> nn.Module:
@@ -119,6 +118,10 @@ class Backbone:
     published: str | None = None  # the weights that "imagenet" means, as a record names them
     download: Callable[[str], StateDict] | None = download_from_torchvision
     """Gets the published weights by their name; None: they come from a local file alone."""
+    convert: Callable[[StateDict, nn.Module], StateDict] | None = None
+    """Brings the tensors of a weights file to the names and shapes of F, where they may differ."""
+    mean_std: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    """Mean and deviation of each channel that `normalize = "model"` stands for."""
 
 
 FEATURES = ("features.", "0.")
@@ -137,8 +140,24 @@ BACKBONES = {
 }
 
 
-def find_backbone(name: str) -> Backbone:
-    """The backbone of that name. Raises UsageError with the nearest one."""
+def find_backbone(recipe: Recipe) -> Backbone:
+    """The backbone that a recipe names. Raises UsageError, with the nearest name if there is none.
+
+    It also checks that the recipe's `weights` and `normalize` are ones that the backbone has.
+    """
+    name = recipe.backbone
+    if "/" in name:
+        from bench.nets.zoo import find_in_zoo
+
+        return find_in_zoo(recipe)
     if name not in BACKBONES:
-        raise unknown("backbone", name, BACKBONES)
+        raise UsageError(
+            f"{unknown('backbone', name, BACKBONES)}; "
+            "and timm/NAME, torchvision/NAME for any model of theirs"
+        )
+    if recipe.normalize == "model":
+        raise UsageError(
+            f'normalize = "model" goes with timm/NAME and torchvision/NAME; for {name} '
+            'state "unit", "half" or "imagenet"'
+        )
     return BACKBONES[name]

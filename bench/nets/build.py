@@ -1,12 +1,15 @@
 """The network of a recipe, put together."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import nn
 
+from bench.errors import UsageError
 from bench.nets import backbones
-from bench.nets.backbones import StateDict
 from bench.nets.heads import (
     alexnet_classifier,
     alexnet_discriminator,
@@ -14,6 +17,7 @@ from bench.nets.heads import (
     discriminator,
     head,
 )
+from bench.nets.namings import StateDict
 from bench.nets.weights import fill, has_head
 from bench.suite.recipe import Recipe
 from methods import Network
@@ -24,13 +28,15 @@ def build(recipe: Recipe, classes: int, weights: StateDict | None = None) -> Net
 
     weights: what the backbone is filled with. Raises BenchError if they do not fit.
     """
-    backbone = backbones.find_backbone(recipe.backbone)
-    F = backbone.build()
+    backbone = backbones.find_backbone(recipe)
+    with _fitting(recipe):
+        F = backbone.build()
     if weights is not None:
-        fill(F, weights, backbone.prefix, recipe.backbone)
+        fill(F, weights, backbone, recipe.backbone)
     if recipe.channels_last:  # convolutions with such weights make such outputs
         F.to(memory_format=torch.channels_last)
-    dim = _count_features(F, recipe.pixels)
+    with _fitting(recipe):
+        dim = _count_features(F, recipe.pixels)
     if recipe.bottleneck.width:
         F = nn.Sequential(F, bottleneck(dim, recipe.bottleneck))
         dim = recipe.bottleneck.width
@@ -42,7 +48,8 @@ def build(recipe: Recipe, classes: int, weights: StateDict | None = None) -> Net
         D = partial(alexnet_discriminator, C)
         if weights is not None and has_head(weights):
             # all but the last layer, which in the file has the classes of ImageNet
-            fill(C[:-1], weights, ("classifier.", ""), recipe.backbone)
+            heads = replace(backbone, prefix=("classifier.", ""))
+            fill(C[:-1], weights, heads, recipe.backbone)
     joint = recipe.forward == "joint"
     return Network(F, C, dim=dim, classes=classes, discriminator=D, joint=joint)
 
@@ -51,6 +58,22 @@ def _count_features(F: nn.Module, pixels: int) -> int:
     """How many features F makes of images of that size; its statistics are left as they are."""
     with torch.no_grad():
         F.eval()
-        dim: int = F(torch.zeros(1, 3, pixels, pixels)).shape[1]
+        shape = F(torch.zeros(1, 3, pixels, pixels)).shape
         F.train()
+    if len(shape) != 2:
+        raise ValueError(f"it makes {tuple(shape)} of an image, not a row of features")
+    dim: int = shape[1]
     return dim
+
+
+@contextmanager
+def _fitting(recipe: Recipe) -> Iterator[None]:
+    """Raises UsageError where a backbone does not take images of the recipe's size."""
+    try:
+        yield
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as e:
+        reason = " ".join(str(e).split())[:200] or type(e).__name__
+        raise UsageError(
+            f"{recipe.backbone} takes no images of {recipe.pixels} pixels ({reason}): "
+            "change size, or crop where there is one"
+        ) from e

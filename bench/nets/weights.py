@@ -1,5 +1,9 @@
 """Pretrained weights: read or downloaded, and checked against the recipe's architecture."""
 
+import warnings
+from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,7 +13,8 @@ from torch import Tensor, nn
 
 from bench.errors import BenchError, UsageError
 from bench.nets import backbones
-from bench.nets.backbones import Backbone, StateDict
+from bench.nets.backbones import Backbone
+from bench.nets.namings import StateDict, respell, unwrap
 from bench.suite.recipe import Recipe
 
 
@@ -19,7 +24,7 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[StateDict | None, d
     They are read from `file` (.pth or .safetensors, any float type) if it is given, else downloaded
     from where they were published. Raises BenchError.
     """
-    backbone = backbones.find_backbone(recipe.backbone)
+    backbone = backbones.find_backbone(recipe)
     if recipe.weights == "none":
         if file is not None:
             raise UsageError(
@@ -27,11 +32,11 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[StateDict | None, d
                 "or --set weights=imagenet"
             )
         return None, {"asked": "none"}
-    if backbone.published is None:
+    if backbone.published is None and (file is None or "/" not in recipe.backbone):
         raise UsageError(
             f'nobody published weights of {recipe.backbone}; write weights = "none" in its recipe'
         )
-    asked = backbone.published
+    asked = backbone.published or recipe.backbone
     if file is None:
         return _download(backbone, asked), {"asked": asked, "file": asked}
     state = _read(file)
@@ -64,8 +69,9 @@ def _read(file: Path) -> StateDict:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
+            return _check_state(unwrap(load_file(file)), file)
+        with torch.serialization.safe_globals([Namespace]):  # options of a training, beside it
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as e:
         raise BenchError(f"no weights file {file}; check the path given with --weights") from e
     except Exception as e:
@@ -74,7 +80,11 @@ def _read(file: Path) -> StateDict:
             f"{file} cannot be read as .pth or .safetensors weights ({type(e).__name__}); "
             "download it again"
         ) from e
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    return _check_state(unwrap(state), file)
+
+
+def _check_state(state: object, file: Path) -> StateDict:
+    """The content of a weights file. Raises BenchError unless it is tensors by their names."""
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise BenchError(
             f"{file} holds no state dict (name -> tensor); "
@@ -83,28 +93,26 @@ def _read(file: Path) -> StateDict:
     return state
 
 
-def fill(module: nn.Module, weights: StateDict, prefix: tuple[str, str], architecture: str) -> None:
-    """Copy weights into a module; tensors of `weights` that the module does not have are ignored.
+def fill(module: nn.Module, weights: StateDict, backbone: Backbone, architecture: str) -> None:
+    """Copy weights into a module; tensors behind the features, which it does not have, are ignored.
 
-    prefix: how the names of the tensors begin in `weights`, and in the module.
-    Raises BenchError, naming the tensor, if one is missing or has another shape: then the weights
-    are those of another architecture.
+    backbone: says how the names of the tensors begin in `weights` and in the module, and how the
+    model's own package reads files of other namings. Raises BenchError, naming the tensor, if the
+    weights are those of another architecture.
     """
-    theirs, ours = prefix
-    own = module.state_dict()
-    given = {ours + k.removeprefix(theirs): v for k, v in weights.items() if k.startswith(theirs)}
-    missing = [k for k in own if k not in given and not k.endswith("num_batches_tracked")]
-    advice = "give the file of the recipe's architecture with --weights"
-    if missing:
-        first = theirs + missing[0].removeprefix(ours)
-        raise BenchError(
-            f"these weights are not {architecture}'s: {first} and {len(missing) - 1} more tensors "
-            f"are missing; {advice}"
+    theirs, ours = backbone.prefix
+    own = {theirs + k.removeprefix(ours): v for k, v in module.state_dict().items()}
+    convert = partial(_convert, backbone.convert, module) if backbone.convert else None
+    norms = (m.eps for m in module.modules() if isinstance(m, nn.BatchNorm2d))
+    given = respell(weights, own, architecture, convert, next(norms, None))
+    with warnings.catch_warnings():  # a network without numbers warns that it takes none
+        warnings.filterwarnings("ignore", message=".*no-op")
+        module.load_state_dict(
+            {ours + k.removeprefix(theirs): v.float() for k, v in given.items()}, strict=False
         )
-    for key, value in given.items():
-        if key in own and own[key].shape != value.shape:
-            raise BenchError(
-                f"these weights are not {architecture}'s: {theirs + key.removeprefix(ours)} has "
-                f"shape {tuple(value.shape)}, {architecture} has {tuple(own[key].shape)}; {advice}"
-            )
-    module.load_state_dict({k: v.float() for k, v in given.items() if k in own}, strict=False)
+
+
+def _convert(
+    convert: Callable[[StateDict, nn.Module], StateDict], module: nn.Module, weights: StateDict
+) -> StateDict:
+    return convert(dict(weights), module)

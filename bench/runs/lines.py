@@ -64,6 +64,13 @@ class Weights(LinePart):
     )
 
 
+class Normalization(LinePart):
+    """How pixels from 0 to 1 become the network's input: (x - mean) / std, for each channel."""
+
+    mean: tuple[Number, ...]
+    std: tuple[Number, ...]
+
+
 class Probe(LinePart):
     """What the code does, whatever its spelling: losses of a few canonical steps."""
 
@@ -133,6 +140,7 @@ class Run(LinePart):
     metric: str | None = None  # the value that is measured; None: accuracies
     data: dict[str, LoadedDomain]  # the domains as loaded, by the suite's names
     weights: Weights
+    normalization: Normalization | None = None  # what `normalize = "model"` stands for
     code: Code
     env: Env
     started: str  # UTC, 2026-11-26T10:49:40Z

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from bench.errors import UsageError
 from bench.suite.schema import Number, Strict, Whole
@@ -102,8 +102,12 @@ class Recipe(Strict):
 
     # the network
 
-    backbone: str  # a name in `bench.nets.backbones`
-    weights: Literal["none", "imagenet"] = "none"  # what the backbone starts from
+    backbone: str  # a name in `bench.nets.backbones`, or timm/NAME or torchvision/NAME
+    weights: str = "none"
+    """What the backbone starts from: "none" is at random, "imagenet" the usual published weights.
+
+    Of torchvision/NAME also another name that torchvision has for weights, such as IMAGENET1K_V2.
+    """
     bottleneck: Bottleneck = Bottleneck()
     head: Literal["layers", "alexnet"] = "layers"
     """layers: C and D are built as `classifier` and `discriminator` say.
@@ -116,15 +120,24 @@ class Recipe(Strict):
     # the images
 
     size: Pixels  # every image is resized to size × size
-    resize: Literal["nearest", "bilinear"] = "bilinear"  # Pillow's filter of that name
+    resize: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    """Pillow's filter of that name. Pillow's own default was nearest until version 7.0 (January
+    2020) made it bicubic."""
     crop: Pixels | None = None  # side of the square that the crops leave
     train_crop: Literal["none", "center", "random", "random-resized"] = "none"
     """random-resized: a random box of the image, resized to crop × crop (torchvision's)."""
-    test_crop: Literal["none", "center", "ten"] = "none"
-    """ten: the mean of the softmax over corners, center and their mirror images, as in CDAN."""
+    test_crop: Literal["none", "center", "ten", "ten-cdan"] = "none"
+    """ten: the mean of the softmax over corners, center and their mirror images.
+
+    ten-cdan: the same, but what is cut from the lower and right edge begins one pixel before them,
+    as in CDAN's code.
+    """
     flip: bool = False  # mirror a training image left to right with probability 1/2
-    normalize: Literal["unit", "half", "imagenet"] = "unit"
-    """unit: pixels from 0 to 1. half: from −1 to 1. imagenet: by ImageNet's mean and deviation."""
+    normalize: Literal["unit", "half", "imagenet", "model"] = "unit"
+    """unit: pixels from 0 to 1. half: from −1 to 1. imagenet: by ImageNet's mean and deviation.
+
+    model: as timm or torchvision says for this model; for their models it is the default.
+    """
     train_limit: Images | None = None  # images of each training set; None: all
     test_limit: Images | None = None  # images of each test set; None: all
 
@@ -171,6 +184,27 @@ class Recipe(Strict):
     def _spell_as_today(cls, raw: Any) -> Any:
         return modernized(raw) if isinstance(raw, Mapping) else raw
 
+    @model_validator(mode="before")
+    @classmethod
+    def _normalize_as_the_model(cls, raw: Any) -> Any:
+        """It is stated, not left to the default, so that the key tells it from "unit"."""
+        backbone = raw.get("backbone") if isinstance(raw, Mapping) else None
+        if (
+            isinstance(backbone, str)
+            and "/" in backbone
+            and not raw.keys() & {"normalize", "normalise"}
+        ):
+            return {**raw, "normalize": "model"}
+        return raw
+
+    @field_validator("weights")
+    @classmethod
+    def _check_weights(cls, weights: str, info: ValidationInfo) -> str:
+        backbone = info.data.get("backbone", "")
+        if "/" not in backbone and weights not in ("none", "imagenet"):
+            raise ValueError("Input should be 'none' or 'imagenet'")
+        return weights
+
     @property
     def pixels(self) -> int:
         """Side of the square image that the network sees, in pixels."""
@@ -207,6 +241,8 @@ class Recipe(Strict):
             raise ValueError("`crop` cuts nothing without train_crop or test_crop")
         if self.crop is not None and self.crop > self.size:
             raise ValueError(f"a crop of {self.crop} pixels does not fit images of {self.size}")
+        if self.test_crop == "ten-cdan" and self.crop == self.size:
+            raise ValueError('test_crop = "ten-cdan" needs a crop smaller than the images')
         return self
 
     @model_validator(mode="after")

@@ -182,6 +182,8 @@ class Suite(Strict):
         Raises UsageError when the result is no recipe.
         """
         knobs = self.recipe.model_dump()
+        if "normalize" not in self.recipe.model_fields_set:
+            del knobs["normalize"]  # its default depends on the backbone
         in_task, in_budget = self.task_recipe.get(task, {}), self.budget(budget).recipe
         for change in (in_task, row.recipe, in_budget, modernized(override or {})):
             knobs = schema.merged(knobs, change)

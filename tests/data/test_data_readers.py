@@ -670,15 +670,16 @@ def test_train_and_test_must_hold_the_same_classes(tmp_path: Path) -> None:
 # resizing, limits, stand-ins
 
 
+@pytest.mark.parametrize("name", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(
     ("old", "new"), [(8, 28), (16, 28), (16, 32), (28, 32), (32, 28), (37, 45)]
 )
-def test_bilinear_agrees_with_pillow_to_one_grey_level(old: int, new: int) -> None:
+def test_arrays_are_resized_as_by_pillow_to_one_grey_level(old: int, new: int, name: str) -> None:
     images = tiny.pixels(3, 3, old, old + 5)
-    ours = Square(new, "bilinear").convert_arrays(images)
+    ours = Square(new, name).convert_arrays(images)
     for image, result in zip(images, ours, strict=True):
         pillow = Image.fromarray(image.transpose(1, 2, 0)).resize(
-            (new, new), Image.Resampling.BILINEAR
+            (new, new), Image.Resampling[name.upper()]
         )
         assert abs(result.astype(int) - np.asarray(pillow).transpose(2, 0, 1)).max() <= 1
 

@@ -60,7 +60,7 @@ def torchvisions(picture: Image.Image, resize: str = "bilinear") -> torch.Tensor
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
 
-@pytest.mark.parametrize("resize", ["bilinear", "nearest"])
+@pytest.mark.parametrize("resize", ["bilinear", "nearest", "bicubic"])
 def test_pixels_are_those_of_torchvisions_resize(art: Path, resize: str) -> None:
     domain = read(art, resize=resize)
     files = sorted(art.rglob("*.png"))

@@ -61,6 +61,14 @@ def test_the_ten_views_are_torchvisions() -> None:
         torch.testing.assert_close(ours, shown(theirs))
 
 
+def test_cdans_last_crops_begin_a_pixel_before_the_edges() -> None:
+    views, x = Views(recipe(crop=16, test_crop="ten-cdan"), CPU, seed=0), images()
+    places = [(0, 0), (0, 3), (3, 0), (3, 3), (2, 2)]
+    theirs = [tv.crop(w, *at, 16, 16) for w in (x, tv.horizontal_flip(x)) for at in places]
+    for ours, crop in zip(views.test(x), theirs, strict=True):
+        torch.testing.assert_close(ours, shown(crop))
+
+
 def test_random_crops_are_those_of_the_step_and_of_the_domain() -> None:
     views, x = (
         Views(recipe(crop=16, train_crop="random", flip=True, test_crop="centre"), CPU, seed=5),

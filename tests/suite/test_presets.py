@@ -1,6 +1,7 @@
 """Presets: what the shipped ones say, how a suite departs from one; --set; `bench diff`."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from children import Children
 from helpers import write_pictures, write_suite
 
+from bench import paths
 from bench.errors import UsageError
 from bench.runs import plan, records
 from bench.suite import presets, settings, suites
@@ -55,6 +57,24 @@ def test_the_homework_divides_its_rate_after_20_of_30_epochs() -> None:
         it for it in range(recipe.iterations) if recipe.lr_at(it / recipe.iterations) < 1e-3
     )
     assert first == recipe.iterations * 20 // 30 and recipe.lr_at(1) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("name", ["hda", "gvb", "cdan", "metaalign"])
+def test_it_names_the_hyperparameters_of_a_reversal_that_counts_before_it_is_used(
+    name: str,
+) -> None:
+    T = complete(name).iterations
+    text = (paths.tables()[-1] / f"presets/{name}.toml").read_text("utf-8")
+    (hyper,) = re.findall(r"hyper = (\{.* lead = .*\})", text)
+    assert tomllib.loads(f"hyper = {hyper}")["hyper"] == {"gamma": T / 1000, "lead": 1 / T}
+
+
+def test_it_resizes_as_its_code_did_with_the_pillow_of_its_time() -> None:
+    filters = {"cdan": "nearest", "mdd": "nearest", "tllib": "bicubic"}
+    for name in presets.preset_names():
+        assert complete(name).resize == filters.get(name, "bilinear")
+        said = [d for d in presets.find_preset(name).differences if "Pillow's default" in d]
+        assert len(said) == (name in filters)
 
 
 # a suite that follows one

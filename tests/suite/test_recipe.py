@@ -90,6 +90,10 @@ def test_a_released_default_is_never_edited() -> None:
 REFUSED = {
     "a crop of no size": ({"train_crop": "random"}, "need `crop`"),
     "test crops of no size": ({"test_crop": "ten"}, "need `crop`"),
+    "CDAN's crops of the whole image": (
+        {"crop": 256, "test_crop": "ten-cdan"},
+        "needs a crop smaller than the images",
+    ),
     "a size of no crop": ({"crop": 224}, "`crop` cuts nothing"),
     "a crop larger than the image": (
         {"crop": 257, "train_crop": "center"},
