@@ -1,5 +1,6 @@
 """One cell: what is counted, what is written, what a failure leaves."""
 
+import copy
 import threading
 import weakref
 from io import StringIO
@@ -9,7 +10,7 @@ from typing import Any
 import fakes
 import pytest
 import torch
-from helpers import CLASSES, ended, write_pictures, write_suite
+from helpers import CLASSES, ended, state, write_pictures, write_suite
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -17,7 +18,8 @@ from bench.cli import screen
 from bench.data.images import Images, place_images
 from bench.data.stream import Stream
 from bench.data.views import Views
-from bench.engine import uda
+from bench.engine import run, uda
+from bench.engine.clock import Clock, Lap
 from bench.engine.lab import Lab, find_device
 from bench.engine.probe import probe
 from bench.engine.training import set_precision
@@ -115,6 +117,90 @@ def test_a_record_says_all_of_its_run(data: Path) -> None:
     assert (
         r.end.placement == {"source": "cpu", "target": "cpu"} and len(r.end.parameters or "") == 16
     )
+
+
+def test_what_is_recorded_is_what_the_network_predicts_in_evaluation_mode(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout off, batch norm by its running statistics, which no measurement moves: by hand, image
+    by image. The training goes on in training mode."""
+    genuine, step, counts, modes = uda.evaluate, get("hda").step, [], []
+
+    def watched(method: Method, net: Network, images: Images, views: Views, *rest: Any) -> Tensor:
+        before, plain = state(net, method), copy.deepcopy((net, method))
+        found = genuine(method, net, images, views, *rest)
+        for k, v in state(net, method).items():
+            assert torch.equal(v, before[k]), k
+        hand = torch.zeros_like(found)
+        for module in plain:
+            module.eval()
+        with torch.no_grad():
+            for x, y in zip(images.x, images.y, strict=True):
+                (seen,) = views.test(x[None])
+                hand[y, plain[1].predict(plain[0], seen).argmax()] += 1
+        counts.append((hand.tolist(), found.tolist()))
+        return found
+
+    def stepped(self: Method, net: Network, *rest: Any) -> Any:
+        modes.append({m.training for m in (*net.modules(), *self.modules())})
+        return step(self, net, *rest)
+
+    monkeypatch.setattr(uda, "evaluate", watched)
+    monkeypatch.setattr(get("hda"), "step", stepped)
+    bottleneck = {"width": 16, "batch_norm": True, "relu": True, "dropout": 0.9}
+    r = trained(
+        data.parent,
+        iterations=9,
+        eval_every=3,
+        bottleneck=bottleneck,
+        rows={"only": {"method": "hda"}},
+    )
+    assert r.end and r.end.status == "ok", r.end
+    assert len(counts) == 2 * 3 and all(hand == found for hand, found in counts)
+    assert {False} not in modes[-9:] and all(m == {True} for m in modes[-9:])
+
+
+class Told(Clock):
+    """A clock that is told its times and memories, one for each window, and keeps what it is asked."""
+
+    ms = (1000.0, 1.0, 2.0, 3.0)
+    mib = (900.0, 50.0, 60.0, 40.0)
+
+    def __init__(self, device: torch.device) -> None:
+        self.asked: list[str] = []
+        super().__init__(device)
+
+    def end(self) -> Lap:
+        self.asked.append("window")
+        n = len(super().end().ms)
+        ms = self.ms[self.asked.count("window") - 1]
+        return Lap([ms] * n, [ms / 10] * n)
+
+    def memory(self) -> dict[str, float]:
+        return {"rss_mib": self.mib[self.asked.count("window") - 1]}
+
+    def reset_peak(self) -> None:
+        self.asked.append("reset")
+
+
+def test_the_end_counts_what_follows_the_warm_up_and_the_peak_is_none_of_a_measurement(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks: list[Told] = []
+    monkeypatch.setattr(run, "Clock", lambda device: clocks.append(Told(device)) or clocks[0])
+    evaluate = uda.evaluate
+    monkeypatch.setattr(
+        uda, "evaluate", lambda *args: clocks[0].asked.append("measured") or evaluate(*args)
+    )
+    r = trained(data.parent, iterations=40, eval_every=15)
+    assert [(w.n, w.warmup) for w in r.train] == [(10, True), (5, False), (15, False), (10, False)]
+    assert [w.ms["p50"] for w in r.train] == list(Told.ms), "a window's own times"
+    assert [w.memory["rss_mib"] for w in r.train] == list(Told.mib)
+    assert r.end and r.end.ms == {"p50": 2.0, "p5": 1.0, "p95": 3.0}
+    assert r.end.wait_ms == {"p50": 0.2, "p5": 0.1, "p95": 0.3}
+    assert r.end.images_per_s == 2 * 4 / 2e-3 and r.end.memory == {"rss_mib": 60.0}
+    both = ["measured", "measured", "reset"]
+    assert clocks[0].asked == ["reset", "window", "reset", *(["window", *both] * 3)]
 
 
 def test_a_run_depends_on_its_seed_alone(data: Path) -> None:

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.runs import plan, records
+from bench.runs import files, plan, records
 from bench.runs.cell import Cell
 from bench.runs.files import Busy, Writer, create, parse, read
 from bench.runs.index import summarize
@@ -311,6 +311,30 @@ def test_a_line_is_on_the_disk_when_it_was_written(tmp_path: Path, cell: Cell) -
         assert out.path.read_text() == text(run) + "\n"
 
 
+def test_the_first_and_the_last_line_are_flushed_to_the_disk_once_they_are_written(
+    tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[bytes] = []
+    with create(tmp_path, cell.folder, cell.stem) as out:
+        monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(out.path.read_bytes()))
+        write(out, cell)
+        lines = out.path.read_bytes().splitlines(keepends=True)
+    assert flushed == [lines[0], b"".join(lines)] and len(lines) > 2
+
+
+def test_a_name_that_another_took_in_the_meantime_is_left_alone(
+    tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the folder and the opening of the file; the lock is of one machine."""
+    with create(tmp_path, cell.folder, cell.stem) as first:
+        write(first, cell)
+    before = first.path.read_bytes()
+    monkeypatch.setattr(files, "_next_attempt", lambda *_: 1)
+    with pytest.raises(BenchError, match="File exists"), create(tmp_path, cell.folder, cell.stem):
+        pytest.fail("one file has two writers")
+    assert first.path.read_bytes() == before
+
+
 def test_a_file_deleted_while_it_is_written_is_no_result(tmp_path: Path, cell: Cell) -> None:
     with create(tmp_path, cell.folder, cell.stem) as out:
         out.line(fakes.run_line(cell))
@@ -350,7 +374,7 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path, cell: 
 
 
 def test_of_many_that_want_a_cell_at_once_one_gets_it(tmp_path: Path, cell: Cell) -> None:
-    together, over = Barrier(8, timeout=60), Barrier(8, timeout=60)
+    together, over = Barrier(8, timeout=30), Barrier(8, timeout=30)
 
     def want(n: int) -> bool:
         together.wait()
@@ -393,7 +417,7 @@ def test_a_cell_is_busy_while_its_process_lives_and_free_once_it_is_dead(
     with create(root, cell.folder, f"s1-{cell.key}") as out:
         write(out, cell)
     holder.send_signal(signal.SIGKILL)
-    holder.communicate()
+    holder.communicate(timeout=60)
     with create(root, *place) as out:
         write(out, cell)
     assert out.path.name == f"{cell.stem}-2.jsonl"
