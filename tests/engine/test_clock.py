@@ -4,6 +4,7 @@ import mmap
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,6 +90,13 @@ def test_resident_memory_grows_with_what_is_held() -> None:
     before = rss()
     with held(64):
         assert 60 <= (rss() - before) / 2**20 <= 80
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no such file here")
+def test_resident_memory_is_what_the_system_calls_resident() -> None:
+    status = Path("/proc/self/status").read_text().splitlines()
+    kib = next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+    assert rss() == pytest.approx(1024 * kib, rel=0.1)
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=2, max_size=200))
