@@ -23,6 +23,8 @@ class UsageError(BenchError):
 def shorten(text: str, most: int = 80) -> str:
     """A text, cut short where it would fill the screen."""
     return text if len(text) <= most else f"{text[:most]}…"
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like this one; None when none is."""
     folded = {k.lower(): k for k in known}

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
 from typing import Any, Literal
 
 from bench.runs.cell import Cell
@@ -104,7 +103,9 @@ def _current(found: Iterable[Record]) -> dict[str, Probe]:
 
 
 def _alike(a: Probe, b: Probe) -> bool:
-    pairs = zip_longest(a.losses, b.losses, fillvalue=float("inf"))
+    if len(a.losses) != len(b.losses):
+        return False
+    pairs = zip(a.losses, b.losses, strict=True)
     return all(abs(x - y) <= TOLERANCE * max(1.0, abs(y)) for x, y in pairs)
 
 

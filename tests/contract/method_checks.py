@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from helpers import CLASSES, at, descend, state, tiny_batches, tiny_net
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from bench.suite import catalog
 from bench.suite.catalog import Entry
-from contract.constants import check_gradient
+from contract.constants import Constants, check_gradient
 from methods import Batch, Method, Network, get
 
 Check = Callable[[str], None]
@@ -55,8 +56,12 @@ def losses(
     name: str, net: Network, method: Method, p: float, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, ...]:
     """What the method yields at progress p, without any step."""
-    yields = method.step(net, *batches(name, dtype), at(p))
-    return tuple(out[0] if isinstance(out, tuple) else out for out in yields)
+    return tuple(map(one, method.step(net, *batches(name, dtype), at(p))))
+
+
+def one(out: Tensor | tuple[Tensor, nn.Module]) -> Tensor:
+    """The loss of a yield."""
+    return out[0] if isinstance(out, tuple) else out
 
 
 def normed(net: Network) -> Network:
@@ -139,6 +144,65 @@ def check_prediction_is_a_logit_per_class(name: str) -> None:
     net, method = make(name)
     s, _ = batches(name)
     assert method.predict(net, s.x).shape == (len(s.x), CLASSES)
+
+
+@promise
+def check_the_loss_is_the_cross_entropy_of_the_prediction(name: str) -> None:
+    """What a label changes of the loss is what it changes of the cross-entropy of `predict`.
+
+    Terms that know no labels drop out of the difference, so nothing has to be turned off for it,
+    whatever the hyper-parameters. Where a domain term knows the labels, a weight at 0 takes it away.
+    """
+    entry = catalog.find_method(name)
+    for hyper in ({}, *variations(entry)):
+        weights = (k for k, v in entry.hyper.items() if type(v) is float and weighs(name, hyper, k))
+        settings = chain([hyper], (hyper | {k: 0.0} for k in weights))
+        assert any(predicts_what_it_learns(name, **h) for h in settings), (
+            f"with {hyper or 'the defaults'}, the network that learns is not the one that predicts"
+        )
+
+
+def predicts_what_it_learns(name: str, **hyper: Any) -> bool:
+    """Whether every label moves the loss as it moves CE(predict(x), y), up to one factor > 0.
+
+    At an even iteration; methods that take turns have the classification as it is there.
+    """
+    net, method = make(name, **hyper)
+    (s, t), constants = batches(name), Constants()
+    learnt = t if method.supervised_target else s
+    logits, y = method.predict(net, learnt.x), learnt.y
+
+    def loss(y: Tensor) -> Tensor:
+        batch = Batch(learnt.x, y)
+        given = (s, batch) if method.supervised_target else (batch, t)
+        with constants.evaluation():
+            return sum(one(out) for out in method.step(net, *given, at(0.9)))  # type: ignore[return-value]
+
+    base, ours, theirs = loss(y), [], []
+    for i, k in product(range(len(y)), range(1, CLASSES)):
+        other = y.clone()
+        other[i] = (y[i] + k) % CLASSES
+        ours.append(loss(other) - base)
+        theirs.append(cross_entropy(logits, other) - cross_entropy(logits, y))
+    a, b = torch.stack(ours), torch.stack(theirs)
+    factor = (a @ b) / (b @ b)
+    return bool(factor > 0 and torch.allclose(a, factor * b, rtol=1e-6, atol=1e-9))
+
+
+def weighs(name: str, hyper: dict[str, Any], knob: str) -> bool:
+    """Whether a hyper-parameter is the weight of some terms: the loss is a line in it.
+
+    What the method holds constant is held, since a step ahead may depend on the weight, too.
+    """
+    constants = Constants()
+
+    def loss(value: float) -> Tensor:
+        net, method = make(name, **hyper | {knob: value})
+        with constants.evaluation():
+            return sum(losses(name, net, method, 0.9))  # type: ignore[return-value]
+
+    high, middle, low = map(loss, (1.0, 0.5, 0.0))
+    return bool(torch.allclose(low + high, 2 * middle, rtol=1e-9) and low != high)
 
 
 @promise

@@ -14,7 +14,11 @@ from helpers import ROOT, write_pictures, write_suite
 from bench.errors import UsageError
 from bench.runs import records
 from bench.suite import catalog
-from contract.method_checks import CHECKS, Check
+from contract.method_checks import (
+    CHECKS,
+    Check,
+    check_the_loss_is_the_cross_entropy_of_the_prediction,
+)
 from methods import get
 
 HEAD = """\
@@ -84,6 +88,28 @@ class Stops(Method):
 '''
 )
 
+ALIGNS_CLASSES = (
+    HEAD
+    + '''
+class AlignsClasses(Method):
+    """L = CE(C(f_s) − b(f_s)) + w·Σ_y ‖mean f_s of class y − mean f_t‖²: labels in a domain term"""
+
+    def __init__(self, net: Network, *, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight, self.b = weight, torch.nn.Linear(net.dim, net.classes)
+
+    def predict(self, net: Network, x: Tensor) -> Tensor:
+        f = net.F(x)
+        return net.C(f) - self.b(f)
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        f_s, f_t = net.features(s.x, t.x)
+        gaps = [(f_s[s.y == y].mean(0) - f_t.mean(0)).square().sum() for y in s.y.unique()]
+        L_y = cross_entropy(net.C(f_s) - self.b(f_s), s.y)
+        yield L_y + self.weight * torch.stack(gaps).sum()
+'''
+)
+
 COUNTER = """
     n = 0
 
@@ -102,6 +128,16 @@ WRONG = {
         "+ self.weight * sure",
         "+ sure",
         "every_hyper_parameter_changes_the_training",
+    ),
+    "a prediction by another network": (
+        "    def step(",
+        "    def predict(self, net, x):\n        return -net.C(net.F(x))\n\n    def step(",
+        "the_loss_is_the_cross_entropy_of_the_prediction",
+    ),
+    "a loss of the other domain": (
+        "cross_entropy(y_s",
+        "cross_entropy(net.C(f_t[[0, 1, 2, 3, 3]])",
+        "the_loss_is_the_cross_entropy_of_the_prediction",
     ),
     "a tensor on the CPU": (
         "yield cross",
@@ -146,6 +182,15 @@ def test_a_wrong_method_is_found(what: str, here: Path) -> None:
         (AssertionError, RuntimeError)
     ):  # torch's gradcheck and meta tensors raise RuntimeErrors
         check("wrong")
+
+
+def test_labels_in_a_domain_term_do_not_hide_a_wrong_prediction(here: Path) -> None:
+    """The weight of the term is found and set to 0."""
+    wrong = ALIGNS_CLASSES.replace("return net.C(f) - self", "return net.C(f) + self")
+    write(here, right=ALIGNS_CLASSES, wrong=wrong)
+    check_the_loss_is_the_cross_entropy_of_the_prediction("right")
+    with pytest.raises(AssertionError, match="the network that learns is not the one that"):
+        check_the_loss_is_the_cross_entropy_of_the_prediction("wrong")
 
 
 # which file is which method

@@ -232,6 +232,20 @@ def test_whatever_changes_the_pixels_or_labels_makes_a_new_file(
     assert len([*kept.glob("*.u8")]) == 2
 
 
+@pytest.mark.parametrize("later", [1, 10**9], ids=["a nanosecond", "a second"])
+def test_a_picture_replaced_by_one_of_equal_size_is_decoded(art: Path, later: int) -> None:
+    picture = art / "ant/0.bmp"  # as large as its pixels are many
+    Image.new("RGB", (9, 9), "red").save(picture)
+    before, first = picture.stat(), read(art).train.x[0].clone()
+    Image.new("RGB", (9, 9), "blue").save(picture)
+    os.utime(picture, ns=(before.st_atime_ns, before.st_mtime_ns + later))
+    if picture.stat().st_mtime_ns == before.st_mtime_ns:
+        pytest.skip("this file system keeps coarser times")
+    assert picture.stat().st_size == before.st_size
+    again = read(art).train.x[0]
+    assert not torch.equal(again, first) and torch.equal(again, torchvisions(Image.open(picture)))
+
+
 def test_a_cache_that_is_not_whole_is_made_anew(art: Path, kept: Path) -> None:
     first, fingerprint = read(art).train.x.clone(), read(art).train.fingerprint()
     [pixels], [sidecar] = [*kept.glob("*.u8")], [*kept.glob("*.json")]

@@ -4,6 +4,7 @@ import mmap
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +92,13 @@ def test_resident_memory_grows_with_what_is_held() -> None:
         assert 60 <= (rss() - before) / 2**20 <= 80
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no such file here")
+def test_resident_memory_is_what_the_system_calls_resident() -> None:
+    status = Path("/proc/self/status").read_text().splitlines()
+    kib = next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+    assert rss() == pytest.approx(1024 * kib, rel=0.1)
+
+
 @given(st.lists(st.floats(0.01, 1e4), min_size=2, max_size=200))
 def test_spread_is_the_median_and_the_percentiles(values: list[float]) -> None:
     found = spread(values)
@@ -103,6 +111,68 @@ def test_spread_is_the_median_and_the_percentiles(values: list[float]) -> None:
 def test_spread_of_one_value_is_that_value() -> None:
     assert spread([3.0]) == {"p50": 3.0, "p5": 3.0, "p95": 3.0}
     assert all(np.isnan(v) for v in spread([]).values())
+
+
+class FakeGPU:
+    """What the clock asks of torch.cuda: a device whose time and memory the test sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.allocated, self.reserved = 0.0, 0, 0
+        self.asked: list[str] = []
+        for name in ("init", "synchronize", "reset_peak_memory_stats", "current_stream"):
+            monkeypatch.setattr(torch.cuda, name, lambda *at, name=name: self._note(name, *at))
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda at: self.allocated)
+        monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda at: self.reserved)
+        gpu = self
+
+        class Event:
+            def __init__(self, *, enable_timing: bool) -> None:
+                assert enable_timing
+
+            def record(self, stream: object) -> None:
+                self.at = gpu.now
+
+            def elapsed_time(self, later: "Event") -> float:
+                assert gpu.asked[-1] == f"synchronize {DEVICE}", "an event is read once it is over"
+                return later.at - self.at
+
+        monkeypatch.setattr(torch.cuda, "Event", Event)
+
+    def _note(self, name: str, *at: torch.device) -> None:
+        self.asked.append(" ".join(map(str, (name, *at))))
+        if name == "reset_peak_memory_stats":
+            self.allocated = self.reserved = 0
+
+
+DEVICE = torch.device("cuda", 1)
+
+
+def test_the_peak_of_a_gpu_is_forgotten_at_each_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = FakeGPU(monkeypatch)
+    gpu.allocated = gpu.reserved = 9 << 30  # of the cell before
+    c = Clock(DEVICE)
+    assert gpu.asked == ["init", f"reset_peak_memory_stats {DEVICE}"]
+    assert c.memory() == {"allocated_mib": 0.0, "reserved_mib": 0.0}
+    gpu.allocated, gpu.reserved = 3 << 20, 5 << 19
+    assert c.memory() == {"allocated_mib": 3.0, "reserved_mib": 2.5}
+    c.reset_peak()
+    assert c.memory() == {"allocated_mib": 0.0, "reserved_mib": 0.0}
+
+
+def test_a_window_on_a_gpu_is_timed_by_events_that_are_read_after_one_synchronisation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu = FakeGPU(monkeypatch)
+    c = Clock(DEVICE)
+    for wait, work in ((1, 4), (2, 8), (0, 16)):
+        c.begin()
+        gpu.now += wait
+        c.ready()
+        gpu.now += work
+    lap = c.end()
+    assert (lap.ms, lap.wait_ms) == ([5, 10, 16], [1, 2, 0])
+    assert gpu.asked.count(f"synchronize {DEVICE}") == 1
+    assert gpu.asked.count(f"current_stream {DEVICE}") == 7, "the stream of its own device"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

@@ -103,6 +103,19 @@ def test_the_windows_chosen_do_not_change_the_training() -> None:
     assert a == b and all(torch.equal(v, y[k]) for k, v in x.items())
 
 
+def test_a_window_says_at_which_iteration_its_training_diverged() -> None:
+    nan, inf = float("nan"), float("inf")
+    lap = Lap([1.0] * 4, [0.0] * 4)
+    for losses, first in (
+        ([nan, 1.0, 1.0, 1.0], 7),
+        ([1.0, 1.0, inf, nan], 9),
+        ([1.0, 1.0, 1.0, -inf], 10),
+        ([3.0, 1.0, 1.0, 1.0], None),
+    ):
+        assert Window(10, lap, losses, 0.1).diverged_at == first
+    assert Window(10, lap, [3.0, 1.0, 1.0, 1.0], 0.1).mean_loss == 1.5
+
+
 class InTurns(Method):
     """Two steps an iteration: all of it by the first loss, then D alone by the second."""
 

@@ -114,6 +114,46 @@ def test_a_subject_is_the_method_its_hyper_parameters_and_the_optimizer(cell: Ce
         assert (again := probe.probe(other)) and again.subject != found.subject
 
 
+@pytest.mark.parametrize("knob", probe.OF_THE_OPTIMIZER)
+def test_every_knob_of_the_optimizer_makes_a_subject_of_its_own(knob: str, cell: Cell) -> None:
+    recipe = cell.recipe.model_dump(mode="json")
+    plain = probe.subject("dann", {}, recipe)
+    assert probe.subject("dann", {}, recipe | {knob: "otherwise"}) != plain
+    assert probe.subject("dann", {}, recipe | {"iterations": 7}) == plain
+
+
+def test_what_the_optimizer_does_is_all_that_a_subject_leaves_nothing_out_of() -> None:
+    """A knob of the optimizer that is added later belongs to a subject, too."""
+    knobs = list(Recipe.model_fields)
+    of_it = knobs[knobs.index("optimizer") : knobs.index("eval_every")]
+    assert set(of_it) | {"forward"} == set(probe.OF_THE_OPTIMIZER)
+
+
+class InTurns(methods.Method):
+    """Two losses a step, the second of the method's own part alone."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.D = net.discriminator(net.dim)
+
+    def step(self, net: Any, s: Any, t: Any, p: float) -> Any:
+        yield torch.nn.functional.cross_entropy(net.C(net.F(s.x)), s.y)
+        yield self.D(net.F(t.x)).square().mean(), self.D
+
+
+def test_a_loss_of_one_module_steps_that_module_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Aside(InTurns):
+        def step(self, net: Any, s: Any, t: Any, p: float) -> Any:
+            yield torch.nn.functional.cross_entropy(net.C(net.F(s.x)), s.y)
+            yield self.D(net.F(t.x).detach()).square().mean(), self.D
+
+    found = []
+    for cls in (InTurns, Aside):
+        monkeypatch.setattr(methods, "get", lambda _, cls=cls: cls)
+        found.append(losses("any", RECIPE.model_copy(update={"momentum": 0.0})))
+    assert found[0] == pytest.approx(found[1], rel=1e-12)
+
+
 def test_a_method_that_breaks_has_no_probe(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise KeyError("absent")

@@ -1,7 +1,9 @@
 """One cell: what is counted, what is written, what a failure leaves."""
 
+import copy
 import threading
 import weakref
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import fakes
 import pytest
 import torch
-from helpers import CLASSES, ended, write_pictures, write_suite
+from helpers import CLASSES, ended, state, write_pictures, write_suite
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -17,8 +19,9 @@ from bench.cli import screen
 from bench.data.images import Images, place_images
 from bench.data.stream import Stream
 from bench.data.views import Views
-from bench.engine import env, uda
+from bench.engine import env, memory, run, uda
 from bench.engine import lab as lab_module
+from bench.engine.clock import Clock, Lap
 from bench.engine.lab import Lab, find_device
 from bench.engine.probe import probe
 from bench.engine.run import without_folders
@@ -135,6 +138,94 @@ def test_a_record_says_all_of_its_run(data: Path) -> None:
     )
 
 
+def test_what_is_recorded_is_what_the_network_predicts_in_evaluation_mode(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout off, batch norm by its running statistics, which no measurement moves: by hand, image
+    by image. The training goes on in training mode."""
+    genuine, step, counts, modes = uda.evaluate, get("hda").step, [], []
+
+    def watched(method: Method, net: Network, images: Images, views: Views, *rest: Any) -> Tensor:
+        before, plain = state(net, method), copy.deepcopy((net, method))
+        graphs: set[bool] = set()
+        hook = net.C.register_forward_hook(lambda *_: graphs.add(torch.is_grad_enabled()))
+        found = genuine(method, net, images, views, *rest)
+        hook.remove()
+        for k, v in state(net, method).items():
+            assert torch.equal(v, before[k]), k
+        hand = torch.zeros_like(found)
+        for module in plain:
+            module.eval()
+        with torch.no_grad():
+            for x, y in zip(images.x, images.y, strict=True):
+                (seen,) = views.test(x[None])
+                hand[y, plain[1].predict(plain[0], seen).argmax()] += 1
+        assert graphs == {False}, "an evaluation keeps nothing for gradients"
+        counts.append((hand.tolist(), found.tolist()))
+        return found
+
+    def stepped(self: Method, net: Network, *rest: Any) -> Any:
+        modes.append({m.training for m in (*net.modules(), *self.modules())})
+        return step(self, net, *rest)
+
+    monkeypatch.setattr(uda, "evaluate", watched)
+    monkeypatch.setattr(get("hda"), "step", stepped)
+    bottleneck = {"width": 16, "batch_norm": True, "relu": True, "dropout": 0.9}
+    r = trained(
+        data.parent,
+        iterations=9,
+        eval_every=3,
+        bottleneck=bottleneck,
+        rows={"only": {"method": "hda"}},
+    )
+    assert r.end and r.end.status == "ok", r.end
+    assert len(counts) == 2 * 3 and all(hand == found for hand, found in counts)
+    assert {False} not in modes[-9:] and all(m == {True} for m in modes[-9:])
+
+
+class Told(Clock):
+    """A clock that is told its times and memories, one for each window, and keeps what it is asked."""
+
+    ms = (1000.0, 1.0, 2.0, 3.0)
+    mib = (900.0, 50.0, 60.0, 40.0)
+
+    def __init__(self, device: torch.device) -> None:
+        self.asked: list[str] = []
+        super().__init__(device)
+
+    def end(self) -> Lap:
+        self.asked.append("window")
+        n = len(super().end().ms)
+        ms = self.ms[self.asked.count("window") - 1]
+        return Lap([ms] * n, [ms / 10] * n)
+
+    def memory(self) -> dict[str, float]:
+        return {"rss_mib": self.mib[self.asked.count("window") - 1]}
+
+    def reset_peak(self) -> None:
+        self.asked.append("reset")
+
+
+def test_the_end_counts_what_follows_the_warm_up_and_the_peak_is_none_of_a_measurement(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks: list[Told] = []
+    monkeypatch.setattr(run, "Clock", lambda device: clocks.append(Told(device)) or clocks[0])
+    evaluate = uda.evaluate
+    monkeypatch.setattr(
+        uda, "evaluate", lambda *args: clocks[0].asked.append("measured") or evaluate(*args)
+    )
+    r = trained(data.parent, iterations=40, eval_every=15)
+    assert [(w.n, w.warmup) for w in r.train] == [(10, True), (5, False), (15, False), (10, False)]
+    assert [w.ms["p50"] for w in r.train] == list(Told.ms), "a window's own times"
+    assert [w.memory["rss_mib"] for w in r.train] == list(Told.mib)
+    assert r.end and r.end.ms == {"p50": 2.0, "p5": 1.0, "p95": 3.0}
+    assert r.end.wait_ms == {"p50": 0.2, "p5": 0.1, "p95": 0.3}
+    assert r.end.images_per_s == 2 * 4 / 2e-3 and r.end.memory == {"rss_mib": 60.0}
+    both = ["measured", "measured", "reset"]
+    assert clocks[0].asked == ["reset", "window", "reset", *(["window", *both] * 3)]
+
+
 def test_a_run_depends_on_its_seed_alone(data: Path) -> None:
     losses = [
         [w.loss for w in trained(data.parent, seed=s, iterations=30).train] for s in (0, 0, 1)
@@ -168,7 +259,9 @@ def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path
     with pytest.raises(BenchError, match="no folder"):
         ended(cell(tmp_path), lab)
     assert not (tmp_path / "results").exists()
-    assert ended(cell(tmp_path, budget="smoke"), lab).status == "ok"
+    path = ended(cell(tmp_path, budget="smoke"), lab).path
+    assert path and (made := files.read(path)).end and made.end.status == "ok" and made.run
+    assert all(d.generated for d in made.run.data.values()), "and says so"
 
 
 def test_a_batch_larger_than_the_domain_ends_as_failed_with_its_sentence(data: Path) -> None:
@@ -208,6 +301,90 @@ def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(
 def test_a_reason_names_files_without_their_folders(told: str, kept: str) -> None:
     assert without_folders(told) == kept
     assert without_folders(f"in {Path.home()}/my data/x") == "in my data/x"
+
+
+class Pair(Method):
+    """Two classes, whose logits are the grey levels of the first and of the last pixel, in tens."""
+
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Any:
+        raise NotImplementedError
+
+    def predict(self, net: Network, x: Tensor) -> Tensor:
+        return 25.5 * torch.stack([x[:, 0, 0, 0], x[:, 0, -1, -1]], 1)
+
+
+def test_of_several_views_the_mean_softmax_decides_and_not_that_of_the_logits() -> None:
+    """One of the ten crops is sure of the first class, all others lean towards the second."""
+    x = torch.zeros(1, 1, 6, 6, dtype=torch.uint8)
+    x[0, 0, 0, 0] = 255  # the upper left corner, by itself and mirrored: logits 25.5 and 0
+    x[0, 0, 3:, :] = 10  # what every other crop ends with: logits 0 and 1
+    recipe = Recipe(backbone="any", size=6, iterations=1, batch=2, lr=1, crop=4, test_crop="ten")
+    views = Views(recipe, CPU, seed=0)
+    logits = torch.cat([Pair().predict(None, v) for v in views.test(x)])  # type: ignore[arg-type]
+    assert logits.mean(0).argmax() == 0 and logits.softmax(1).mean(0).argmax() == 1
+    net = Network(nn.Identity(), nn.Identity(), dim=1, classes=2, discriminator=nn.Linear)  # type: ignore[arg-type]
+    found = uda.evaluate(Pair(), net, Images(x, torch.zeros(1, dtype=torch.long)), views, CPU, 2)
+    assert found.tolist() == [[0, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(("pixels", "images"), [(28, 500), (109, 500), (110, 495), (224, 119)])
+def test_at_once_so_many_images_are_evaluated_as_their_pixels_allow(
+    pixels: int, images: int
+) -> None:
+    assert uda._images_at_once(RECIPE.model_copy(update={"size": pixels})) == images
+
+
+def test_the_domains_of_a_task_are_its_own(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labelled source and unlabelled target images, each cropped by chances of its own; the counts
+    of each; the size of all that was placed."""
+    asked = cell(
+        data.parent, size=28, crop=20, train_crop="random", test_crop="center", rows={"only": {"method": "dann"}}
+    )  # fmt: skip
+    task = uda.UDA(asked, Lab(data, data.parent / "results", CPU))
+    net, method = task.build()
+    task.open()
+    source, target = task.domains["source"], task.domains["target"]
+    for step in (0, 3):
+        s, t = task.batches(step)
+        for batch, domain, name in ((s, source, "source"), (t, target, "target")):
+            kept = Stream(domain.train, asked.recipe.batch, seed=0, name=name)(step)
+            shown = Views(asked.recipe, CPU, seed=0).train(name)(kept.x, step)
+            assert torch.equal(batch.x, shown)
+            assert batch.y is None if name == "target" else torch.equal(batch.y, kept.y)
+    ones, twos = (torch.full((CLASSES, CLASSES), n) for n in (1, 2))
+    found_on = {id(source.test): ones, id(target.test): twos}
+    monkeypatch.setattr(uda, "evaluate", lambda method, net, images, *_: found_on[id(images)])
+    found = task.measure(net, method, 5)
+    assert found.source == uda.count(ones, confusion=False)
+    assert found.target == uda.count(twos, confusion=False)
+    every = [i for d in (source, target) for i in (d.train, d.test)]
+    assert task.placement().mib == sum(i.x.nbytes + i.y.nbytes for i in every) / 2**20
+    task._sides = {
+        k: replace(side, test=side.train) for k, side in task._sides.items()
+    }  # trained and tested on the same images
+    assert task.placement().mib == sum(i.x.nbytes + i.y.nbytes for i in every[::2]) / 2**20
+    task.close()
+
+
+def test_an_evaluation_in_bfloat16_is_of_the_network_in_bfloat16(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate, seen = uda.evaluate, set()
+
+    def watched(method: Method, net: Network, *rest: Any) -> Tensor:
+        net.C.register_forward_hook(lambda _, given, out: seen.add(out.dtype))
+        return evaluate(method, net, *rest)
+
+    monkeypatch.setattr(uda, "evaluate", watched)
+    assert trained(data.parent, iterations=1, precision="bf16").problem == ""
+    assert seen == {torch.bfloat16}
+
+
+def test_a_default_that_a_row_states_is_no_difference(data: Path) -> None:
+    rows = {"only": {"method": "dann", "hyper": {"lam": 1, "gamma": 5}}}
+    r = trained(data.parent, iterations=1, rows=rows)
+    assert r.problem == "" and r.run and r.run.hyper == {"gamma": 5.0}
+    assert r.run.hyper_all["lam"] == 1.0 and r.run.hyper_all["gamma"] == 5.0
 
 
 # where the images are
@@ -324,6 +501,27 @@ def test_anything_else_still_stops_the_grid(data: Path, monkeypatch: pytest.Monk
     assert tally == {"failed": 1} and "failed: RuntimeError: the memory of an elephant" in printed
 
 
+@pytest.mark.parametrize(
+    ("batch", "evaluated", "advice"),
+    [
+        (8, None, "--set batch=4, --set precision=bf16, a device with more memory"),
+        (4, None, "--set batch=2, --set precision=bf16, a device with more memory"),
+        (3, None, "--set precision=bf16, a device with more memory"),
+        (8, 500, "--set precision=bf16, a device with more memory"),
+    ],
+)
+def test_the_sentence_for_a_full_memory_advises_what_can_help(
+    batch: int, evaluated: int | None, advice: str
+) -> None:
+    recipe = RECIPE.model_copy(update={"batch": batch})
+    with (
+        pytest.raises(memory.OutOfMemory) as e,
+        memory.within_memory(CPU, "r", recipe, evaluated=evaluated),
+    ):
+        raise MemoryError
+    assert str(e.value).endswith(f"; try {advice}")
+
+
 def test_out_of_memory_in_an_evaluation_gives_its_own_sizes(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +564,8 @@ def test_precision_sets_the_arithmetic_of_the_run() -> None:
             with set_precision(recipe.model_copy(update={"precision": name}), CPU):
                 assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
             assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == tf32
+            assert torch.backends.cudnn.enabled and torch.backends.cudnn.deterministic
+            assert not torch.backends.cudnn.benchmark, "which algorithm is fastest is chance"
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = kept
 

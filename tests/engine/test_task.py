@@ -22,6 +22,7 @@ from bench.execute.here import Here
 from bench.report.write.render import render_accuracies
 from bench.runs import files, lines, plan, records
 from bench.runs.cell import Cell
+from bench.runs.files import Busy
 from bench.suite import suites
 from methods import Batch, Method, Network
 
@@ -160,6 +161,31 @@ def test_an_executor_runs_it_and_the_screen_says_what_it_measured(cell: Cell, la
     assert f"only A-B seed 0: distance {distance}, across " in out.getvalue()
 
 
+class Drawn(Clouds):
+    fingerprint = "ab" * 8
+
+    def describe(self) -> Materials:
+        points = lines.LoadedImages(images=len(self.points), fingerprint=self.fingerprint)
+        plane = lines.LoadedDomain(origin="drawn", generated=True, train=points, test=points)
+        return Materials({"plane": plane}, lines.Weights(asked="none"))
+
+
+class DrawnOtherwise(Drawn):
+    fingerprint = "cd" * 8
+
+
+def test_a_cell_is_run_once_on_made_up_images_and_again_on_others(cell: Cell, lab: Lab) -> None:
+    """They never count for it, and are no reason to begin it whenever the grid is."""
+    *_, end = run_cell(cell, lab, redo=False, make_task=Drawn)
+    assert isinstance(end, Ended) and end.status == "ok"
+    with pytest.raises(Busy, match="already run on these made-up images; --redo runs it again"):
+        list(run_cell(cell, lab, redo=False, make_task=Drawn))
+    for task, redo in ((DrawnOtherwise, False), (Drawn, True)):
+        *_, end = run_cell(cell, lab, redo=redo, make_task=task)
+        assert isinstance(end, Ended) and end.status == "ok"
+    assert len(records.read_all(lab.results)) == 3
+
+
 class Missing(Clouds):
     def __init__(self, cell: Cell, lab: Lab) -> None:
         raise BenchError("there are no points; draw some")
@@ -173,6 +199,29 @@ class Broken(Clouds):
 class Late(Clouds):
     def measure(self, net: Network, method: Method, step: int) -> lines.Eval:
         raise ZeroDivisionError("no points")
+
+
+class Explodes(Meet):
+    def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
+        (loss,) = super().step(net, s, t, p)
+        yield loss * (float("nan") if round(40 * p) == 12 else 1.0)
+
+
+class Diverges(Clouds):
+    def build(self) -> tuple[Network, Method]:
+        return super().build()[0], Explodes()
+
+
+def test_a_training_that_diverges_ends_there_and_says_at_which_iteration(
+    cell: Cell, lab: Lab
+) -> None:
+    *_, end = run_cell(cell, lab, make_task=Diverges)
+    assert isinstance(end, Ended) and end.status == "diverged" and end.path
+    assert end.reason == "the loss was no longer finite at iteration 13"
+    content = files.read(end.path)
+    assert [w.step for w in content.train] == [10, 20] and content.evals == ()
+    assert content.train[0].loss is not None and content.train[1].loss is None
+    assert content.end and content.end.ms is None and content.end.status == "diverged"
 
 
 def test_what_a_task_misses_before_its_run_leaves_no_record(cell: Cell, lab: Lab) -> None:

@@ -23,7 +23,7 @@ from bench.runs import plan
 from bench.runs.plan import Cell
 from bench.suite import catalog, suites
 from bench.suite.recipe import Recipe
-from methods import Batch, Method, Network
+from methods import Batch, Method, Network, get
 
 CPU = torch.device("cpu")
 ITERATIONS, MIDDLE = 7, 3
@@ -142,6 +142,44 @@ def test_a_state_keeps_what_it_was_while_the_training_goes_on(lab: Lab, tmp_path
     found = differences(before, begun.training.state())
     for part in ("net", "method", "optimizer", "random.torch_cpu", "step"):
         assert any(place.startswith(f"state.{part}") for place in found), part
+
+
+def plain() -> Training:
+    torch.manual_seed(0)
+    net = tiny_net()
+    method = get("dann")(net)
+    recipe = Recipe(backbone="any", size=2, iterations=ITERATIONS, batch=5, lr=0.1)
+    return Training(net, method, nets.optimizer(net, method, recipe))
+
+
+def test_a_digest_is_of_every_parameter_and_buffer_by_name_type_and_shape() -> None:
+    changes: dict[str, Any] = {
+        "the network": lambda t: t.net.C.bias.data.add_(1e-3),
+        "the method": lambda t: t.method.D[0].weight.data.add_(1e-3),
+        "a buffer": lambda t: t.method.register_buffer("seen", torch.zeros(1)),
+        "a name": lambda t: setattr(t.net, "E", t.net._modules.pop("C")),
+        "a type": lambda t: t.net.C.half(),
+        "a shape": lambda t: setattr(t.net.C.weight, "data", t.net.C.weight.data.view(6, 3)),
+    }
+    digests = {"nothing": plain().digest()}
+    for what, change in changes.items():
+        change(training := plain())
+        digests[what] = training.digest()
+    assert len(set(digests.values())) == len(digests), digests
+    assert digests["nothing"] == plain().digest() and len(digests["nothing"]) == 16
+
+
+def test_a_training_trains_although_its_modules_were_left_in_evaluation_mode() -> None:
+    training, modes = plain(), []
+    training.net.eval(), training.method.eval()
+    recipe = Recipe(backbone="any", size=2, iterations=ITERATIONS, batch=5, lr=0.1)
+
+    def batches(step: int) -> tuple[Batch, Batch]:
+        modes.append((training.net.training, training.method.training))
+        return tiny_batches(seed=step)
+
+    run(training, batches, recipe, MIDDLE)
+    assert modes == [(True, True)] * MIDDLE and training.step == MIDDLE
 
 
 class Noisy(Method):

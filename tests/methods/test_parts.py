@@ -18,6 +18,7 @@ from methods._parts import (
     entropy,
     entropy_weights,
     frozen,
+    heuristics,
     ramp,
     reverse,
     seen_twice,
@@ -291,3 +292,33 @@ def test_the_momentum_comes_back_when_the_forward_fails() -> None:
     with pytest.raises(ZeroDivisionError), seen_twice(norm):
         raise ZeroDivisionError
     assert norm.momentum == 0.1
+
+
+# in bfloat16
+
+
+def test_a_sure_discriminator_keeps_its_loss_and_gradient_in_bfloat16() -> None:
+    """There σ(9) is 1: the loss would be 0 and D would learn no more."""
+    u = torch.full((4,), 9.0, dtype=torch.bfloat16, requires_grad=True)
+    for eps in (0.0, 1e-8):
+        loss = domain_loss(u, -u, eps=eps)
+        assert loss.item() == pytest.approx(math.log1p(math.exp(-9)), rel=1e-3)
+        assert (grad(loss, u) < 0).all()
+
+
+def test_the_entropy_of_bfloat16_logits_is_that_of_the_same_numbers() -> None:
+    z = draw(0, 6, 5, scale=3).to(torch.bfloat16)
+    torch.testing.assert_close(entropy(z).double(), entropy(z.double()), rtol=1e-5, atol=1e-6)
+
+
+# HDA's heads
+
+
+def test_heuristics_start_with_widths_of_their_own_and_no_bias() -> None:
+    """Kaiming's deviation is √(2/(1 + a²)/dim) for negative slope a."""
+    torch.manual_seed(0)
+    heads = heuristics(400, 100, 3)
+    for a, head in enumerate(heads):
+        assert head.weight.std().item() == pytest.approx(math.sqrt(2 / (1 + a**2) / 400), rel=0.02)
+        assert not head.bias.any() and head(torch.ones(2, 400)).shape == (2, 100)
+    assert len(heads) == 3 and len(heuristics(4, 3, 0)) == 0

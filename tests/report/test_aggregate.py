@@ -293,3 +293,37 @@ def test_a_gpus_memory_is_the_models_without_the_data_and_a_cpus_the_whole_proce
     )
     (slow,) = summarise_costs(TOY, runs("plain", "A-B", 70))["Abacus 9, 1 thread, torch 2.11.0"]
     assert slow.memory == {"rss_mib": 900.0}
+
+
+def test_versions_of_torch_are_machines_of_their_own_in_a_fixed_order():
+    newer = CPU._replace(env=CPU.env.model_copy(update={"torch": "2.12.0"}))
+    made = [
+        record(cell(TOY, "plain", "A-B", 0), machine=GPU),
+        record(cell(TOY, "plain", "A-B", 1), machine=newer),
+        *runs("plain", "B-A", 70),
+    ]
+    names = [
+        "Abacus 9, 1 thread, torch 2.11.0",
+        "Abacus 9, 1 thread, torch 2.12.0",
+        "Toy GPU, torch 2.11.0",
+    ]
+    assert list(summarise_costs(TOY, made)) == list(summarise_costs(TOY, made[::-1])) == names
+
+
+def test_ratios_leave_out_the_tasks_that_the_baseline_was_not_measured_at():
+    plain, dann = runs("plain", "A-B", 70, ms=20.0), runs("dann", "A-B", 70, ms=22.0)
+    ((_, found),) = summarise_costs(TOY, plain + dann + runs("dann", "B-A", 70, ms=99.0)).values()
+    assert found.ratio == pytest.approx(1.1) and found.ms == pytest.approx((22 + 99) / 2)
+
+
+def test_the_ratio_of_memory_is_that_of_its_first_column():
+    def with_memory(r, **memory):
+        return replace(r, end=r.end.model_copy(update={"memory": memory}))
+
+    (plain,), (dann,) = (runs(row, "A-B", 70, machine=GPU) for row in ("plain", "dann"))
+    made = [
+        with_memory(plain, allocated_mib=586.4, reserved_mib=1086.4),
+        with_memory(dann, allocated_mib=836.4, reserved_mib=3086.4),
+    ]
+    ((_, found),) = summarise_costs(TOY, made).values()
+    assert found.memory_ratio == pytest.approx(1.5)

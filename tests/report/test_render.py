@@ -12,9 +12,9 @@ from fakes import CPU, GOLDEN, cell, everything, record, toy
 from bench.report.numbers.scores import Score
 from bench.report.numbers.stats import judge
 from bench.report.page import cites
-from bench.report.page.text import format_difference, format_score
+from bench.report.page.text import format_count, format_difference, format_score
 from bench.report.write.latex import make_document, to_latex
-from bench.report.write.render import render_accuracies, render_costs
+from bench.report.write.render import Rendered, render_accuracies, render_costs
 from bench.suite import suites
 from bench.suite.references import read_references
 
@@ -103,6 +103,20 @@ def test_scores_and_gaps_as_text():
     assert format_difference(judge([70.0], 71.04, 1)) == "−1.0"
     assert format_difference(judge([70.0] * 2, 70.01, 1)) == "+0.0 [0.0, 0.0]"
     assert format_difference(None) == "—"
+    assert [format_count(n, "seed") for n in (0, 1, 2)] == ["0 seeds", "1 seed", "2 seeds"]
+
+
+def test_a_golden_page_of_another_suite_has_its_tolerance_and_confidence_in_words():
+    suite = TOY.model_copy(update={"confidence": 0.9, "tolerance": 2.5})
+    text = render_accuracies(suite, ALL, "md", "last", REFERENCES)
+    assert "with its 90 % Student interval" in text and "lies within ±2.5 points" in text
+
+
+def test_a_table_shows_itself_at_its_own_selection():
+    made = [record(cell(TOY, "plain", "A-B", 0), (80.0, 70.0))]
+    best = Rendered(TOY, tuple(made), "best-on-target")
+    assert "full budget, best on target ‡" in best.markdown and "80.00 (1)" in best.markdown
+    assert "80.00 (1)" not in Rendered(TOY, tuple(made)).markdown.split("## How")[0]
 
 
 def test_gains_are_told_in_plain_words():

@@ -83,6 +83,19 @@ def test_verdict(values, tolerance, word):
     assert judge(values, 50.0, tolerance).word == word
 
 
+@pytest.mark.parametrize("gap", [1.0, -1.0])
+def test_an_interval_that_ends_at_the_tolerance_lies_within_it(gap):
+    assert judge([50.0 + gap] * 3, 50.0, 1.0).word == "match"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_interval_that_begins_at_the_tolerance_does_not_lie_outside(sign):
+    far = [50.0 + sign * x for x in (5.0, 6.0, 7.0)]
+    nearest = min(map(abs, judge(far, 50.0, 1.0).interval))
+    assert judge(far, 50.0, nearest).word == "unresolved"
+    assert judge(far, 50.0, nearest - 1e-9).word == "differs"
+
+
 @given(several, percent, st.floats(0.1, 5))
 def test_verdict_follows_from_its_interval_and_not_from_the_order(x, published, tolerance):
     v = judge(x, published, tolerance)
@@ -105,3 +118,13 @@ def test_a_gain_needs_two_seeds_and_an_interval_that_excludes_zero():
     assert compare_pairs({0: 99.0}, {0: 1.0}).word == "not shown"
     assert compare_pairs({0: 51.0, 1: 49.0}, {0: 50.0, 1: 50.0}).word == "not shown"
     assert compare_pairs({0: 51.0}, {1: 50.0}) is None
+    same = {0: 50.0, 1: 60.0}
+    assert compare_pairs(same, same).word == "not shown", "an interval that is zero alone"
+
+
+def test_confidence_widens_every_interval_alike():
+    ours, base = {0: 60.0, 1: 70.0, 2: 65.0}, {0: 50.0, 1: 52.0, 2: 51.0}
+    assert compare_pairs(ours, base, 0.9).interval == estimate_interval([10, 18, 14], 0, 0.9)
+    assert judge(ours.values(), 50.0, 1.0, 0.9).interval == estimate_interval(
+        ours.values(), 50.0, 0.9
+    )

@@ -1,6 +1,7 @@
 """Records of schema 1 become records of today's, with nothing measured lost."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def test_everything_measured_is_kept_and_counts_for_its_cell(tmp_path: Path, cel
     assert outdated(root) == [path]
     asked = []
     probe = Probe(subject="0" * 12, losses=(1.5,))
+    digits = sha256(path.read_bytes()).hexdigest()
     new = convert(path, root, lambda run: asked.append(run["method"]) or probe)
     assert asked == ["dann"] and not path.exists() and outdated(root) == []
     assert new == root / cell.folder / f"{cell.stem}-3.jsonl"
@@ -87,6 +89,7 @@ def test_everything_measured_is_kept_and_counts_for_its_cell(tmp_path: Path, cel
         "bench": "0.1.0", "commit": "43c9de53c0e7", "dirty": False, "probe": probe.model_dump(),
     }  # fmt: skip
     assert found.run.converted and found.run.converted.key == "c662b2c18b84"
+    assert found.run.converted.sha256 == digits and found.run.converted.schema_ == 1
     assert found.run.converted.renamed_from == {"row": "naive", "cell": "e21952de06a0"}
     env = {k: v for k, v in was[0]["env"].items() if k not in ("bench", "git")}
     assert found.run.env.model_dump(exclude_none=True) == env
@@ -128,6 +131,13 @@ def test_what_a_text_said_of_made_up_images_becomes_a_fact(
     run = read(convert(put(tmp_path, lines), tmp_path, lambda _: None)).run
     assert run and [d.generated for d in run.data.values()] == [generated, False]
     assert run.code.probe is None
+
+
+def test_uncommitted_changes_are_not_forgotten(tmp_path: Path, cell: Cell) -> None:
+    lines = old(cell)
+    lines[0]["env"]["git"]["dirty"] = True
+    run = read(convert(put(tmp_path, lines), tmp_path, lambda _: None)).run
+    assert run and run.code.dirty
 
 
 def test_a_null_where_infinity_had_no_name_yet_is_infinity(tmp_path: Path, cell: Cell) -> None:

@@ -7,7 +7,9 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -20,11 +22,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.runs import plan, records
+from bench.runs import files, plan, records
 from bench.runs.cell import Cell
 from bench.runs.files import Busy, Writer, create, parse, read
 from bench.runs.index import summarize
-from bench.runs.lines import Code, Env, Probe, Run, Train, now, text
+from bench.runs.lines import Code, Env, Probe, Run, Train, now, plain, text
 from bench.runs.records import read_all
 from bench.suite import suites
 
@@ -151,6 +153,12 @@ EDITS: dict[str, tuple[str, Any]] = {
     "an unknown field": ("surprise", 1),
     "no images at all": ("target.total", [0, 0, 0]),
     "no counts of the target": ("target", None),
+    "a class too few among the hits": ("target.correct", [800, 800]),
+    "more images than the test set has": ("target.total.0", 1001),
+    "a matrix of other hits": (
+        "target.confusion",
+        [[700, 300, 0], [300, 700, 0], [0, 0, 1000]],
+    ),
     "a confusion matrix of something else": ("target.confusion", [[1, 0, 0]] * 3),
 }
 
@@ -175,6 +183,7 @@ FORGED: dict[str, tuple[str, Any]] = {
     "no classes": ("classes", 0),
     "one domain": ("data", {}),
     "a metric that nobody measured": ("metric", "distance"),
+    "two values of one hyper-parameter": ("hyper_all.lam", 0.25),
 }
 
 
@@ -192,14 +201,19 @@ def test_names_are_not_what_a_key_is_of(edit: tuple[str, str], whole: bytes) -> 
 
 def resealed(raw: bytes, line: int, path: str, value: Any) -> bytes:
     """A record with one value replaced and a seal that fits again."""
-    from hashlib import sha256
-
     lines = [json.loads(x) for x in raw.splitlines()]
     *parts, last = path.split(".")
     place: Any = lines[line]
     for part in parts:
         place = place[int(part)] if isinstance(place, list) else place[part]
     place[int(last) if isinstance(place, list) else last] = value
+    return sealed(lines)
+
+
+def sealed(lines: list[Any]) -> bytes:
+    """A record of these lines, the last one sealed."""
+    from hashlib import sha256
+
     lines[-1].pop("seal")
     dumped = [json.dumps(x, separators=(",", ":")) for x in lines]
     body = ("\n".join(dumped)[:-1] + ',"seal":"').encode()
@@ -208,6 +222,7 @@ def resealed(raw: bytes, line: int, path: str, value: Any) -> bytes:
 
 ENDS: dict[str, tuple[str, Any]] = {
     "no time": ("ms", {"p50": None, "p5": None, "p95": None}),
+    "no throughput": ("images_per_s", None),
     "no memory": ("memory", {}),
     "memory of no known kind": ("memory", {"teraquads": 3.0}),
     "a step too few": ("step", 11),
@@ -217,6 +232,40 @@ ENDS: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize("edit", ENDS)
 def test_a_run_that_says_ok_says_what_it_took(edit: str, whole: bytes) -> None:
     assert "damaged" in parse(resealed(whole, -1, *ENDS[edit])).problem
+
+
+TWICE: dict[str, tuple[tuple[int, str, Any], ...]] = {
+    # what only two edits can forge: the line, the path of a value and what to put there
+    "no last evaluation": ((2, "step", 10), (3, "step", 11)),
+    "no last window": ((1, "step", 11), (1, "n", 11)),
+    "iterations that are missing": ((1, "n", 11),),
+    "two evaluations after one step": ((2, "step", 12),),
+    "evaluations out of order": ((2, "step", 12), (3, "step", 11)),
+    "more right than were predicted": (
+        (3, "target.predicted.0", 700), (3, "target.predicted.1", 1300),
+    ),
+    "a percentile that nobody asked for": ((4, "ms.p99", 1.0),),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", TWICE)
+def test_what_contradicts_other_lines_is_damaged(edit: str, whole: bytes) -> None:
+    for line, path, value in TWICE[edit]:
+        whole = resealed(whole, line, path, value)
+    found = parse(whole)
+    assert "damaged" in found.problem and "seal" not in found.problem
+
+
+def test_a_record_with_two_ends_is_damaged(whole: bytes) -> None:
+    lines = [json.loads(x) for x in whole.splitlines()]
+    lines.insert(3, {"kind": "end", "status": "failed", "wall_s": 1.0, "finished": now()})
+    assert parse(sealed(lines)).problem == "damaged: it does not end with its one `end` line"
+
+
+def test_a_first_line_of_todays_schema_that_is_not_whole_is_damaged(whole: bytes) -> None:
+    """It is neither of an older program nor of a newer one."""
+    found = parse(whole.replace(b'"task":"A-B",', b"", 1))
+    assert found.problem == "damaged: its first line is not one that this program writes"
 
 
 def test_a_first_line_without_its_schema_is_damaged(whole: bytes) -> None:
@@ -311,6 +360,69 @@ def test_a_line_is_on_the_disk_when_it_was_written(tmp_path: Path, cell: Cell) -
         assert out.path.read_text() == text(run) + "\n"
 
 
+def test_the_first_and_the_last_line_are_flushed_to_the_disk_once_they_are_written(
+    tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[bytes] = []
+    with create(tmp_path, cell.folder, cell.stem) as out:
+        monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(out.path.read_bytes()))
+        write(out, cell)
+        lines = out.path.read_bytes().splitlines(keepends=True)
+    assert flushed == [lines[0], b"".join(lines)] and len(lines) > 2
+
+
+def test_a_name_that_another_took_in_the_meantime_is_left_alone(
+    tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the folder and the opening of the file; the lock is of one machine."""
+    with create(tmp_path, cell.folder, cell.stem) as first:
+        write(first, cell)
+    before = first.path.read_bytes()
+    monkeypatch.setattr(files, "_next_attempt", lambda *_: 1)
+    with pytest.raises(BenchError, match="File exists"), create(tmp_path, cell.folder, cell.stem):
+        pytest.fail("one file has two writers")
+    assert first.path.read_bytes() == before
+
+
+def test_a_line_that_the_disk_takes_piece_by_piece_is_written_whole(
+    tmp_path: Path, cell: Cell, whole: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = os.write
+    with create(tmp_path, cell.folder, cell.stem) as out:
+        monkeypatch.setattr(os, "write", lambda fd, data: genuine(fd, data[:700]))
+        write(out, cell)
+    assert out.path.read_bytes() == whole
+
+
+def test_a_writer_appends_and_overwrites_nothing_that_stands_there(
+    tmp_path: Path, cell: Cell
+) -> None:
+    with create(tmp_path, cell.folder, cell.stem) as out:
+        out.line(first := fakes.run_line(cell))
+        with out.path.open("ab") as file:
+            file.write(b"a note\n")
+        out.line(second := fakes.lines(cell)[1])
+        assert out.path.read_text() == f"{text(first)}\na note\n{text(second)}\n"
+
+
+def test_other_cells_run_at_the_same_time(tmp_path: Path, cell: Cell) -> None:
+    with (
+        create(tmp_path, cell.folder, cell.stem) as out,
+        create(tmp_path, cell.folder, f"s1-{cell.key}") as other,
+    ):
+        write(out, cell), write(other, cell)
+        with pytest.raises(Busy), create(tmp_path, cell.folder, cell.stem):
+            pytest.fail("one cell twice")
+    assert other.path.read_bytes() == out.path.read_bytes()
+
+
+def test_a_copy_beside_a_record_is_no_attempt(tmp_path: Path, cell: Cell) -> None:
+    (tmp_path / cell.folder).mkdir(parents=True)
+    (tmp_path / cell.folder / f"{cell.stem}-7 (copy).jsonl").touch()
+    with create(tmp_path, cell.folder, cell.stem) as out:
+        assert out.path.name == f"{cell.stem}-1.jsonl"
+
+
 def test_a_file_deleted_while_it_is_written_is_no_result(tmp_path: Path, cell: Cell) -> None:
     with create(tmp_path, cell.folder, cell.stem) as out:
         out.line(fakes.run_line(cell))
@@ -350,7 +462,7 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path, cell: 
 
 
 def test_of_many_that_want_a_cell_at_once_one_gets_it(tmp_path: Path, cell: Cell) -> None:
-    together, over = Barrier(8, timeout=60), Barrier(8, timeout=60)
+    together, over = Barrier(8, timeout=30), Barrier(8, timeout=30)
 
     def want(n: int) -> bool:
         together.wait()
@@ -393,7 +505,7 @@ def test_a_cell_is_busy_while_its_process_lives_and_free_once_it_is_dead(
     with create(root, cell.folder, f"s1-{cell.key}") as out:
         write(out, cell)
     holder.send_signal(signal.SIGKILL)
-    holder.communicate()
+    holder.communicate(timeout=60)
     with create(root, *place) as out:
         write(out, cell)
     assert out.path.name == f"{cell.stem}-2.jsonl"
@@ -411,8 +523,21 @@ def test_a_cell_that_is_no_longer_wanted_is_left_alone(tmp_path: Path, cell: Cel
     assert list((tmp_path / cell.folder).iterdir()) == []
 
 
-def test_now_is_utc_to_the_second() -> None:
-    assert len(now()) == 20 and now()[10] == "T" and now().endswith("Z")
+def test_plain_values_are_what_strict_json_can_hold() -> None:
+    inf, nan = float("inf"), float("nan")
+    assert plain({"a": (inf, -inf, 1.5), "b": {"c": nan}, "d": "x"}) == {
+        "a": ["inf", "-inf", 1.5], "b": {"c": None}, "d": "x",
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has one time zone a process")
+def test_now_is_utc_to_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XYZ+5")
+        time.tzset()
+        then = datetime.strptime(now(), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        assert abs(then - datetime.now(UTC)) < timedelta(seconds=5)
+    time.tzset()
 
 
 def test_lines_are_refused_that_no_reader_would_take(cell: Cell) -> None:

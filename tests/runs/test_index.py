@@ -1,10 +1,16 @@
 """The index of records saves time and changes nothing."""
 
+import gc
+import json
 import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import fakes
 import pytest
@@ -13,9 +19,10 @@ from helpers import write_suite
 
 from bench import paths
 from bench.errors import UsageError
+from bench.runs import files, plan
 from bench.runs import index as indexing
-from bench.runs import plan
 from bench.runs.convert import outdated
+from bench.runs.lines import Eval
 from bench.runs.records import read_all, read_record
 from bench.suite import suites
 
@@ -80,6 +87,44 @@ def test_every_record_is_read_once_and_seen_alike(
     assert first == [read_record(r.path) for r in first]
 
 
+def test_what_is_kept_is_what_the_file_says(tmp_path: Path) -> None:
+    """The counts of a run that calls two images of three the same class; the load of its machine."""
+    (cell,) = plan.cells(suites.load(write_suite(tmp_path)))
+    busy = fakes.CPU._replace(env=fakes.CPU.env.model_copy(update={"load": 3.5}))
+    before, data = sha256(), b""
+    for line in fakes.lines(cell, (70.0, 80.0), (90.0, 95.0), machine=busy):
+        if isinstance(line, Eval):
+            assert line.target
+            target = line.target.model_copy(update={"predicted": (800, 1300, 900)})
+            line = line.model_copy(update={"target": target})
+        data += files.encode(line, before)
+    path = fakes.write(tmp_path / "results", cell)
+    path.write_bytes(data)
+    content = files.read(path)
+    assert content.problem == ""
+    for found in (
+        read_record(path),
+        *read_all(tmp_path / "results"),
+        *read_all(tmp_path / "results"),
+    ):
+        assert found.run == content.run and found.run and found.run.env.load == 3.5
+        assert found.end == content.end
+        assert [e.step for e in found.evals] == [e.step for e in content.evals]
+        assert [e.target for e in found.evals] == [(2100, 3000, 1300), (2400, 3000, 1300)]
+        assert [e.source for e in found.evals] == [(2700, 3000, 1000), (2850, 3000, 1000)]
+        assert [e.target.accuracy for e in found.evals if e.target] == [70.0, 80.0]
+
+
+def test_reading_leaves_the_collector_as_it_was(root: Path) -> None:
+    for wanted in (True, False):
+        gc.enable() if wanted else gc.disable()
+        try:
+            read_all(root)
+            assert gc.isenabled() == wanted
+        finally:
+            gc.enable()
+
+
 def test_a_changed_a_new_and_a_deleted_record_are_noticed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +138,9 @@ def test_a_changed_a_new_and_a_deleted_record_are_noticed(
     opened = watch_reading(monkeypatch)
     found = read_all(root)
     assert opened == [paths_[0]] and [r.status for r in found] == ["damaged"] + ["ok"] * 4
-    assert len(read_all(root)) == 5
+    assert len(read_all(root)) == 5 and opened == [paths_[0]], "and read once"
+    with closing(sqlite3.connect(database())) as db:
+        assert db.execute("SELECT count(*) FROM record").fetchone() == (5,), "nothing of the lost"
 
 
 @pytest.mark.parametrize(
@@ -172,6 +219,22 @@ def test_a_reading_process_that_dies_is_made_up_for(
     database().unlink()
     monkeypatch.setattr(indexing, "MANY", 2)
     monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert read_all(root) == before
+
+
+def test_a_reading_process_that_dies_half_way_is_made_up_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_all(root)
+    database().unlink()
+    monkeypatch.setattr(indexing, "MANY", 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+    def cut(command: Any, *, input: bytes, **_: Any) -> Any:
+        first, *_rest = json.loads(input)
+        return SimpleNamespace(stdout=indexing.summarize_file(first) + b"\n")
+
+    monkeypatch.setattr(indexing.subprocess, "run", cut)
     assert read_all(root) == before
 
 

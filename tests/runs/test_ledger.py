@@ -1,6 +1,6 @@
 """Which record counts for a cell, and what is said of the others."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,15 @@ def test_made_up_images_count_for_costs_and_smoke_alone(suite: Suite, cell: Cell
     assert why([cell], r) == [("generated", "")]
     (state,) = plan.states([cell], [r])
     assert state.label == "made up" and not state.done
+    (source, first), *rest = r.run.data.items() if r.run else ()
+    half = r.run.model_copy(
+        update={"data": {source: first.model_copy(update={"generated": False}), **dict(rest)}}
+    )  # type: ignore[union-attr]
+    assert why([cell], Record(r.path, half, r.evals, r.end)) == [("generated", "")]
+    costs = Cell(
+        **{f.name: getattr(cell, f.name) for f in fields(cell)} | {"generated_counts": True}
+    )
+    assert [x for _, x in settle([costs], [r]).counted] == [r]
     smoke = plan.cells(suite, budget="smoke")[0]
     assert plan.states([smoke], [fakes.record(smoke, generated=True)])[0].label == "done"
 
@@ -77,6 +86,70 @@ def test_the_one_rule_does_not_depend_on_which_cells_are_asked_for(suite: Suite)
     old = fakes.record(first, probe=probe(1.0), started="2026-01-01T00:00:00Z")
     new = fakes.record(second, probe=probe(2.0), started="2026-01-02T00:00:00Z")
     assert plan.states([first], [old, new])[0].label == "stale"
+
+
+def test_a_budget_for_costs_counts_made_up_images(tmp_path: Path) -> None:
+    for measures, counts in (("cost", True), ("accuracy", False)):
+        more = f'[budgets.timing]\nmeasures = "{measures}"\nnote = "n"\nrecipe = {{ batch = 6 }}'
+        timed = plan.cells(suites.load(write_suite(tmp_path, more=more)), budget="timing")[0]
+        assert timed.generated_counts == counts
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (probe(1.0), probe(1.0 + 1e-5)),
+        (probe(1.0), probe(1.0, 2.0)),
+        (probe(1.0, 2.0), probe(1.0)),
+        (probe(1e6), probe(1e6 + 10)),
+    ],
+    ids=["more than rounding", "a step more", "a step less", "large losses"],
+)
+def test_probes_that_tell_codes_apart_do(a: Probe, b: Probe, suite: Suite) -> None:
+    first, second = plan.cells(suite, methods=["one"], seeds=[0, 1])
+    found = [fakes.record(first, probe=a), fakes.record(second, probe=b)]
+    assert len(settle([first, second], found).counted) == 1
+
+
+def test_large_losses_may_differ_by_their_rounding(suite: Suite) -> None:
+    first, second = plan.cells(suite, methods=["one"], seeds=[0, 1])
+    found = [fakes.record(first, probe=probe(1e6)), fakes.record(second, probe=probe(1e6 + 0.5))]
+    assert len(settle([first, second], found).counted) == 2
+
+
+def test_what_has_no_end_does_not_say_which_code_is_todays(suite: Suite) -> None:
+    first, second = plan.cells(suite, methods=["one"], seeds=[0, 1])
+    done = fakes.record(first, probe=probe(1.0), started="2026-01-01T00:00:00Z")
+    begun = fakes.record(second, probe=probe(9.0), started="2026-01-02T00:00:00Z", status=None)
+    assert [r for _, r in settle([first, second], [done, begun]).counted] == [done]
+
+
+def test_a_result_without_an_evaluation_is_damaged(cell: Cell) -> None:
+    ((kind, detail),) = why([cell], fakes.record(cell, ()))
+    assert kind == "damaged" and "without an evaluation" in detail
+
+
+def test_other_suites_and_budgets_are_none_of_its_business(
+    suite: Suite, cell: Cell, tmp_path: Path
+) -> None:
+    other = suites.load(write_suite(tmp_path / "o", "other", rows={"uno": ROWS["one"]}, lr=0.5))
+    smoke = plan.cells(suite, budget="smoke")[0]
+    assert why([cell], fakes.record(plan.cells(other)[0]), fakes.record(smoke)) == []
+
+
+def test_a_knob_that_is_younger_than_a_record_is_no_change(tmp_path: Path, cell: Cell) -> None:
+    r = fakes.record(cell)
+    assert r.run
+    recipe = {k: v for k, v in r.run.recipe.items() if k not in ("channels_last", "nesterov")}
+    old = Record(r.path, r.run.model_copy(update={"recipe": recipe}), r.evals, r.end)
+    changed = plan.cells(suites.load(write_suite(tmp_path / "new", rows=ROWS, lr=0.5)))[0]
+    assert why([changed], old) == [("other recipe", "lr 0.001, now 0.5")]
+
+
+def test_a_table_has_the_seeds_that_were_run_beyond_those_asked_for(suite: Suite) -> None:
+    (far,) = plan.cells(suite, methods=["one"], seeds=[17])
+    assert suite.seeds == 1
+    assert [c for c, _ in plan.settle_suite(suite, [fakes.record(far)], "full").counted] == [far]
 
 
 @pytest.mark.parametrize(

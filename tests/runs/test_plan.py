@@ -159,6 +159,8 @@ NEUTRAL = {
         "lr = 0.01",
         'lr = 0.01\nmomentum = 0.9\ndecay = "all"\nclassifier = { hidden = [] }',
     ),
+    "a hyper-parameter's default written out": ("gamma = 5.0", "gamma = 5.0, lam = 1.0"),
+    "a whole number for a fraction": ("gamma = 5.0", "gamma = 5"),
     "the order of keys": ("iterations = 100\nbatch = 8", "batch = 8\niterations = 100"),
     "a claim": (
         "[budgets.short]",
@@ -186,6 +188,13 @@ def test_cells_come_task_by_task_seed_by_seed_in_the_suites_order(tmp_path: Path
     chosen = plan.cells(suite, methods=["two", "one"], tasks=["B-A"], seeds=[3])
     assert [(c.task, c.seed, c.row) for c in chosen] == [("B-A", 3, "one"), ("B-A", 3, "two")]
     assert [c.source[0] for c in chosen] == ["B", "B"]
+
+
+def test_hyper_parameters_are_changed_by_the_command_where_the_method_has_them(
+    tmp_path: Path,
+) -> None:
+    one, two, *_ = plan.cells(load(tmp_path), override={"hyper": {"gamma": 2.0, "lam": 0.5}})
+    assert one.hyper == {"gamma": 2.0, "lam": 0.5} and two.hyper == {}
 
 
 def test_a_cell_knows_its_place(tmp_path: Path) -> None:
@@ -258,6 +267,12 @@ def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
 def test_a_range_beyond_reason_is_refused_at_once() -> None:
     with pytest.raises(UsageError, match="write 0-4 or 0,2,5"):
         plan.seeds("0-99999999999999")
+
+
+def test_ten_thousand_seeds_are_a_range_and_one_more_is_beyond_reason() -> None:
+    assert len(plan.seeds("1-10000")) == 10_000
+    with pytest.raises(UsageError, match="write 0-4 or 0,2,5"):
+        plan.seeds("0-10000")
 
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=9, unique=True))

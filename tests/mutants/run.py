@@ -1,0 +1,186 @@
+"""Wrong programs that the tests have to find: `nox -s mutants`, or `python tests/mutants/run.py`.
+
+Each .toml file beside this one lists mutants by the file that they change:
+
+    ["methods/dann.py"]
+    tests = "tests/methods -k dann"    # arguments of pytest: few and fast tests that should fail
+    mutants = [
+      ["self.weight * L_d", "L_d", "the weight does nothing"],    # replaced, by what, what is wrong
+      ["a", "b", "...", "tests/golden -k dann"],                  # with tests of its own
+    ]
+
+What is replaced stands in the file exactly once: else the list is stale, and nothing is run.
+Each worker has a copy of the checkout. Tests run in forks of one interpreter that has imported
+what is slow to import. Exit status: 1 below the wanted score, 2 for a list or tests that are wrong.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import cache_from_source
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+SLOW = (
+    "pytest",
+    "torch",
+    "torchvision",
+    "timm",
+    "pandas",
+    "scipy.stats",
+    "sklearn",
+    "hypothesis",
+    "rich",
+    "typer",
+    "pydantic",
+)
+LEFT_OUT = (".*", "__pycache__")  # of a copy
+WANTED = 0.95  # of the mutants are to be found
+FORK = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One wrong program."""
+
+    file: str  # below the checkout
+    old: str  # the text that is replaced
+    new: str
+    why: str  # what is wrong with it
+    tests: str  # arguments of pytest
+
+    @property
+    def room(self) -> str:
+        """'methods', or the package of bench."""
+        return self.file.removeprefix("bench/").split("/")[0]
+
+    def is_stale(self) -> bool:
+        """Whether the text to be replaced does not stand in its file exactly once."""
+        file = ROOT / self.file
+        return not file.is_file() or file.read_text(encoding="utf-8").count(self.old) != 1
+
+
+def read_mutants(folder: Path = HERE) -> Iterator[Mutant]:
+    """The mutants of every list."""
+    for path in sorted(folder.glob("*.toml")):
+        for file, listed in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            for old, new, why, *own in listed["mutants"]:
+                yield Mutant(file, old, new, why, *(own or [listed["tests"]]))
+
+
+def try_tests(tests: str, mutant: Mutant | None, timeout: float, copies: Path) -> tuple[str, float]:
+    """How pytest ends in this worker's copy with a mutant or with none, and after how many seconds:
+    'passed', 'failed', 'timeout', or 'wrong' where it found no tests to run."""
+    copy = copies / str(os.getpid())
+    if not copy.exists():
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    began = time.monotonic()
+    if mutant:
+        _put(
+            copy / mutant.file,
+            (ROOT / mutant.file).read_text("utf-8").replace(mutant.old, mutant.new),
+        )
+    child = FORK.Process(target=_run_pytest, args=(copy, tests))
+    child.start()
+    child.join(timeout)
+    code = child.exitcode
+    with suppress(ProcessLookupError):  # it and whatever it started
+        os.killpg(child.pid or 0, signal.SIGKILL)
+    child.join()
+    if mutant:
+        _put(copy / mutant.file, (ROOT / mutant.file).read_text("utf-8"))
+    ends = {None: "timeout", 0: "passed", 1: "failed", 2: "failed"}
+    return ends.get(code, "wrong"), time.monotonic() - began
+
+
+def _put(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+    # Python tells modules apart by second and size: two mutants of a second could be one
+    Path(cache_from_source(str(file))).unlink(missing_ok=True)
+
+
+def _run_pytest(copy: Path, tests: str) -> None:
+    """In a process group of its own, so that what it starts can be ended with it."""
+    os.setsid()
+    os.chdir(copy)
+    os.dup2(os.open(copy.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    os.dup2(1, 2)
+    os.environ["PYTHONPATH"] = str(copy)
+    sys.path.insert(0, str(copy))
+    plain = ["-x", "-q", "-p", "no:benchmark", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    place = ["--rootdir", str(copy), "--basetemp", str(copy.with_suffix(".tmp"))]
+    # hypothesis was imported before pytest could rewrite it
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    os._exit(import_module("pytest").main([*plain, *place, *quiet, *shlex.split(tests)]))
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description="Try the mutants of tests/mutants.")
+    asked.add_argument(
+        "only", nargs="*", help="only mutants whose file or reason holds one of these"
+    )
+    asked.add_argument("--workers", type=int, default=2)
+    asked.add_argument("--timeout", type=float, default=300, help="seconds, which count as found")
+    asked.add_argument("--check", action="store_true", help="only look for stale mutants")
+    given = asked.parse_args()
+    mutants = [
+        m for m in read_mutants()
+        if not given.only or any(word in f"{m.file} {m.why}" for word in given.only)
+    ]  # fmt: skip
+    if stale := [m for m in mutants if m.is_stale()]:
+        print(*(f"stale: {m.file}: {m.old!r} does not stand there once" for m in stale), sep="\n")
+        return 2
+    if given.check:
+        return 0
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for module in SLOW:
+        import_module(module)
+    with tempfile.TemporaryDirectory() as copies, ProcessPoolExecutor(given.workers, FORK) as pool:
+        selections = list(dict.fromkeys(m.tests for m in mutants))
+        jobs = [(t, None) for t in selections] + [(m.tests, m) for m in mutants]
+        futures = [pool.submit(try_tests, *job, given.timeout, Path(copies)) for job in jobs]
+        found = []
+        for future in futures:
+            found.append(future.result())
+            print({"failed": "."}.get(found[-1][0], found[-1][0][0]), end="", flush=True)
+    print()
+    return report(selections, mutants, found)
+
+
+def report(selections: list[str], mutants: list[Mutant], found: list[tuple[str, float]]) -> int:
+    """Print what survived and the score of each room; the exit status."""
+    bad = [t for t, (end, _) in zip(selections, found, strict=False) if end != "passed"]
+    if bad:
+        print("without any mutant these do not pass:", *bad, sep="\n  ")
+        return 2
+    ends = list(zip(mutants, (end for end, _ in found[len(selections) :]), strict=True))
+    for word in ("passed", "timeout", "wrong"):
+        for m in (m for m, end in ends if end == word):
+            print(f"{word}: {m.file}: {m.old!r} -> {m.new!r}: {m.why}\n    pytest {m.tests}")
+    every = Counter(m.room for m in mutants)
+    killed = Counter(m.room for m, end in ends if end in ("failed", "timeout"))
+    late = sum(end == "timeout" for _, end in ends)
+    rooms = ", ".join(f"{room} {killed[room]}/{n}" for room, n in sorted(every.items()))
+    score = killed.total() / max(1, every.total())
+    print(
+        f"{rooms}; {killed.total()} of {every.total()} killed ({100 * score:.1f} %), {late} by time"
+    )
+    return int(score < WANTED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""What is said of images, machines and program, and when a reader is warned."""
+
+from dataclasses import replace
+
+import pytest
+from fakes import CPU, cell, record, toy
+
+from bench.report.page.provenance import describe_provenance, warn_of_other_images
+
+TOY = toy()
+
+
+def warnings(change=None, *, fingerprint="beef", **override):
+    """Of a record and of another one, of other images and perhaps another recipe."""
+    first = record(cell(TOY, "plain", "A-B", 0))
+    other = record(cell(TOY, "plain", "A-B", 1, **override), fingerprint=fingerprint)
+    if change:
+        run = other.run.model_copy(update={"data": change(other.run.data)})
+        other = replace(other, run=run)
+    return warn_of_other_images([first, other])
+
+
+def test_other_images_are_warned_of_once_for_each_domain():
+    found = warnings()
+    assert [w.split(",")[0].rpartition(" ")[2] for w in found] == ["A", "B"]
+    assert warnings(fingerprint="f00d") == []
+
+
+@pytest.mark.parametrize(
+    "override", [{"size": 32}, {"resize": "nearest"}, {"train_limit": 9}, {"test_limit": 9}]
+)
+def test_images_that_were_prepared_otherwise_are_other_images_of_course(override):
+    assert warnings(**override) == []
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_split_that_differs_is_enough(split):
+    def change(data):
+        part = getattr(data["A"], split).model_copy(update={"fingerprint": "beef"})
+        return data | {"A": data["A"].model_copy(update={split: part})}
+
+    (found,) = warnings(change, fingerprint="f00d")
+    assert f"{split} images beef" in found
+
+
+def test_uncommitted_changes_and_records_without_a_probe_are_counted():
+    changed = CPU._replace(code=CPU.code.model_copy(update={"dirty": True}))
+    made = [record(cell(TOY, "plain", "A-B", s)) for s in range(2)]
+    made.append(record(cell(TOY, "plain", "A-B", 2), machine=changed, probe=None))
+    text = " ".join(describe_provenance(made))
+    assert "; 1 of 3 records from a checkout with uncommitted changes" in text
+    assert "; 1 of 3 records without a probe of what their code does" in text
+    clean = " ".join(describe_provenance(made[:2]))
+    assert "uncommitted" not in clean and "probe" not in clean

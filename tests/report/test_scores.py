@@ -1,0 +1,90 @@
+"""Which evaluation of a run a table shows, and when a run has collapsed."""
+
+from dataclasses import replace
+
+import pytest
+from fakes import cell, record, toy
+
+from bench.report.numbers.aggregate import build_table
+from bench.report.numbers.scores import AVERAGE, pick_evaluation, score_row
+from bench.report.numbers.stats import compare_pairs, judge
+from bench.runs.plan import settle_suite
+from bench.runs.records import Evaluation, Tally
+from bench.suite.suite import Metric
+
+TOY = toy()
+IMAGES = 10_000
+
+
+def run(row, task, seed, *targets, source=99.0):
+    """A record whose evaluations have these accuracies, all other predictions of one class."""
+    made = record(cell(TOY, row, task, seed))
+    right = Tally(round(IMAGES * source / 100), IMAGES, IMAGES // 10)
+    evals = [Evaluation(k, right, t) for k, t in enumerate(targets, 1)]
+    return replace(made, evals=tuple(evals))
+
+
+def scores(*records, on="target", row="plain"):
+    return score_row(TOY, settle_suite(TOY, records, "full"), row, "last", on)
+
+
+@pytest.mark.parametrize(("most", "collapsed"), [(9899, ()), (9900, (0,)), (10_000, (0,))])
+def test_a_run_has_collapsed_when_99_of_100_predictions_are_of_one_class(most, collapsed):
+    found = scores(run("plain", "A-B", 0, Tally(1000, IMAGES, most)))
+    assert found["A-B"].collapsed == collapsed
+
+
+def test_a_collapse_on_one_domain_is_none_on_the_other():
+    only_target = run("plain", "A-B", 0, Tally(1000, IMAGES, IMAGES))
+    assert scores(only_target)["A-B"].collapsed == (0,)
+    assert scores(only_target, on="source")["A-B"].collapsed == ()
+
+
+def test_an_average_has_collapsed_when_one_of_its_tasks_has():
+    found = scores(
+        run("plain", "A-B", 0, Tally(1000, IMAGES, IMAGES)),
+        run("plain", "B-A", 0, Tally(8000, IMAGES, 2000)),
+        run("plain", "A-B", 1, Tally(8000, IMAGES, 2000)),
+        run("plain", "B-A", 1, Tally(8000, IMAGES, 2000)),
+    )
+    assert found[AVERAGE].collapsed == (0,) and found[AVERAGE].by_seed == {0: 45.0, 1: 80.0}
+
+
+def test_of_equally_good_evaluations_the_latest_is_the_best():
+    made = record(cell(TOY, "plain", "A-B", 0), (75.0, 80.0, 80.0, 70.0), (9.0, 9.0, 9.0, 1.0))
+    first = made.evals[0].step
+    assert pick_evaluation(TOY, made, "best-on-target").step == first + 2
+    assert pick_evaluation(TOY, made, "best-on-source").step == first + 2
+    assert pick_evaluation(TOY, made, "last").step == first + 3
+
+
+@pytest.mark.parametrize(("better", "step"), [("lower", 2), ("higher", 3)])
+def test_the_best_value_is_the_lowest_where_the_suite_says_so(better, step):
+    metric = Metric(name="distance", title="Distance", better=better)
+    evals = [Evaluation(k, values={"distance": x}) for k, x in enumerate((5.0, 1.0, 9.0, 3.0), 1)]
+    made = replace(record(cell(TOY, "plain", "A-B", 0)), evals=tuple(evals))
+    suite = TOY.model_copy(update={"metric": metric})
+    assert pick_evaluation(suite, made, "best-on-target").step == step
+
+
+def test_verdicts_and_gains_have_the_confidence_and_the_tolerance_of_the_suite():
+    suite = TOY.model_copy(update={"confidence": 0.8, "tolerance": 7.0})
+    ours, base = (80.0, 84.0, 88.0), (70.0, 71.0, 75.0)
+    made = [record(cell(TOY, "dann", "A-B", s), (x,)) for s, x in enumerate(ours)]
+    made += [record(cell(TOY, "plain", "A-B", s), (x,)) for s, x in enumerate(base)]
+    group = next(g for g in build_table(suite, made).groups if g.row and g.row.id == "dann")
+    assert group.claims[0].verdicts["A-B"] == judge(ours, 82.0, 7.0, 0.8)
+    assert group.claims[0].verdicts["A-B"].word == "match" != judge(ours, 82.0, 1.0, 0.8).word
+    pairs = (dict(enumerate(x)) for x in (ours, base))
+    assert group.gains["A-B"] == compare_pairs(*pairs, 0.8)
+
+
+def test_what_an_oracle_adds_is_over_the_last_step_averaged_over_the_seeds():
+    """Whichever evaluation does best on the source."""
+    made = [
+        record(cell(TOY, "plain", task, seed), target, (99.0, 90.0))
+        for task in ("A-B", "B-A")
+        for seed, target in enumerate([(70.0, 68.0), (80.0, 70.0)])
+    ]
+    group = next(g for g in build_table(TOY, made).groups if g.row and g.row.id == "plain")
+    assert group.oracle == pytest.approx(6.0)
