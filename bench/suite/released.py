@@ -52,7 +52,7 @@ RECIPE: dict[str, Any] = {
 }
 
 DOMAIN: dict[str, Any] = {
-    "domain": None, "path": None, "list": None, "crop": None, "transductive": False,
+    "domain": None, "path": None, "list": None, "crop": None, "transductive": False, "split": None,
 }  # fmt: skip
 
 
