@@ -30,7 +30,9 @@ TasksOnOption = Annotated[
 ]
 TrialsOption = Annotated[
     int,
-    typer.Option(min=1, help="Sets of values to try for each row; those already recorded count."),
+    typer.Option(
+        min=1, max=100_000, help="Sets of values to try for each row; those already recorded count."
+    ),
 ]
 SeedsPerTrialOption = Annotated[
     str, typer.Option("--seeds", help="0-4 or 0,2,5; a trial runs each of them.")

@@ -15,6 +15,7 @@ from bench.errors import BenchError
 from bench.runs.cell import brief, describe_content, digest
 from bench.runs.files import NAME, attempt, encode, parse
 from bench.runs.lines import LINE, RUN, Probe, plain
+from bench.runs.records import check_folder
 from bench.suite import catalog, released
 from bench.suite.recipe import Recipe, modernized
 from bench.suite.suite import DomainSpec
@@ -47,7 +48,8 @@ def convert(path: Path, root: Path, probe: Callable[[Old], Probe | None]) -> Pat
 
 
 def outdated(folder: Path) -> list[Path]:
-    """The files below a folder that are records of schema 1."""
+    """The files below a folder that are records of schema 1. Raises UsageError: `check_folder`."""
+    check_folder(folder)
     files = sorted(p for p in folder.rglob("*.jsonl") if NAME.fullmatch(p.name) and p.is_file())
     return [p for p in files if _begins(p, b'{"kind":"run","schema":1,')]
 

@@ -100,7 +100,7 @@ def read_all(folder: Path) -> list[Record]:
     Folders inside it that hold no results of suites (trials, smoke runs) are passed over. A folder
     that is not there has no records. Raises UsageError for one that cannot be read.
     """
-    _check_folder(folder)
+    check_folder(folder)
     found = sorted(_walk(folder), key=itemgetter(0))
     kept = Index(folder).look_up(found)
     with _no_collection():
@@ -176,8 +176,11 @@ def _like(shared: str) -> Run:
     return Run.model_construct(**fields)
 
 
-def _check_folder(folder: Path) -> None:
-    """An unreadable folder is no empty one: what is recorded there would be run again."""
+def check_folder(folder: Path) -> None:
+    """Raise UsageError for a folder of records that cannot be read; one that is absent is empty.
+
+    Otherwise what is recorded there would be run again.
+    """
     try:
         os.scandir(folder).close()
     except FileNotFoundError:

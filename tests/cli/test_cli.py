@@ -122,6 +122,10 @@ MISTAKES = {
         ("tables", "--suite", "tiny.toml", "--results", "r" * 5000),
         ["cannot be read (File name too long): choose another --results folder"],
     ),
+    "trials without end": (
+        ("tune", "--suite", "pacs", "--on", "P-C", "--trials", "999999999999", "--dry-run"),
+        ["--trials", "less than or equal to 100000"],
+    ),
     "data set": (("data", "where", "mnits"), ["unknown data set 'mnits'", "did you mean 'mnist'?"]),
     "data set to get": (("data", "get", "mnits"), ["did you mean 'mnist'?"]),
     "data set to check": (("data", "doctor", "mnits"), ["did you mean 'mnist'?"]),

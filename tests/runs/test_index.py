@@ -52,6 +52,8 @@ def test_a_folder_that_cannot_be_read_is_not_an_empty_one(root: Path) -> None:
     for folder in (root / "file", root / "loop", root / ("r" * 300)):
         with pytest.raises(UsageError, match="choose another --results folder"):
             read_all(folder)
+        with pytest.raises(UsageError, match="choose another --results folder"):
+            outdated(folder)
     assert read_all(root / "absent") == []
 
 
