@@ -1,6 +1,7 @@
 """The command line: exit codes, one clear sentence for each mistake, nothing written unasked."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -255,7 +256,25 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(folder: Path, bench: Childr
     assert shown.code == 0
     assert "6 cells: 0 done, 6 pending; no recorded time to forecast from" in shown.out
     assert re.search(r"two\s*│\s*0/3", shown.out)
+    assert re.search(r"A\s*│\s*36\s*│\s*9 │", shown.out)
     assert snapshot(folder) == before
+
+
+def test_a_folder_is_trained_and_tested_on_whole_unless_its_split_is_stated(
+    folder: Path, bench: Children
+) -> None:
+    suite = folder / "tiny.toml"
+    suite.write_text(suite.read_text("utf-8").replace("split = 0.2\n", "", 1), "utf-8")
+    shown = bench.run("run", *TINY, "--dry-run").out
+    assert re.search(r"A\s*│\s*45\s*│\s*the same 45 │", shown), shown
+    (folder / "data/B/class0/0.png").unlink()
+    os.mkfifo(folder / "data/B/class0/0.png")
+    checked = bench.run("data", "doctor", *TINY[:4])
+    assert checked.code == 1 and checked.err == "", checked.text
+    assert "error data/B/class0/0.png cannot be read (it is a FIFO, not a file)\n" in checked.out
+    for args in ((), ("mnist", "--suite", "tiny.toml")):
+        neither = bench.run("data", "doctor", *args)
+        assert neither.code == 2 and "name either a data set" in neither.err
 
 
 def test_what_is_done_is_not_done_again_until_asked(folder: Path, bench: Children) -> None:
