@@ -37,10 +37,10 @@ class Screen:
         self._works: set[str] = set()  # the subjects that have a bar
         self._clock, self._printed = clock, clock()  # and when the last line was printed
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,

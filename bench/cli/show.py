@@ -63,8 +63,8 @@ def _standing(path: Path, run: "Run") -> Iterator[tuple[str, str]]:
         return
     try:
         known = {run.suite: suites.find(run.suite)}
-    except UsageError:
-        known = {}
+    except UsageError:  # a suite of another folder: nobody can tell
+        return
     for s in standing.judge_records(known, records.read_all(folder.parents[2])):
         if s.record.path == folder / path.name:
             yield "state", f"{s.state}: {s.why}" if s.why else s.state

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from bench.cli.app import app
 from bench.errors import BenchError
+from bench.paths import write_text
 from bench.runs.files import encode
 from bench.runs.lines import Counts, Eval, Run
 
@@ -113,6 +114,12 @@ def test_what_is_listed_can_be_shown(folder: Path) -> None:
         by_name = bench("show", name, "--results", "r")
         assert by_name.code == 0 and bench("show", path).out == by_name.out
     assert bench("show", names[0]).code == 2, "not under ./results"
+    for file in ("toy.toml", "references.bib"):
+        write_text(folder / "tables" / file, (GOLDEN / file).read_text("utf-8"))
+    (stale,) = lines(bench("ls", "runs", "--results", "r", "--state", "stale", "--paths"))
+    for path, state in ((paths[0], "counted"), (stale, "stale: lr 0.003, now 0.01")):
+        shown = [" ".join(line.split()) for line in lines(bench("show", path))]
+        assert f"state {state}" in shown
     twin = folder / "r/toy/twin/A-B" / f"{names[0]}.jsonl"
     twin.parent.mkdir(parents=True)
     twin.write_bytes(Path(folder / paths[0]).read_bytes())

@@ -123,9 +123,10 @@ def test_the_best_values_become_a_row_and_nothing_of_the_target_is_there_to_be_r
 
     write_pictures(folder / "data", "B")
     assert bench.run("run", *TUNE[1:-2], "--methods", "dann-tuned").code == 0
-    assert len(re.findall("jsonl", bench.run("ls", "runs", "--suite", "tiny.toml").out)) == 1, (
-        "trials are no results"
-    )
+    assert (
+        len(re.findall(r"s0-[0-9a-f]{12}-1", bench.run("ls", "runs", "--suite", "tiny.toml").out))
+        == 1
+    ), "trials are no results"
 
 
 def test_a_search_cut_short_goes_on_as_if_it_had_not_been(folder: Path, bench: Children) -> None:
