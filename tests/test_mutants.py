@@ -34,7 +34,9 @@ def test_a_stale_mutant_is_told_and_nothing_is_run(monkeypatch, capsys) -> None:
     monkeypatch.setattr(mutants, "read_mutants", lambda: iter([gone]))
     monkeypatch.setattr("sys.argv", ["run.py"])
     assert mutants.main() == 2
-    assert capsys.readouterr().out == "stale: noxfile.py: 'no such text' does not stand there once\n"
+    assert (
+        capsys.readouterr().out == "stale: noxfile.py: 'no such text' does not stand there once\n"
+    )
 
 
 @pytest.mark.parametrize(("survivors", "status"), [(0, 0), (1, 0), (2, 1)])
