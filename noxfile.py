@@ -1,4 +1,4 @@
-"""nox -s demo | tests | fuzz | lint | perf | build.
+"""nox -s demo | tests | mutants | fuzz | lint | perf | build.
 
 Every session makes its own environment from the hashed constraints.
 """
@@ -38,6 +38,16 @@ def tests(session: nox.Session) -> None:
     # compiled modules are kept: the tests start a hundred interpreters
     kept = {"PYTHONDONTWRITEBYTECODE": ""}
     session.run("pytest", "-n", "2", "-p", "no:benchmark", *session.posargs, env=kept)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Whether the tests find what is wrong: five hundred wrong programs, about half an hour.
+
+    `nox -s mutants -- bench/runs` tries those of one room. Fails below 95 % found.
+    """
+    install(session)
+    session.run("python", "tests/mutants/run.py", *session.posargs)
 
 
 @nox.session

@@ -1,6 +1,7 @@
-"""What the tests share: one thread, the --golden option, commands as processes."""
+"""What the tests share: one thread, an end to all waiting, the --golden option, commands as processes."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--golden", type=Path, default=Path(__file__).parent / "golden", metavar="DIR",
         help="folder of golden cases (.npz) to check the methods against [default: the committed one]",
     )  # fmt: skip
+
+
+PATIENCE = 300  # seconds
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """No test waits for ever, whatever it waits for: a barrier, a lock, a thread, a process."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"this test has not ended after {PATIENCE} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(PATIENCE)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from bench.runs import plan
 from bench.suite import catalog, suites
 from bench.suite.suite import Suite
 from contract.method_checks import CHECKS, Check
-from methods import Batch, Method, Network, get
+from methods import Batch, Method, Network, Progress, get
 
 NAMES = sorted(catalog.methods())
 
@@ -66,3 +66,8 @@ def test_a_joint_forward_normalizes_both_domains_together() -> None:
     net.joint = False
     for f in net.features(s.x, t.x):
         torch.testing.assert_close(f.mean(0), torch.zeros(12), atol=1e-6, rtol=0)
+
+
+def test_progress_is_the_share_of_the_steps_that_are_done() -> None:
+    assert [Progress(it, 4) for it in range(4)] == [0.0, 0.25, 0.5, 0.75]
+    assert [Progress(it, 4).it for it in range(4)] == [0, 1, 2, 3]

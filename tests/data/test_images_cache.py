@@ -271,6 +271,19 @@ def test_a_cache_that_is_not_whole_is_made_anew(art: Path, kept: Path) -> None:
         assert pixels.read_bytes() == raw and json.loads(sidecar.read_text()) == written
 
 
+def test_the_pixels_are_flushed_before_the_file_that_vouches_for_them_is_there(
+    art: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        cache.os,
+        "fsync",
+        lambda fd: flushed.append((os.fstat(fd).st_size, len([*kept.glob("*.json")]))),
+    )
+    images = read(art).train
+    assert flushed == [(images.x.numel(), 0)]
+
+
 @pytest.mark.parametrize("moment", [0, 1])
 def test_a_build_that_is_interrupted_leaves_nothing_to_be_used(
     art: Path, kept: Path, moment: int, monkeypatch: pytest.MonkeyPatch

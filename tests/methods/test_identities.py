@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bench.suite import suites
-from methods import Method, Network, Progress, get
+from methods import Batch, Method, Network, Progress, get
 from methods._parts import ramp, reverse
 
 
@@ -228,6 +228,24 @@ def test_the_homeworks_three_backward_passes_are_one_summed_loss(row: str) -> No
         binary_cross_entropy_with_logits(u, torch.full_like(u, domain)).backward()
     for q, gradient in zip(params, summed, strict=True):
         torch.testing.assert_close(q.grad, gradient)
+
+
+@pytest.mark.parametrize(("name", "blind"), [("source_only", "target"), ("target_only", "source")])
+def test_a_bound_never_sees_the_other_domain(name: str, blind: str) -> None:
+    """Not even by the statistics of a batch norm, where both domains share a forward."""
+    found = []
+    for shift in (0.0, 5.0):
+        torch.manual_seed(0)
+        F = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12))
+        net = Network(
+            F, nn.Linear(12, 3), dim=12, classes=3, discriminator=nn.Linear, joint=True
+        ).double()
+        s, t = tiny_batches(dtype=torch.float64)
+        t = Batch(t.x + shift * (blind == "target"), torch.arange(len(t.x)) % 3)
+        s = Batch(s.x + shift * (blind == "source"), s.y)
+        found.append((descend(get(name)(net), net, s, t, 0.5), net.state_dict()))
+    (a, x), (b, y) = found
+    assert a == b and all(torch.equal(v, y[k]) for k, v in x.items())
 
 
 class _Log(nn.Module):

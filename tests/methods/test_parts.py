@@ -125,6 +125,17 @@ def test_even_weights_change_nothing(seed: int, n: int, m: int) -> None:
 
 
 @given(seeds, sizes, sizes)
+def test_each_domain_is_weighed_by_its_own_weights(seed: int, n: int, m: int) -> None:
+    u_s, u_t = draw(seed, n), draw(seed + 1, m)
+    w_s, w_t = draw(seed + 2, n).softmax(0), draw(seed + 3, m).softmax(0)
+    l_s, l_t = (
+        binary_cross_entropy_with_logits(u, torch.full_like(u, label), weight=w, reduction="sum")
+        for u, w, label in ((u_s, w_s, 1.0), (u_t, w_t, 0.0))
+    )
+    torch.testing.assert_close(domain_loss(u_s, u_t, w_s, w_t), (l_s + l_t) / 2)
+
+
+@given(seeds, sizes, sizes)
 def test_exchanging_the_domains_and_the_sign_of_the_logits_changes_nothing(
     seed: int, n: int, m: int
 ) -> None:
@@ -221,6 +232,9 @@ def test_both_sides_pass_a_module_in_one_forward() -> None:
     norm = nn.BatchNorm1d(3).double()
     both = torch.cat(sides(norm, s, t))
     assert [len(x) for x in sides(norm, s, t)] == [4, 2]
+    linear = nn.Linear(3, 2).double()
+    for ours, x in zip(sides(linear, s, t), (s, t), strict=True):
+        torch.testing.assert_close(ours, linear(x))
     torch.testing.assert_close(
         both.mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-12, rtol=0
     )

@@ -1,0 +1,54 @@
+"""The list of wrong programs is one: each changes what stands there, and is a program."""
+
+import ast
+from collections import Counter
+
+import pytest
+from mutants import run as mutants
+
+EVERY = list(mutants.read_mutants())
+
+
+def test_every_mutant_changes_what_stands_in_its_file_once() -> None:
+    stale = [f"{m.file}: {m.old!r}" for m in EVERY if m.is_stale()]
+    assert not stale, "a line has moved: refresh its mutants in tests/mutants"
+
+
+def test_every_mutant_is_another_program_that_python_can_read() -> None:
+    for m in EVERY:
+        text = (mutants.ROOT / m.file).read_text(encoding="utf-8")
+        wrong = text.replace(m.old, m.new)
+        assert m.why and ast.dump(ast.parse(wrong)) != ast.dump(ast.parse(text)), m
+
+
+def test_there_are_mutants_of_every_room_and_none_twice() -> None:
+    rooms = Counter(m.room for m in EVERY)
+    assert len(EVERY) >= 200 and all(
+        rooms[room] >= 30 for room in ("methods", "engine", "runs", "report")
+    )
+    assert max(Counter((m.file, m.old, m.new) for m in EVERY).values()) == 1
+
+
+def test_a_stale_mutant_is_told_and_nothing_is_run(monkeypatch, capsys) -> None:
+    gone = mutants.Mutant("noxfile.py", "no such text", "x", "never", "tests")
+    monkeypatch.setattr(mutants, "read_mutants", lambda: iter([gone]))
+    monkeypatch.setattr("sys.argv", ["run.py"])
+    assert mutants.main() == 2
+    assert (
+        capsys.readouterr().out == "stale: noxfile.py: 'no such text' does not stand there once\n"
+    )
+
+
+@pytest.mark.parametrize(("survivors", "status"), [(0, 0), (1, 0), (2, 1)])
+def test_below_95_of_100_the_session_fails(survivors: int, status: int, capsys) -> None:
+    tried = EVERY[:20]
+    ends = [("passed", 1.0)] * survivors + [("failed", 1.0)] * (19 - survivors) + [("timeout", 9.0)]
+    assert mutants.report(["t"], tried, [("passed", 1.0), *ends]) == status
+    out = capsys.readouterr().out
+    assert f"{20 - survivors} of 20 killed" in out and "1 by time" in out
+    assert out.count("passed: ") == survivors
+
+
+def test_tests_that_fail_without_a_mutant_prove_nothing(capsys) -> None:
+    assert mutants.report(["tests -k x"], EVERY[:1], [("failed", 1.0), ("failed", 1.0)]) == 2
+    assert "without any mutant these do not pass:\n  tests -k x" in capsys.readouterr().out
