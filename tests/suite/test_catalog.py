@@ -10,7 +10,7 @@ ADVERSARIAL = {"weight": 1.0, "lam": 1.0, "gamma": 10.0}
 EPS = {"eps": 1e-08}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "cdan": ADVERSARIAL | {"lead": 0.0, "entropy": "none", "random_dim": 0},
-    "dann": ADVERSARIAL | {"entropy": False, "eps": 0.0},
+    "dann": ADVERSARIAL | {"lead": 0.0, "entropy": False, "eps": 0.0},
     "dannp": ADVERSARIAL | {"entropy": True} | EPS,
     "gvb": ADVERSARIAL | {"mu_g": 1.0, "mu_d": 1.0, "lead": 0.0} | EPS,
     "hda": ADVERSARIAL | {"mu": 1.0, "heads": 3, "lead": 0.0} | EPS,
@@ -22,7 +22,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "source_only": {},
     "target_only": {},
     "toalign": ADVERSARIAL
-    | {"omega": "grad-cam", "scale": 0.0, "heads": 0, "mu": 1.0, "entropy": True, "twice": False}
+    | {"omega": "grad-cam", "scale": 0.0, "heads": 0, "mu": 1.0, "entropy": True}
+    | {"twice": "statistics"}  # edited once, from False, for the statistics of the released code
     | EPS,
 }
 

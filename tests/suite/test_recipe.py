@@ -84,6 +84,7 @@ def test_a_released_default_is_never_edited() -> None:
     for name, model in (("bottleneck", Bottleneck), ("classifier", Head), ("discriminator", Head)):
         assert released.TABLES[name] == model().model_dump(mode="json")
     domain = {"domain": None, "path": None, "list": None, "crop": None, "transductive": False}
+    domain |= {"split": None}
     assert DomainSpec(set="mnist").model_dump(exclude={"set"}) == domain == released.DOMAIN
 
 
