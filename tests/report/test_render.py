@@ -200,6 +200,9 @@ def test_citations_are_short_and_told_apart():
     ]
     three = {"x": {"author": "A, B and C, D and E, F", "year": "2016"}}
     assert cites.name_papers(["x"], three) == {"x": "A et al. 2016"}
+    institute = {"x": {"author": "{Institute of Arts and Letters}", "year": "1999"}}
+    assert cites.name_papers(["x"], institute) == {"x": "Institute of Arts and Letters 1999"}
+    assert cites.describe_paper(institute["x"]) == "Institute of Arts and Letters. 1999."
     assert cites.describe_paper(REFERENCES["ada2019align"]) == (
         "Ada Lovelace, Émile Grün. Alignment of Domains and 100 % of toys. "
         "Journal of Toy Results 7. 2019."
