@@ -54,6 +54,11 @@ def test_smoke_runs_are_never_shown():
     assert page(records=ALL + smoke) == page()
 
 
+def test_a_budget_that_was_never_run_has_no_table():
+    kept = [r for r in ALL if r.run.budget != "short"]
+    assert "(budget short" in page() and "(budget short" not in page(records=kept)
+
+
 def test_runs_for_time_and_memory_alone_have_no_table_of_accuracies():
     kept = [r for r in ALL if r.run.budget != "timing"]
     assert len(kept) < len(ALL) and page(records=kept) == page()
