@@ -54,6 +54,11 @@ def test_smoke_runs_are_never_shown():
     assert page(records=ALL + smoke) == page()
 
 
+def test_a_budget_that_was_never_run_has_no_table():
+    kept = [r for r in ALL if r.run.budget != "short"]
+    assert "(budget short" in page() and "(budget short" not in page(records=kept)
+
+
 def test_runs_for_time_and_memory_alone_have_no_table_of_accuracies():
     kept = [r for r in ALL if r.run.budget != "timing"]
     assert len(kept) < len(ALL) and page(records=kept) == page()
@@ -247,6 +252,9 @@ def test_citations_are_short_and_told_apart():
     ]
     three = {"x": {"author": "A, B and C, D and E, F", "year": "2016"}}
     assert cites.name_papers(["x"], three) == {"x": "A et al. 2016"}
+    institute = {"x": {"author": "{Institute of Arts and Letters}", "year": "1999"}}
+    assert cites.name_papers(["x"], institute) == {"x": "Institute of Arts and Letters 1999"}
+    assert cites.describe_paper(institute["x"]) == "Institute of Arts and Letters. 1999."
     assert cites.describe_paper(REFERENCES["ada2019align"]) == (
         "Ada Lovelace, Émile Grün. Alignment of Domains and 100 % of toys. "
         "Journal of Toy Results 7. 2019."

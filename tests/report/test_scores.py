@@ -88,3 +88,5 @@ def test_what_an_oracle_adds_is_over_the_last_step_averaged_over_the_seeds():
     ]
     group = next(g for g in build_table(TOY, made).groups if g.row and g.row.id == "plain")
     assert group.oracle == pytest.approx(6.0)
+    chosen = build_table(TOY, made, select="best-on-target")
+    assert all(g.oracle is None for g in chosen.groups), "what is an oracle gains nothing by one"

@@ -241,6 +241,9 @@ TWICE: dict[str, tuple[tuple[int, str, Any], ...]] = {
     "iterations that are missing": ((1, "n", 11),),
     "two evaluations after one step": ((2, "step", 12),),
     "evaluations out of order": ((2, "step", 12), (3, "step", 11)),
+    "more right than there are images": (
+        (3, "target.predicted", [1400, 800, 800]), (3, "target.correct.0", 1200),
+    ),
     "more right than were predicted": (
         (3, "target.predicted.0", 700), (3, "target.predicted.1", 1300),
     ),
@@ -284,7 +287,7 @@ def test_any_bytes_at_all_are_read_without_raising(raw: bytes) -> None:
 
 
 HOSTILE = {
-    "deep nesting": b'{"kind":"run","x":' + b"[" * 100_000,
+    "deep nesting": b'{"kind":"run","x":' + b"[" * 100_000 + b"\n",
     "a number of 5,000 digits": b'{"kind":"run","schema":' + b"9" * 5000 + b"}\n",
     "no object": b"3\n",
     "not UTF-8": b'{"kind":"run","schema":2,"row":"\xff"}\n',
@@ -541,8 +544,11 @@ def test_now_is_utc_to_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lines_are_refused_that_no_reader_would_take(cell: Cell) -> None:
-    with pytest.raises(ValueError):
-        Train(step=1, n=1, warmup=False, loss=float("nan"), lr=0.1, ms={}, wait_ms={}, memory={})  # type: ignore[arg-type]
+    window = dict(fakes.lines(cell)[1])
+    assert Train(**window)
+    for wrong in ({"loss": float("nan")}, {"lr": float("inf")}, {"n": -1}, {"ms": {}}):
+        with pytest.raises(ValueError):
+            Train(**window | wrong)
     with pytest.raises(ValueError):
         Run(**{**dict(fakes.run_line(cell)), "seed": -1})
     assert Env(torch="2.11", device="cpu") and Code(
