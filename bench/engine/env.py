@@ -12,8 +12,11 @@ from bench import paths
 from bench.runs.lines import Code, Env, Probe
 
 
-def describe(device: Any) -> Env:
-    """The machine and libraries of a run on a torch device."""
+def describe(device: Any, *, keeps_freed: bool = False) -> Env:
+    """The machine and libraries of a run on a torch device.
+
+    keeps_freed: what `memory.keep_freed` said.
+    """
     import torch
 
     gpu: dict[str, Any] = {}
@@ -34,6 +37,7 @@ def describe(device: Any) -> Env:
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         load=round(os.getloadavg()[0], 2),
+        keeps_freed=keeps_freed,
         device=device.type,
         **gpu,
     )

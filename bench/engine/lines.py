@@ -43,8 +43,10 @@ class Outcome:
     parameters: str | None = None  # digest of the final parameters and buffers, likewise
 
 
-def make_run_line(cell: Cell, materials: Materials, device: torch.device) -> Run:
-    """What is run, on what, by what."""
+def make_run_line(
+    cell: Cell, materials: Materials, device: torch.device, *, keeps_freed: bool = False
+) -> Run:
+    """What is run, on what, by what. keeps_freed: what `memory.keep_freed` said."""
     return Run(
         key=cell.key,
         suite=cell.suite,
@@ -63,7 +65,7 @@ def make_run_line(cell: Cell, materials: Materials, device: torch.device) -> Run
         data=materials.data,
         weights=materials.weights,
         code=env.code(probe(cell)),
-        env=env.describe(device),
+        env=env.describe(device, keeps_freed=keeps_freed),
         started=now(),
     )
 
