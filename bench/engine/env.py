@@ -12,8 +12,11 @@ from bench import paths
 from bench.runs.lines import Code, Env, Probe
 
 
-def describe(device: Any, load: float) -> Env:
-    """The machine and libraries of a run on a torch device. load: see `read_load`."""
+def describe(device: Any, load: float, *, keeps_freed: bool = False) -> Env:
+    """The machine and libraries of a run on a torch device.
+
+    load: see `read_load`. keeps_freed: what `memory.keep_freed` said.
+    """
     import torch
 
     gpu: dict[str, Any] = {}
@@ -34,6 +37,7 @@ def describe(device: Any, load: float) -> Env:
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         load=load,
+        keeps_freed=keeps_freed,
         device=device.type,
         **gpu,
     )

@@ -43,8 +43,13 @@ class Outcome:
     parameters: str | None = None  # digest of the final parameters and buffers, likewise
 
 
-def make_run_line(cell: Cell, materials: Materials, device: torch.device, load: float) -> Run:
-    """What is run, on what, by what. load: of the machine before the run began."""
+def make_run_line(
+    cell: Cell, materials: Materials, device: torch.device, load: float, *, keeps_freed: bool
+) -> Run:
+    """What is run, on what, by what.
+
+    load: of the machine before the run began. keeps_freed: what `memory.keep_freed` said.
+    """
     source, target = cell.ends
     return Run(
         key=cell.key,
@@ -65,7 +70,7 @@ def make_run_line(cell: Cell, materials: Materials, device: torch.device, load: 
         weights=materials.weights,
         normalization=materials.normalization,
         code=env.code(probe(cell)),
-        env=env.describe(device, load),
+        env=env.describe(device, load, keeps_freed=keeps_freed),
         started=now(),
     )
 

@@ -16,7 +16,7 @@ from bench.engine.clock import Clock
 from bench.engine.events import Ended, Event, Measured, Progressed, Started
 from bench.engine.lab import Lab
 from bench.engine.lines import Costs, Outcome
-from bench.engine.memory import OutOfMemory, free, within_memory
+from bench.engine.memory import OutOfMemory, free, keep_freed, within_memory
 from bench.engine.task import Materials, Task
 from bench.engine.training import Stops, Training, set_precision
 from bench.engine.uda import UDA
@@ -47,6 +47,7 @@ def run_cell(
     failed, with the reason; only a full disk still raises.
     """
     load = env.read_load()
+    kept = lab.device.type == "cpu" and keep_freed()
     task = make_task(cell, lab)
     began = time.perf_counter()
     made_of = task.describe()
@@ -56,7 +57,7 @@ def run_cell(
             _check_wanted(cell, made_of, lab.results)
 
     with files.create(lab.results, cell.folder, cell.stem, check_wanted) as out:
-        out.line(lines.make_run_line(cell, made_of, lab.device, load))
+        out.line(lines.make_run_line(cell, made_of, lab.device, load, keeps_freed=kept))
         yield Started(cell)
         outcome = yield from _attempt(cell, lab, task, out)
         out.line(lines.make_end_line(cell, outcome, wall_s=time.perf_counter() - began))

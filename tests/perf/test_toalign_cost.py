@@ -6,53 +6,13 @@ ResNet-50 on 224×224 crops of 256×256 images in batches of 8: a larger batch o
 memory needs no clock: tests/engine/test_memory.py.)
 """
 
-from collections.abc import Iterator
-from contextlib import nullcontext
 from statistics import median
 from typing import Any
 
 import torch
+from protocol import training
 
-from bench import nets
-from bench.data.images import Images
-from bench.data.stream import Stream
-from bench.data.views import Views
-from bench.engine.clock import Clock
-from bench.engine.loop import Window, train
-from bench.suite import suites
-from methods import Batch, Progress, get
-
-CPU = torch.device("cpu")
-BATCH, IMAGES, TURNS = 8, 64, 10
-SUITE = suites.find("officehome")
-
-
-def images(seed: int) -> Images:
-    g = torch.Generator().manual_seed(seed)
-    x = torch.randint(0, 256, (IMAGES, 3, 256, 256), dtype=torch.uint8, generator=g)
-    return Images(x, torch.arange(IMAGES) % SUITE.classes)
-
-
-def training(row: str) -> Iterator[Window]:
-    """An iteration at every `next`, as `bench run` trains that row of the suite."""
-    recipe = SUITE.recipe_for(SUITE.by_id[row], "Ar-Cl", override={"batch": BATCH})
-    torch.manual_seed(0)
-    net = nets.build(recipe, SUITE.classes)
-    method = get(SUITE.by_id[row].method)(net, **SUITE.by_id[row].hyper)
-    views = Views(recipe, CPU, seed=0)
-    s, t = (
-        Stream(images(k), BATCH, seed=0, name=name) for k, name in enumerate(("source", "target"))
-    )
-    view_s, view_t = views.train("source"), views.train("target")
-
-    def batches(step: int) -> tuple[Batch, Batch]:
-        a, b = s(step), t(step)
-        return Batch(view_s(a.x, step), a.y), Batch(view_t(b.x, step), None)
-
-    return train(
-        method, net, batches, nets.optimizer(net, method, recipe), recipe.lr_at, Clock(CPU), iterations=recipe.iterations,
-        stops=set(range(recipe.iterations)), autocast=nullcontext(), progress=Progress,
-    )  # fmt: skip
+TURNS = 10
 
 
 def test_toalign_costs_at_most_three_percent_over_dannp_and_data_less_than_one(

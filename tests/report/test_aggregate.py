@@ -277,6 +277,13 @@ def test_machines_that_differ_in_threads_are_told_apart():
     assert len(summarise_costs(TOY, mixed)) == 2
 
 
+def test_runs_that_kept_freed_memory_are_no_peers_of_those_that_did_not():
+    kept = CPU._replace(env=CPU.env.model_copy(update={"keeps_freed": True}))
+    mixed = [*runs("plain", "A-B", 70), record(cell(TOY, "plain", "A-B", 1), machine=kept)]
+    machine = "Abacus 9, 1 thread, torch 2.11.0"
+    assert list(summarise_costs(TOY, mixed)) == [machine, f"{machine}, freed memory kept"]
+
+
 def test_ratios_are_over_the_row_that_the_suite_names_for_costs():
     dear = TOY.model_copy(update={"cost_baseline": "dann"})
     records = runs("plain", "A-B", 70, ms=20.0) + runs("dann", "A-B", 70, ms=40.0)

@@ -58,7 +58,8 @@ def summarise_costs(
     machines: dict[str, list[Timed]] = {}
     for cell, r in settle_suite(suite, records, budget).counted:
         if r.status == "ok" and r.end and r.run:
-            machine = f"{name_processor(r.run.env)}, torch {r.run.env.torch}"
+            kept = ", freed memory kept" if r.run.env.keeps_freed else ""
+            machine = f"{name_processor(r.run.env)}, torch {r.run.env.torch}{kept}"
             machines.setdefault(machine, []).append(Timed(cell, r.end, is_busy(r.run.env)))
     found = {}
     for machine, runs in sorted(machines.items()):

@@ -1,0 +1,61 @@
+"""Every method in bfloat16: autocast computes the forwards, parameters and losses stay float32."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from helpers import tiny_batches, tiny_net
+from torch import Tensor
+
+from bench import nets
+from bench.engine.clock import Clock
+from bench.engine.loop import train
+from bench.engine.training import set_precision
+from bench.suite import catalog, suites
+from bench.suite.recipe import Recipe
+from methods import Batch, Progress, get
+
+CPU = torch.device("cpu")
+STEPS = 4
+RECIPE = Recipe(backbone="any", size=2, iterations=STEPS, batch=5, lr=0.05)
+
+
+def variants() -> list[tuple[str, dict[str, Any]]]:
+    """Every method with its defaults, and with the hyper-parameters of every row of every suite."""
+    found: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in sorted(catalog.methods())]
+    found += [(r.method, dict(r.hyper)) for name in suites.names() for r in suites.find(name).rows]
+    return list({f"{name}-{json.dumps(hyper)}": (name, hyper) for name, hyper in found}.values())
+
+
+def trained(name: str, hyper: dict[str, Any], *, precision: str) -> tuple[list[float], Tensor]:
+    """The losses of a few steps, and the logits of source images afterwards."""
+    recipe = RECIPE.model_copy(update={"precision": precision})
+    torch.manual_seed(0)
+    net = tiny_net(joint=True)
+    method = get(name)(net, **hyper)
+
+    def batches(step: int) -> tuple[Batch, Batch]:
+        s, t = tiny_batches(seed=step)
+        labels = torch.arange(len(t.x)) % net.classes if method.supervised_target else None
+        return s, Batch(t.x, labels)  # type: ignore[arg-type]
+
+    autocast = set_precision(recipe, CPU)
+    (window,) = train(
+        method, net, batches, nets.optimizer(net, method, recipe), recipe.lr_at, Clock(CPU),
+        iterations=STEPS, stops={STEPS}, autocast=autocast, progress=Progress,
+    )  # fmt: skip
+    for q in (*net.parameters(), *method.parameters()):
+        assert q.dtype == torch.float32 and (q.grad is None or q.grad.dtype == torch.float32)
+        assert q.isfinite().all()
+    with torch.no_grad(), autocast:
+        return window.loss, method.predict(net, tiny_batches(seed=STEPS)[0].x)
+
+
+@pytest.mark.parametrize(("name", "hyper"), variants())
+def test_a_method_trains_in_bfloat16_about_as_in_float32(name: str, hyper: dict[str, Any]) -> None:
+    half, logits = trained(name, hyper, precision="bf16")
+    full, exact = trained(name, hyper, precision="fp32")
+    assert half != full and logits.dtype == torch.bfloat16, "it was computed in bfloat16"
+    assert half == pytest.approx(full, rel=0.03, abs=0.02)
+    assert torch.allclose(logits.float(), exact, atol=0.05)
