@@ -51,7 +51,7 @@ def run(
     from bench import paths
     from bench.cli import screen
     from bench.cli.output import console
-    from bench.cli.run import run_here
+    from bench.cli.run import check_cells, run_here
     from bench.errors import BenchError
     from bench.report.numbers.frame import tidy
     from bench.runs import plan
@@ -71,6 +71,7 @@ def run(
     if todo:
         with screen.Screen(console()) as drawing:
             executor = run_here(_path(data), root, _path(weights), device, False, drawing.draw)
+            check_cells(executor, todo, go_on=keep_going)
             tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
         if (failed := set(tally) - {"ok", "busy", "diverged"}) and not keep_going:
             raise BenchError(f"a cell ended with {', '.join(sorted(failed))}: see what is printed")

@@ -59,7 +59,12 @@ BudgetOption = Annotated[
     ),
 ]
 DryRunOption = Annotated[
-    bool, flag("--dry-run", "-n", help="Show the plan and what it will cost; write nothing.")
+    bool,
+    flag(
+        "--dry-run",
+        "-n",
+        help="Show the plan, what it will cost and what is missing for it; run nothing.",
+    ),
 ]
 SkipUnreadableOption = Annotated[
     bool, flag("--skip-unreadable", help="Leave out images that cannot be decoded.")

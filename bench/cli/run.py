@@ -25,10 +25,12 @@ from bench.cli.options import (
     split_list,
 )
 from bench.cli.output import console
+from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
     from bench.engine.events import Listener
     from bench.execute.here import Here
+    from bench.runs.cell import Cell
     from bench.suite.suite import Suite
 
 SmokeOption = Annotated[
@@ -88,14 +90,17 @@ def run_cells(
     if budget != "smoke":  # which makes do with a few images, or with random ones
         screen.show_images(counts.count_plan(cells, paths.data_root(data)), console())
     screen.show_plan(states, found, console(), redo=redo)
-    if dry_run:
-        return
     todo = [s.cell for s in states if redo or not s.done]
     tally: Mapping[str, int] = {}
     if todo:
         with screen.Screen(console()) as drawing:
             executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw)
+            check_cells(executor, todo, go_on=keep_going and not dry_run)
+            if dry_run:
+                return
             tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
+    if dry_run:
+        return
     screen.show_result(tally, plan.states(cells, records.read_all(root)))
     options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
     name_next_command(chosen, budget, options, paths.pages_root(root), changed=bool(knobs))
@@ -119,6 +124,21 @@ def run_here(
 
     found = find_device(device)
     return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable, tell))
+
+
+def check_cells(executor: "Here", cells: list["Cell"], *, go_on: bool) -> None:
+    """Raise BenchError for all that keeps any of the cells from running.
+
+    go_on: what is missing is said in the end of the cells that need it, and not raised here; what
+    the user asked for wrongly always is.
+    """
+    try:
+        executor.check(cells)
+    except UsageError:
+        raise
+    except BenchError:
+        if not go_on:
+            raise
 
 
 def find_suite(name: str) -> "Suite":

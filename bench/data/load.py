@@ -35,6 +35,7 @@ def load_domain(
     test_limit: int | None = None,
     synthetic: bool = False,
     skip_unreadable: bool = False,
+    pixels: bool = True,
     progress: DecodeProgress | None = None,
 ) -> Domain:
     """A domain as a suite uses it: cropped, resized to size x size, checked, then limited.
@@ -43,6 +44,7 @@ def load_domain(
     suite has; each split must hold them all and no other. train_limit, test_limit: at most so many
     images, spread evenly over the split. synthetic: random images instead of those on disk.
     skip_unreadable: leave out pictures that cannot be decoded; the origin then counts them.
+    pixels: whether they are wanted; without, no picture is decoded and images have labels alone.
     progress: called while pictures are decoded, not when the cache holds them.
 
     Raises UsageError when there is no such set or domain, BenchError when it is absent, unreadable,
@@ -56,15 +58,26 @@ def load_domain(
         whole = Domain(name, train, test, "synthetic", generated=True)
     elif has_pictures(facts):
         listings, origin = list_pictures(name, spec, root)
-        whole = _decode(name, listings, square, classes, origin, skip_unreadable, progress)
+        if pixels:
+            whole = _decode(name, listings, square, classes, origin, skip_unreadable, progress)
+        else:
+            whole = _label(name, listings, classes, origin)
     else:
         digits, origin = read_digits(facts, root)
-        resized = [Split(square.convert_arrays(x), y) for x, y in digits]
+        resized = [_resize(split, square, pixels) for split in digits]
         train, test = _to_images(name, resized, spec, classes)
         whole = Domain(name, train, test, origin)
     train, test = whole.train.thin(train_limit), whole.test.thin(test_limit)
     one = whole.train is whole.test and train_limit == test_limit
     return replace(whole, train=train, test=train if one else test)
+
+
+def _resize(split: Split, square: Square, pixels: bool) -> Split:
+    """The split as it is kept or, without pixels, its labels, when its images can be resized."""
+    if pixels:
+        return Split(square.convert_arrays(split.x), split.y)
+    square.convert_arrays(split.x[:1])
+    return Split(split.x[:, :0], split.y)
 
 
 def _to_images(
@@ -104,6 +117,15 @@ def _decode(
     made_up = are_generated(picture.path for part in different for picture in part.pictures)
     names = listings.train.classes
     return Domain(name, images[0], images[-1], origin, names, generated=made_up)
+
+
+def _label(name: str, listings: Both[Listing], classes: int, origin: str) -> Domain:
+    """The domain that consists of these pictures, none of which is opened."""
+    for listing in listings:
+        _check_classes(name, listing.y, classes)
+    train, test = (Images(torch.empty(len(x.y), 0), torch.from_numpy(x.y)) for x in listings)
+    same = listings.train is listings.test
+    return Domain(name, train, train if same else test, origin, listings.train.classes)
 
 
 def _to_tensor(kept: Kept) -> Tensor:

@@ -14,6 +14,15 @@ from bench.data.images import Images, pin, send
 from bench.errors import BenchError
 
 
+def check_batch(batch: int, images: Images, name: str) -> None:
+    """Raise BenchError when a batch is larger than the domain of that name."""
+    if batch > len(images):
+        raise BenchError(
+            f"a batch of {batch} does not fit {name}'s {len(images)} training images; "
+            "lower the batch"
+        )
+
+
 class Stream:
     """Endless shuffled batches of one domain; the incomplete last batch of a pass is dropped.
 
@@ -31,11 +40,7 @@ class Stream:
         name: str,
         device: torch.device | None = None,
     ) -> None:
-        if batch > len(images):
-            raise BenchError(
-                f"a batch of {batch} does not fit {name}'s {len(images)} training images; "
-                "lower the batch"
-            )
+        check_batch(batch, images, name)
         self.images, self.batch, self.seed, self.name = images, batch, seed, name
         self.device = device or images.y.device
         self.steps = len(images) // batch

@@ -12,7 +12,11 @@ class Executor(Protocol):
     """Takes cells, gives events. Which cells are done is what the records say, not an executor."""
 
     def check(self, cells: Iterable[Cell]) -> None:
-        """Raise BenchError when backbone, data or weights of any of these cells are missing."""
+        """Raise BenchError with all that keeps any of these cells from running: a backbone, data,
+        classes or weights that are missing, or parts that do not go together.
+
+        Weights that have to be downloaded are. Raises UsageError when part of it is the user's.
+        """
 
     def run(
         self, cells: Iterable[Cell], *, keep_going: bool = False, redo: bool = False

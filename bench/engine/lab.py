@@ -1,7 +1,9 @@
 """What the cells of one command share: the device, the folders, and what was already read."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -14,6 +16,9 @@ from bench.nets.namings import StateDict
 from bench.runs.cell import Cell
 from bench.runs.lines import Weights
 from bench.suite.suite import DomainSpec
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,35 +52,44 @@ class Lab:
     weights: Path | None = None  # file of pretrained weights; None: downloaded from their publisher
     skip_unreadable: bool = False  # leave out images that cannot be decoded
     tell: Listener = ignore  # is told how far decoding and evaluating are
+    built: set[Hashable] = field(default_factory=set)  # networks that were found to go together
     stood_in: set[str] = field(default_factory=set)  # domains that random images stood in for
-    _domains: dict[DomainRequest, Domain] = field(default_factory=dict)
-    _weights: dict[tuple[str, str, str], Pretrained] = field(default_factory=dict)
+    _domains: dict[Hashable, Domain | BenchError] = field(default_factory=dict)
+    _weights: dict[Hashable, Pretrained | BenchError] = field(default_factory=dict)
 
-    def domains(self, cell: Cell) -> tuple[Domain, Domain]:
+    def domains(self, cell: Cell, *, pixels: bool = True) -> tuple[Domain, Domain]:
         """Source and target of a cell. Raises BenchError when one is missing or both disagree.
 
-        A smoke run makes do with random images where a domain cannot be read.
+        pixels: whether images are wanted, or labels alone, which takes no decoding. A smoke run
+        makes do with random images where a domain cannot be read.
         """
-        source, target = self._domain(cell, *cell.source), self._domain(cell, *cell.target)
+        source, target = (
+            self.domain(cell, *end, pixels=pixels) for end in (cell.source, cell.target)
+        )
         require_same_classes(source, target)
         return source, target
 
-    def _domain(self, cell: Cell, name: str, spec: DomainSpec) -> Domain:
+    def domain(self, cell: Cell, name: str, spec: DomainSpec, *, pixels: bool = True) -> Domain:
+        """One of a cell's domains; see `domains`."""
         r = cell.recipe
         asked = DomainRequest(
             name, spec, r.size, r.resize, r.train_limit, r.test_limit, cell.classes
         )
-        if asked not in self._domains:
-            try:
-                self._domains[asked] = self._load(asked)
-            except BenchError as e:
-                if cell.budget != "smoke" or isinstance(e, UsageError):
-                    raise
-                self.stood_in.add(name)
-                self._domains[asked] = self._load(asked, synthetic=True)
-        return self._domains[asked]
+        smoke = cell.budget == "smoke"
+        return _once(
+            self._domains, (asked, pixels, smoke), lambda: self._read(asked, pixels, smoke)
+        )
 
-    def _load(self, asked: DomainRequest, *, synthetic: bool = False) -> Domain:
+    def _read(self, asked: DomainRequest, pixels: bool, smoke: bool) -> Domain:
+        try:
+            return self._load(asked, pixels)
+        except BenchError as e:
+            if not smoke or isinstance(e, UsageError):
+                raise
+            self.stood_in.add(asked.name)
+            return self._load(asked, pixels, synthetic=True)
+
+    def _load(self, asked: DomainRequest, pixels: bool, *, synthetic: bool = False) -> Domain:
         return load_domain(
             asked.name,
             asked.spec,
@@ -88,6 +102,7 @@ class Lab:
             synthetic=synthetic,
             skip_unreadable=self.skip_unreadable,
             progress=lambda done, n: self.tell(Working(f"decoding {asked.name}", done, n)),
+            pixels=pixels,
         )
 
     def pretrained(self, cell: Cell) -> Pretrained:
@@ -97,13 +112,28 @@ class Lab:
         """
         r = cell.recipe
         key = (r.backbone, r.weights, r.head)
-        if key not in self._weights:
-            if cell.budget == "smoke" and self.weights is None and r.weights != "none":
-                self._weights[key] = Pretrained(None, Weights(asked=r.weights))
-            else:
-                state, facts = nets.load_weights(r, self.weights)
-                self._weights[key] = Pretrained(state, Weights(**facts))
-        return self._weights[key]
+        if cell.budget == "smoke" and self.weights is None and r.weights != "none":
+            return Pretrained(None, Weights(asked=r.weights))
+
+        def read() -> Pretrained:
+            state, facts = nets.load_weights(r, self.weights)
+            return Pretrained(state, Weights(**facts))
+
+        return _once(self._weights, key, read)
+
+
+def _once(known: dict[K, T | BenchError], key: K, make: Callable[[], T]) -> T:
+    """What is known by this key, else what is made now; a failure is remembered and raised again,
+    so that sixty cells do not wait for a network sixty times."""
+    if key not in known:
+        try:
+            known[key] = make()
+        except BenchError as e:
+            known[key] = e
+    found = known[key]
+    if isinstance(found, BenchError):
+        raise found
+    return found
 
 
 def find_device(name: str) -> torch.device:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench import nets
 from bench.data.images import Domain, Images, place_images, send
-from bench.data.stream import Ahead, Stream
+from bench.data.stream import Ahead, Stream, check_batch
 from bench.data.views import MeanStd, Views
 from bench.engine.clock import MIB
 from bench.engine.events import Working
@@ -45,11 +45,7 @@ class UDA(Task):
 
     def __init__(self, cell: Cell, lab: Lab) -> None:
         """Reads domains and weights. Raises BenchError when something is missing."""
-        if cell.metric:
-            raise UsageError(
-                f"{cell.suite} asks for {cell.metric!r}, and this task measures accuracies: "
-                "run it with a task of its own (bench.execute.here.Here)"
-            )
+        check_metric(cell, lab)
         self.cell, self.device, self.tell = cell, lab.device, lab.tell
         self.domains = dict(zip(("source", "target"), lab.domains(cell), strict=True))
         self.pretrained = lab.pretrained(cell)
@@ -122,6 +118,49 @@ class UDA(Task):
     def close(self) -> None:
         self._sides = {}
         self._threads.close()
+
+
+def check_metric(cell: Cell, _: Lab) -> None:
+    """Raise UsageError when the suite measures something else."""
+    if cell.metric:
+        raise UsageError(
+            f"{cell.suite} asks for {cell.metric!r}, and this task measures accuracies: "
+            "run it with a task of its own (bench.execute.here.Here)"
+        )
+
+
+def check_network(cell: Cell, lab: Lab) -> None:
+    """Raise BenchError when backbone or weights are missing, or do not go with the rest.
+
+    Network and method are built without numbers, once for all cells that share them.
+    """
+    parts = cell.recipe.model_dump_json(), cell.method, repr(cell.hyper_all), cell.classes
+    if parts in lab.built:
+        return
+    nets.find_backbone(cell.recipe)  # before the minutes that a download takes
+    state = lab.pretrained(cell).state
+    with torch.device("meta"):
+        net = nets.build(cell.recipe, cell.classes, state)
+        get(cell.method)(net, **cell.hyper)
+    lab.built.add(parts)
+
+
+def check_domains(cell: Cell, lab: Lab) -> None:
+    """Raise BenchError when a domain is missing, of other classes, or smaller than a batch.
+
+    No picture is decoded.
+    """
+    for name, domain in zip(("source", "target"), lab.domains(cell, pixels=False), strict=True):
+        check_batch(cell.recipe.batch, domain.train, name)
+
+
+def check_target(cell: Cell, lab: Lab) -> None:
+    """As `check_domains`, for the target alone: it is found missing even where the source is."""
+    lab.domain(cell, *cell.target, pixels=False)
+
+
+CHECKS = (check_metric, check_network, check_domains, check_target)
+"""What can be found out about a cell before it is run: each raises BenchError."""
 
 
 def _facts(domain: Domain) -> lines.LoadedDomain:

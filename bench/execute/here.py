@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from itertools import product
 
+from bench.engine import uda
 from bench.engine.events import Ended, Event, Substituted
 from bench.engine.lab import Lab
 from bench.engine.run import run_cell
 from bench.engine.task import Task
 from bench.engine.uda import UDA
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 from bench.nets import backbones
 from bench.runs.cell import Cell
 from bench.runs.files import Busy
@@ -22,11 +24,22 @@ class Here:
     make_task: Callable[[Cell, Lab], Task] = UDA  # what is to be measured
 
     def check(self, cells: Iterable[Cell]) -> None:
-        """Raise BenchError when backbone, data or weights of any of these cells are missing."""
-        for cell in cells:
-            backbones.find_backbone(cell.recipe)
-            self.lab.domains(cell)
-            self.lab.pretrained(cell)
+        """See Executor.check."""
+        found: dict[str, BenchError] = {}
+        checks: Iterable[Callable[[Cell, Lab], object]] = uda.CHECKS
+        if self.make_task is not UDA:
+            checks = [lambda cell, lab: self.make_task(cell, lab).close()]
+        for cell, check in product(cells, checks):
+            try:
+                check(cell, self.lab)
+            except BenchError as e:
+                found.setdefault(str(e), e)
+        if not found:
+            return
+        kind = UsageError if any(isinstance(e, UsageError) for e in found.values()) else BenchError
+        if len(found) == 1:
+            raise kind(*found)
+        raise kind("\n- ".join([f"{len(found)} things are missing or wrong:", *found]))
 
     def run(
         self, cells: Iterable[Cell], *, keep_going: bool = False, redo: bool = False

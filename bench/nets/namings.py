@@ -104,8 +104,9 @@ def respell(
     """The tensors by the names that are wanted, from a file with any of the usual namings.
 
     wanted: tensors of the right shapes by their names. convert: what the model's own package does
-    to files of other namings. eps: of the network's batch norms. Raises BenchError, naming the tensor, when one is missing, has
-    another shape, or is one too many: then the weights are those of another architecture.
+    to files of other namings. eps: of the network's batch norms. Raises BenchError, naming the
+    tensor, when one is missing, has another shape, or is one too many: then the weights are those
+    of another architecture.
     """
     readings = list(_read_each_way(weights, wanted, convert, eps))
     for given in readings:
