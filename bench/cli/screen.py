@@ -138,7 +138,9 @@ def show_plan(
 
     found: the records that the forecast is made from. redo: cells that are done are run again.
     """
-    table = Table(title="plan: seeds done / asked (attempts with another recipe in brackets)")
+    # not the table's own title, which would be as narrow as a table of one task
+    console.print("plan: seeds done / asked (attempts with another recipe in brackets)")
+    table = Table()
     tasks = list(dict.fromkeys(s.cell.task for s in states))
     table.add_column("row")
     for task in tasks:
