@@ -147,6 +147,7 @@ def test_what_is_recorded_is_what_the_network_predicts_in_evaluation_mode(
 
     def watched(method: Method, net: Network, images: Images, views: Views, *rest: Any) -> Tensor:
         before, plain = state(net, method), copy.deepcopy((net, method))
+        assert not any(m.training for m in (*net.modules(), *method.modules()))
         graphs: set[bool] = set()
         hook = net.C.register_forward_hook(lambda *_: graphs.add(torch.is_grad_enabled()))
         found = genuine(method, net, images, views, *rest)
