@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bench.runs.standing import Standing
     from bench.suite.suite import Suite
 
-Listed = Literal["suites", "presets", "methods", "tasks", "runs"]
+Listed = Literal["suites", "presets", "methods", "tasks", "backbones", "runs"]
 StateOption = Annotated[
     str | None,
     option(
@@ -108,8 +108,16 @@ def read_filters(
 
 def list_known(
     listed: Annotated[
-        Listed, typer.Argument(metavar="WHAT", help="suites, presets, methods, tasks or runs.")
+        Listed,
+        typer.Argument(metavar="WHAT", help="suites, presets, methods, tasks, backbones or runs."),
     ] = "suites",
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Of backbones: list those of timm and torchvision whose names contain this.",
+            show_default=False,
+        ),
+    ] = "",
     suite: AnySuiteOption = None,
     methods: MethodsOption = None,
     tasks: TasksOption = None,
@@ -119,7 +127,7 @@ def list_known(
     paths: PathsOption = False,
     results: ResultsOption = None,
 ) -> None:
-    """List suites, presets, methods, tasks or recorded runs.
+    """List suites, presets, methods, tasks, backbones or recorded runs.
 
     What a run is worth is its state: tables show those that are counted. `bench show` takes the
     names of records as they are printed.
@@ -127,6 +135,8 @@ def list_known(
     asked = read_filters(suite, methods, tasks, seeds, state, since, paths)
     if listed != "runs" and asked != Filters(suite=suite):
         raise UsageError(f"only --suite chooses among {listed}; the other filters are for runs")
+    if name and listed != "backbones":
+        raise UsageError(f"`bench ls {listed}` takes no {name!r}: leave it out")
     match listed:
         case "suites":
             list_suites(chosen_suites(suite))
@@ -136,6 +146,8 @@ def list_known(
             list_methods()
         case "tasks":
             list_tasks(chosen_suites(suite))
+        case "backbones":
+            list_backbones(name)
         case "runs":
             list_runs({s.name: s for s in chosen_suites(suite)}, asked, results)
 
@@ -174,6 +186,31 @@ def list_methods() -> None:
 def list_tasks(chosen: list["Suite"]) -> None:
     rows = ((s.name, task, " ".join(r.id for r in s.rows)) for s in chosen for task in s.tasks)
     print_table("tasks", ("suite", "task", "rows"), rows)
+
+
+def list_backbones(pattern: str) -> None:
+    """The backbones by their own names; with a pattern, also those of timm and torchvision."""
+    from bench.nets import BACKBONES
+    from bench.nets.zoo import list_zoo
+
+    rows = [
+        (name, b.published or "none", (b.build.__doc__ or "").partition("\n")[0])
+        for name, b in BACKBONES.items()
+        if pattern in name
+    ]
+    if not pattern:
+        print_table("backbones", ("name", "published weights", "what it is"), rows)
+        typer.echo(
+            "and any model of timm and torchvision, as timm/NAME or torchvision/NAME: "
+            "`bench ls backbones convnext` lists those with convnext in their names"
+        )
+        return
+    rows += [
+        (name, weights or "none", f"{side} pixels") for name, weights, side in list_zoo(pattern)
+    ]
+    if not rows:
+        raise UsageError(f"no backbone has {pattern!r} in its name; try a part of it")
+    print_table("backbones", ("name", "published weights", "what it is made for"), rows)
 
 
 def list_runs(chosen: Mapping[str, "Suite"], asked: Filters, results: Path | None) -> None:

@@ -6,14 +6,16 @@ import re
 import shutil
 from pathlib import Path
 
+import fakes
 import pytest
 import torch
 from children import Children, Ended, fresh
 from helpers import ROOT, write_pictures, write_suite
 
 import bench as package
-from bench.runs import files, records
+from bench.runs import files, plan, records
 from bench.runs.files import attempt
+from bench.suite import suites
 
 COMMANDS = [
     "",
@@ -225,7 +227,9 @@ def test_help_imports_nothing_slow(tmp_path: Path) -> None:
 
 
 def test_what_needs_no_torch_imports_none(folder: Path) -> None:
-    """Listings and a dry run answer at once."""
+    """Listings and a dry run with nothing left to do answer at once."""
+    for cell in plan.cells(suites.load(folder / "tiny.toml")):
+        fakes.write(folder / "results", cell)
     asked = [["ls", what] for what in ("suites", "presets", "methods", "tasks", "runs")]
     asked += [["run", *TINY, "--dry-run"], ["diff", "demo", "digits"]]
     asked += [["data", "where", "mnist", "--data", "data"]]
@@ -275,6 +279,91 @@ def test_a_folder_is_trained_and_tested_on_whole_unless_its_split_is_stated(
     for args in ((), ("mnist", "--suite", "tiny.toml")):
         neither = bench.run("data", "doctor", *args)
         assert neither.code == 2 and "name either a data set" in neither.err
+
+
+def test_a_dry_run_refuses_what_a_run_refuses_and_in_the_same_words(
+    folder: Path, bench: Children
+) -> None:
+    """All of it at once: weights, a domain that is missing, a class that is."""
+    shutil.rmtree(folder / "data/B")
+    shutil.rmtree(folder / "data/A/class2")
+    asked = (
+        "run",
+        *TINY,
+        "--weights",
+        "none.pth",
+        "--set",
+        "weights=imagenet",
+        "--set",
+        "backbone=resnet50",
+    )
+    for more in ((), ("--keep-going",)):
+        dry = bench.run(*asked, *more, "--dry-run")
+        assert dry.code == 1 and "2 cells: 0 done, 2 pending" in dry.out
+        assert "3 things are missing or wrong" in dry.err
+        for text in (
+            "no weights file none.pth",
+            "A has no image of 1 of the suite's 3 classes",
+            "data/B",
+        ):
+            assert text in re.sub(r"\s+", " ", dry.err)
+    ran = bench.run(*asked)
+    assert (ran.code, ran.err) == (1, dry.err) and not (folder / "results").exists()
+    going = bench.run(*asked, "--keep-going")
+    assert going.code == 1 and "2 error; 2 of 2 cells pending" in going.out
+
+
+IMPOSSIBLE = {
+    "a backbone": (["backbone=vgg61"], "unknown backbone 'vgg61'; did you mean 'vgg16'?"),
+    "a model of timm": (["backbone=timm/resnet19"], "did you mean 'timm/resnet18'?"),
+    "its images": (["backbone=alexnet"], "alexnet takes no images of 28 pixels"),
+    "a head for another D": (
+        [
+            "backbone=alexnet",
+            "head=alexnet",
+            "size=64",
+            "discriminator.hidden=[1024, 1024]",
+            "discriminator.dropout=0.5",
+        ],
+        "makes D of the features alone",
+    ),
+    "weights that nobody has": (["weights=imagenet"], "nobody published weights of ganin-mnist"),
+}
+
+
+@pytest.mark.parametrize("what", IMPOSSIBLE)
+def test_a_dry_run_refuses_what_does_not_go_together(
+    what: str, folder: Path, bench: Children
+) -> None:
+    knobs, message = IMPOSSIBLE[what]
+    rows = {"one": {"method": "dannp" if "head" in what else "source_only"}}
+    write_suite(folder, rows=rows)
+    asked = ("run", *TINY, *(word for knob in knobs for word in ("--set", knob)))
+    dry, ran = bench.run(*asked, "--dry-run"), bench.run(*asked)
+    assert_refused(dry, message)
+    assert (ran.code, ran.err) == (dry.code, dry.err)
+    assert not (folder / "results").exists()
+
+
+def test_a_batch_larger_than_a_domain_is_found_before_anything_runs(
+    folder: Path, bench: Children
+) -> None:
+    for more in (["--dry-run"], []):
+        ended = bench.run("run", *TINY, "--set", "batch=1000", *more)
+        assert ended.code == 1 and "a batch of 1000 does not fit source's" in ended.err
+    assert not (folder / "results").exists()
+
+
+def test_backbones_are_listed_ours_first_then_any_that_match(bench: Children) -> None:
+    ours = bench.run("ls", "backbones")
+    assert ours.code == 0 and "resnet50_v1" in ours.out and "timm/NAME" in ours.out
+    found = bench.run("ls", "backbones", "mobilenet_v2")
+    assert re.search(
+        r"│ mobilenet_v2 .*\n.*torchvision/mobilenet_v2 .*IMAGENET1K_V1 IMAGENET1K_V2", found.out
+    )
+    assert "a1_in1k" in bench.run("ls", "backbones", "resnet18").out
+    assert_refused(bench.run("ls", "backbones", "zzz"), "no backbone has 'zzz' in its name")
+    assert_refused(bench.run("ls", "suites", "zzz"), "takes no 'zzz'")
 
 
 def test_what_is_done_is_not_done_again_until_asked(folder: Path, bench: Children) -> None:
