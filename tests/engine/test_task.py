@@ -186,6 +186,21 @@ def test_a_cell_is_run_once_on_made_up_images_and_again_on_others(cell: Cell, la
     assert len(records.read_all(lab.results)) == 3
 
 
+def test_a_network_is_drawn_by_the_seed_of_its_cell(cell: Cell, lab: Lab) -> None:
+    drawn: list[Tensor] = []
+
+    class Kept(Clouds):
+        def build(self) -> tuple[Network, Method]:
+            net, method = super().build()
+            drawn.append(net.F.weight.detach().clone())
+            return net, method
+
+    for seed in (0, 1, 0):
+        torch.manual_seed(7)
+        list(run_cell(cell.with_seed(seed), lab, make_task=Kept))
+    assert torch.equal(drawn[0], drawn[2]) and not torch.equal(drawn[0], drawn[1])
+
+
 class Missing(Clouds):
     def __init__(self, cell: Cell, lab: Lab) -> None:
         raise BenchError("there are no points; draw some")
