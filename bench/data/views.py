@@ -24,7 +24,9 @@ class Pixels:
     uint8 (B, 1 or 3, H, W) -> float (B, 3, H, W) on the same device; grey is repeated.
     """
 
-    def __init__(self, mean_std: MeanStd, device: torch.device) -> None:
+    def __init__(self, normalize: str, device: torch.device, own: MeanStd | None = None) -> None:
+        """own: mean and deviation of the backbone, which `normalize = "model"` stands for."""
+        mean_std = own if normalize == "model" and own else _MEAN_STD[normalize]
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in mean_std)
         self.scale, self.shift = 1 / (255 * std), -mean / std
 
@@ -39,10 +41,9 @@ class Views:
     def __init__(
         self, recipe: Recipe, device: torch.device, *, seed: int, own: MeanStd | None = None
     ) -> None:
-        """own: mean and deviation of the recipe's backbone, for `normalize = "model"`."""
+        """own: see `Pixels`."""
         self.recipe, self.seed = recipe, seed
-        mean_std = own if recipe.normalize == "model" and own else _MEAN_STD[recipe.normalize]
-        self.pixels = Pixels(mean_std, device)
+        self.pixels = Pixels(recipe.normalize, device, own)
 
     def train(self, name: str) -> Callable[[Tensor, int], Tensor]:
         """(uint8 batch, step) -> float batch, for training on the stream of that name."""
