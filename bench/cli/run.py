@@ -1,6 +1,6 @@
 """`bench run`: train what is not yet recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -25,7 +25,10 @@ from bench.cli.options import (
 from bench.cli.output import console
 
 if TYPE_CHECKING:
+    import torch
+
     from bench.execute.here import Here
+    from bench.runs.cell import Cell
     from bench.suite.suite import Suite
 
 TasksOption = Annotated[
@@ -46,7 +49,7 @@ KeepGoingOption = Annotated[
 ]
 PrecisionOption = Annotated[
     Literal["fp32", "tf32", "bf16"] | None,
-    option(help="Arithmetic, short for --set precision=...; bf16 is faster on a CPU that has it."),
+    option(help="Short for --set precision=...; bf16 is slow on a CPU that lacks it."),
 ]
 
 
@@ -94,6 +97,7 @@ def run_cells(
     tally: Mapping[str, int] = {}
     if todo:
         executor = run_here(data, root, weights, device, skip_unreadable)
+        note_slow_bf16(todo, executor.lab.device)
         tally = screen.draw(executor.run(todo, keep_going=keep_going, redo=redo), console())
     screen.show_result(tally, plan.states(cells, records.read_all(root)))
     options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
@@ -112,6 +116,18 @@ def run_here(
 
     found = find_device(device)
     return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable))
+
+
+def note_slow_bf16(cells: Iterable["Cell"], device: "torch.device") -> None:
+    """Say so when a cell asks for bf16 on a processor that has no instructions for it."""
+    from bench.engine.training import computes_bf16
+
+    if any(c.recipe.precision == "bf16" for c in cells) and not computes_bf16(device):
+        typer.secho(
+            "note: this processor has no instructions for bfloat16: expect it to be ten times "
+            "slower than --precision fp32",
+            dim=True,
+        )
 
 
 def find_suite(name: str) -> "Suite":
