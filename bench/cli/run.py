@@ -1,6 +1,6 @@
 """`bench run`: train what is not yet recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -28,6 +28,8 @@ from bench.cli.output import console
 from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from bench.engine.events import Listener
     from bench.execute.here import Here
     from bench.runs.cell import Cell
@@ -45,7 +47,7 @@ KeepGoingOption = Annotated[
 ]
 PrecisionOption = Annotated[
     Literal["fp32", "tf32", "bf16"] | None,
-    option(help="Arithmetic, short for --set precision=...; bf16 is faster on a CPU that has it."),
+    option(help="Short for --set precision=...; bf16 is slow on a CPU that lacks it."),
 ]
 
 
@@ -95,10 +97,10 @@ def run_cells(
     if todo:
         with screen.Screen(console()) as drawing:
             executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw)
+            note_slow_bf16(todo, executor.lab.device)
             check_cells(executor, todo, go_on=keep_going and not dry_run)
-            if dry_run:
-                return
-            tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
+            if not dry_run:
+                tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
     if dry_run:
         return
     screen.show_result(tally, plan.states(cells, records.read_all(root)))
@@ -139,6 +141,18 @@ def check_cells(executor: "Here", cells: list["Cell"], *, go_on: bool) -> None:
     except BenchError:
         if not go_on:
             raise
+
+
+def note_slow_bf16(cells: Iterable["Cell"], device: "torch.device") -> None:
+    """Say so when a cell asks for bf16 on a processor that has no instructions for it."""
+    from bench.engine.training import computes_bf16
+
+    if any(c.recipe.precision == "bf16" for c in cells) and not computes_bf16(device):
+        typer.secho(
+            "note: this processor has no instructions for bfloat16: expect it to be ten times "
+            "slower than --precision fp32",
+            dim=True,
+        )
 
 
 def find_suite(name: str) -> "Suite":

@@ -159,3 +159,11 @@ def set_precision(r: Recipe, device: torch.device) -> AbstractContextManager[Any
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     return torch.autocast(device.type, torch.bfloat16) if r.precision == "bf16" else nullcontext()
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether bf16 is worth asking for: a CPU without instructions for it is many times slower."""
+    if device.type != "cpu":
+        return True
+    mkldnn = torch.backends.mkldnn.is_available()
+    return mkldnn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -51,21 +51,26 @@ class Cell:
 
     @cached_property
     def stated(self) -> dict[str, Any]:
-        """The hyper-parameters that differ from the method's defaults."""
+        """The hyper-parameters that differ from the method's defaults as they were released."""
+        once = released.HYPER.get(self.method, {})
+        defaults = {**catalog.find_method(self.method).hyper, **once}
+        return {k: v for k, v in self._every.items() if v != defaults[k]}
+
+    @cached_property
+    def hyper_all(self) -> dict[str, Any]:
+        """Every hyper-parameter of the method, as a record holds it: stated ones and defaults."""
+        every: dict[str, Any] = plain(self._every)
+        return every
+
+    @property
+    def _every(self) -> dict[str, Any]:
         defaults = catalog.check(self.method, self.hyper).hyper
         # a whole number for a fraction is that fraction: 1 and 1.0 are one training
         stated = {
             k: float(v) if type(defaults[k]) is float and type(v) is int else v
             for k, v in self.hyper.items()
         }
-        return {k: v for k, v in stated.items() if v != defaults[k]}
-
-    @cached_property
-    def hyper_all(self) -> dict[str, Any]:
-        """Every hyper-parameter of the method, as a record holds it: stated ones and defaults."""
-        defaults = catalog.check(self.method, self.hyper).hyper
-        every: dict[str, Any] = plain({**defaults, **self.stated})
-        return every
+        return {**defaults, **stated}
 
     def with_seed(self, seed: int) -> "Cell":
         """The same cell with another seed; what no seed changes is not worked out again."""

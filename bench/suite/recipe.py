@@ -152,7 +152,8 @@ class Recipe(Strict):
     """
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """Arithmetic on the device. tf32: in matrix products and convolutions. bf16: by autocast."""
-    channels_last: bool = False  # memory format of convolutions and of what passes them
+    channels_last: bool = False
+    """Memory format of convolutions and of what passes them. Not to the bit what it is without."""
 
     # the optimizer
 

@@ -55,6 +55,9 @@ DOMAIN: dict[str, Any] = {
     "domain": None, "path": None, "list": None, "crop": None, "transductive": False, "split": None,
 }  # fmt: skip
 
+HYPER: dict[str, dict[str, Any]] = {"toalign": {"twice": False}}
+"""By method, each hyper-parameter whose default was edited in the code, with the one it had."""
+
 
 def departures(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The values that differ from the defaults, of a table its entries that do; all as in JSON."""

@@ -13,6 +13,7 @@ from children import Children, Ended, fresh
 from helpers import ROOT, write_pictures, write_suite
 
 import bench as package
+from bench.cli.run import note_slow_bf16
 from bench.runs import files, plan, records
 from bench.runs.files import attempt
 from bench.suite import suites
@@ -599,3 +600,22 @@ def test_tables_of_the_suites_that_come_with_the_program_render_without_records(
     assert ended.code == 0 and ended.err == ""
     names = {p.stem for p in (ROOT / "tables").glob("*.toml")}
     assert {p.stem for p in (folder / "out").glob("*.md")} == names
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_bf16_on_a_processor_without_it_is_noted(
+    able: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: able)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    cells = {
+        precision: fakes.cell(fakes.toy(), "plain", "A-B", 0, precision=precision)
+        for precision in ("fp32", "bf16")
+    }
+    for cell, device, noted in (
+        (cells["bf16"], "cpu", not able),
+        (cells["bf16"], "cuda", False),
+        (cells["fp32"], "cpu", False),
+    ):
+        note_slow_bf16([cell], torch.device(device))
+        assert ("no instructions for bfloat16" in capsys.readouterr().out) is noted
