@@ -83,8 +83,7 @@ def run_cells(
     knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
     cells = plan.cells(
         chosen, methods=split_list(methods), tasks=split_list(tasks), budget=budget,
-        seeds=None if seeds is None else plan.seeds(seeds),
-        override=settings.parse_settings(knobs),
+        seeds=None if seeds is None else plan.seeds(seeds), override=settings.parse_settings(knobs),
     )  # fmt: skip
     root = paths.results_root(results, smoke=smoke)
     found = records.read_all(root)
