@@ -54,9 +54,11 @@ def frozen(module: nn.Module, x: Tensor) -> Tensor:
 
 class _Known(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, loss: Tensor, grads: Sequence[Tensor | None], *x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, loss: tuple[Tensor], grads: Sequence[Tensor | None], *x: Tensor
+    ) -> Tensor:
         ctx.grads = grads
-        return loss.clone()
+        return loss[0].clone()
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
@@ -72,7 +74,8 @@ def differentiate(
     working them out again. keep_graph: leave the graph of the loss that was given in memory.
     """
     grads = torch.autograd.grad(loss, x, retain_graph=keep_graph, allow_unused=True)
-    return _Known.apply(loss.detach(), grads, *x), grads
+    # in a tuple the loss is a value to autograd: its own graph stays out of what is returned
+    return _Known.apply((loss,), grads, *x), grads
 
 
 @contextmanager
@@ -156,15 +159,16 @@ def heuristics(dim: int, classes: int, heads: int) -> nn.ModuleList:
     Each starts with zero bias and weights of its own Kaiming-normal distribution, of negative
     slope 0, 1, 2, …
     """
-    return nn.ModuleList(kaiming_linear(dim, classes, slope) for slope in range(heads))
+    # all are made before any is drawn, so that a seed gives the heads that records were made with
+    layers = [nn.Linear(dim, classes) for _ in range(heads)]
+    return nn.ModuleList(kaiming(layer, slope) for slope, layer in enumerate(layers))
 
 
-def kaiming_linear(n_in: int, n_out: int, slope: float = 0.0) -> nn.Linear:
-    """A linear layer that starts with zero bias and weights of He's normal distribution.
+def kaiming(layer: nn.Linear, slope: float = 0.0) -> nn.Linear:
+    """The layer with zero bias and new weights of He's normal distribution.
 
     slope: of the leaky ReLU that the distribution is made for.
     """
-    layer = nn.Linear(n_in, n_out)
     nn.init.kaiming_normal_(layer.weight, a=slope)
     nn.init.zeros_(layer.bias)
     return layer

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from methods._method import Batch, Method, Network
-from methods._parts import domain_loss, entropy_weights, kaiming_linear, ramp, reverse, sides
+from methods._parts import domain_loss, entropy_weights, kaiming, ramp, reverse, sides
 
 
 class GVB(Method):
@@ -29,7 +29,7 @@ class GVB(Method):
     ) -> None:
         super().__init__()
         self.D = net.discriminator(net.classes, 2)
-        self.g = kaiming_linear(net.dim, net.classes)
+        self.g = kaiming(nn.Linear(net.dim, net.classes))
         self.weight, self.mu_g, self.mu_d = weight, mu_g, mu_d
         self.lam, self.gamma, self.lead, self.eps = lam, gamma, lead, eps
 

@@ -11,7 +11,7 @@ from methods._parts import (
     differentiate,
     domain_loss,
     entropy_weights,
-    kaiming_linear,
+    kaiming,
     ramp,
     reverse,
     sides,
@@ -49,7 +49,7 @@ class MetaAlign(Method):
     ) -> None:  # fmt: skip
         super().__init__()
         self.D = net.discriminator(net.classes, 2 if bridges else 1)
-        self.g = kaiming_linear(net.dim, net.classes) if bridges else None
+        self.g = kaiming(nn.Linear(net.dim, net.classes)) if bridges else None
         self.weight, self.turn, self.inner, self.gamma_inner = weight, turn, inner, gamma_inner
         self.lam, self.gamma, self.lead, self.eps = lam, gamma, lead, eps
 

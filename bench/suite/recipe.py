@@ -55,7 +55,7 @@ them tiny; xavier: Glorot's normal distribution.
 """
 
 
-HIGHEST = 1e6  # of a learning rate, at its start and at its end
+HIGHEST = 1e30  # of a learning rate, at its start and at its end
 
 Pixels = Annotated[Whole, Field(gt=0, le=LARGEST)]
 Images = Annotated[Whole, Field(gt=0, le=1_000_000_000)]
