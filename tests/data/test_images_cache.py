@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import digit_files as tiny
@@ -244,6 +245,14 @@ def test_a_picture_replaced_by_one_of_equal_size_is_decoded(art: Path, later: in
     assert picture.stat().st_size == before.st_size
     again = read(art).train.x[0]
     assert not torch.equal(again, first) and torch.equal(again, torchvisions(Image.open(picture)))
+
+
+def test_other_labels_of_the_same_pictures_are_not_those_of_the_cache(art: Path) -> None:
+    """As another list of a suite gives them."""
+    listing, square = list_class_folders(art), Square(8, "nearest")
+    for y in (listing.y, 1 - listing.y):
+        kept = decode.decode_listing(replace(listing, y=y), square)
+        assert kept.y.tolist() == y.tolist()
 
 
 def test_a_cache_that_is_not_whole_is_made_anew(art: Path, kept: Path) -> None:
