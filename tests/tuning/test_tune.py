@@ -301,8 +301,39 @@ def test_a_space_of_few_values_is_tried_out_and_divergence_counts_as_nothing_lea
     assert "dann-tuned" not in (folder / "tiny.toml").read_text(encoding="utf-8")
 
 
-def test_a_failed_run_stops_the_search_and_is_tried_anew(folder: Path, bench: Children) -> None:
+FRAGILE = """
+from torch.nn.functional import cross_entropy
+from methods import Method
+
+
+class Fragile(Method):
+    \"\"\"L = CE, or an error.\"\"\"
+
+    def __init__(self, net, *, fails: bool = False):
+        super().__init__()
+        self.fails = fails
+
+    def step(self, net, s, t, p):
+        if self.fails:
+            raise ValueError("as asked")
+        yield cross_entropy(net.C(net.F(s.x)), s.y)
+"""
+
+
+def test_what_cannot_run_is_refused_before_its_trial_is_begun(
+    folder: Path, bench: Children
+) -> None:
     write(folder, space="[search]\nbatch = [4, 4000]")
+    stopped = bench.run(*ONE)
+    refused(stopped, "a batch of 4000 does not fit source's 24 training images", code=1)
+    assert "trial 1 of" in stopped.out and "trial 2 of" not in stopped.out
+
+
+def test_a_failed_run_stops_the_search_and_is_tried_anew(folder: Path, bench: Children) -> None:
+    (folder / "methods").mkdir()
+    (folder / "methods/fragile.py").write_text(FRAGILE, encoding="utf-8")
+    rows = ROWS | {"dann": {"method": "fragile"}}
+    write(folder, rows=rows, space="[search]\nhyper.fails = [false, true]")
     for _ in range(2):
         stopped = bench.run(*ONE)
         refused(
