@@ -201,8 +201,11 @@ def list_backbones(pattern: str) -> None:
     if not pattern:
         print_table("backbones", ("name", "published weights", "what it is"), rows)
         typer.echo(
-            "and any model of timm and torchvision, as timm/NAME or torchvision/NAME: "
-            "`bench ls backbones convnext` lists those with convnext in their names"
+            "and any model of timm or torchvision, as timm/NAME or torchvision/NAME, normalized as "
+            "its package says unless the recipe states `normalize`: `bench ls backbones convnext` "
+            'lists those with convnext in their names. weights = "imagenet" are the usual ones; '
+            'others are named as timm/resnet18.a1_in1k, or with weights = "IMAGENET1K_V2" for '
+            "torchvision/resnet50. --weights takes a file of timm, torchvision or the original code."
         )
         return
     rows += [

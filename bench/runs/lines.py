@@ -102,7 +102,8 @@ class Env(LinePart):
     load: Number | None = (
         None  # load average of the machine when the run began: a busy one measures no speed
     )
-    keeps_freed: bool = False  # whether the C library was told to keep freed memory: it is faster
+    keeps_freed: bool | None = None
+    """Whether the C library was told to keep freed memory, which is faster; None: not recorded."""
     torchvision: str | None = None
     numpy: str | None = None
     gpu: str | None = None

@@ -67,10 +67,10 @@ def test_a_wheel_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_machine_is_described_without_host_user_or_folder() -> None:
-    text = env.describe(torch.device("cpu")).model_dump_json()
+    text = env.describe(torch.device("cpu"), 0.5).model_dump_json()
     for private in (platform.node(), str(Path.home()), os.getcwd()):
         assert private not in text
-    found = env.describe(torch.device("cpu"))
+    found = env.describe(torch.device("cpu"), 0.5)
     assert (found.device, found.gpu, found.torch) == ("cpu", None, str(torch.__version__))
     assert found.threads == torch.get_num_threads() and found.cores == os.cpu_count()
     assert found.python == platform.python_version() and found.cpu

@@ -189,7 +189,7 @@ def test_pacs_needs_neither_the_target_nor_the_domains_not_asked_for(
     text = write(
         tmp_path, space="[search]\nbatch = [2, 3]", rows={"plain": ROWS["plain"]}
     ).read_text(encoding="utf-8")
-    text = text.replace("classes = 3", "classes = 7")
+    text = text.replace("classes = 3", "classes = 7").replace("split = 0.2\n", "")
     for name, domain in zip("ABCD", ("photo", "art_painting", "cartoon", "sketch"), strict=True):
         text = text.replace(
             f'set = "folder"\npath = "{name}"', f'set = "pacs"\ndomain = "{domain}"'
@@ -302,8 +302,39 @@ def test_a_space_of_few_values_is_tried_out_and_divergence_counts_as_nothing_lea
     assert "dann-tuned" not in (folder / "tiny.toml").read_text(encoding="utf-8")
 
 
-def test_a_failed_run_stops_the_search_and_is_tried_anew(folder: Path, bench: Children) -> None:
+FRAGILE = """
+from torch.nn.functional import cross_entropy
+from methods import Method
+
+
+class Fragile(Method):
+    \"\"\"L = CE, or an error.\"\"\"
+
+    def __init__(self, net, *, fails: bool = False):
+        super().__init__()
+        self.fails = fails
+
+    def step(self, net, s, t, p):
+        if self.fails:
+            raise ValueError("as asked")
+        yield cross_entropy(net.C(net.F(s.x)), s.y)
+"""
+
+
+def test_what_cannot_run_is_refused_before_its_trial_is_begun(
+    folder: Path, bench: Children
+) -> None:
     write(folder, space="[search]\nbatch = [4, 4000]")
+    stopped = bench.run(*ONE)
+    refused(stopped, "a batch of 4000 does not fit source's 24 training images", code=1)
+    assert "trial 1 of" in stopped.out and "trial 2 of" not in stopped.out
+
+
+def test_a_failed_run_stops_the_search_and_is_tried_anew(folder: Path, bench: Children) -> None:
+    (folder / "methods").mkdir()
+    (folder / "methods/fragile.py").write_text(FRAGILE, encoding="utf-8")
+    rows = ROWS | {"dann": {"method": "fragile"}}
+    write(folder, rows=rows, space="[search]\nhyper.fails = [false, true]")
     for _ in range(2):
         stopped = bench.run(*ONE)
         refused(
