@@ -183,7 +183,7 @@ def test_weights_that_do_not_exist_for_a_backbone_are_refused(
 ) -> None:
     write_suite(folder, weights="imagenet")
     ended = bench.run("run", *TINY)
-    assert_refused(ended, "nobody published weights of ganin-mnist; write weights = \"none\"")
+    assert_refused(ended, 'nobody published weights of ganin-mnist; write weights = "none"')
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -358,7 +358,9 @@ def test_backbones_are_listed_ours_first_then_any_that_match(bench: Children) ->
     ours = bench.run("ls", "backbones")
     assert ours.code == 0 and "resnet50_v1" in ours.out and "timm/NAME" in ours.out
     found = bench.run("ls", "backbones", "mobilenet_v2")
-    assert re.search(r" mobilenet_v2 .*\n(.*\n)?.* torchvision/mobilenet_v2 +IMAGENET1K_V1", found.out)
+    assert re.search(
+        r" mobilenet_v2 .*\n(.*\n)?.* torchvision/mobilenet_v2 +IMAGENET1K_V1", found.out
+    )
     assert "a1_in1k" in bench.run("ls", "backbones", "resnet18").out
     assert_refused(bench.run("ls", "backbones", "zzz"), "no backbone has 'zzz' in its name")
     assert_refused(bench.run("ls", "suites", "zzz"), "takes no 'zzz'")

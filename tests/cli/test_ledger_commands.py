@@ -123,12 +123,12 @@ def test_no_record_names_a_folder_of_this_machine(folder: Path, bench: Children)
     again = bench.run("run", *TINY, "--methods", "one", "--dry-run")
     assert "1 done, 0 pending" in " ".join(again.out.split())
     page = bench.run("tables", "--suite", "tiny.toml", "--format", "md", "--out", "out").out
-    assert "B from folder outside/B-" in page and "secret" not in page
+    assert re.search(r"B, .* from folder outside/B-", page) and "secret" not in page
 
     moved = text.replace("else/secret", "data")
     (folder / "tiny.toml").write_text(moved, encoding="utf-8")
     other = bench.run("run", *TINY, "--methods", "one", "--dry-run")
-    assert "1 cells: 0 done, " in " ".join(other.out.split()), (
+    assert "1 cell: 0 done, " in " ".join(other.out.split()), (
         "another folder of the same last name is other data"
     )
 

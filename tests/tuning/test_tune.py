@@ -333,7 +333,7 @@ def test_what_cannot_run_is_refused_before_its_trial_is_begun(
 def test_a_failed_run_stops_the_search_and_is_tried_anew(folder: Path, bench: Children) -> None:
     (folder / "methods").mkdir()
     (folder / "methods/fragile.py").write_text(FRAGILE, encoding="utf-8")
-    rows = ROWS | {"dann": {"method": "fragile"}}
+    rows = ROWS | {"dann": {"method": "fragile", "hyper": {"fails": False}}}
     write(folder, rows=rows, space="[search]\nhyper.fails = [false, true]")
     for _ in range(2):
         stopped = bench.run(*ONE)
