@@ -205,7 +205,7 @@ def list_backbones(pattern: str) -> None:
             "its package says unless the recipe states `normalize`: `bench ls backbones convnext` "
             'lists those with convnext in their names. weights = "imagenet" are the usual ones; '
             'others are named as timm/resnet18.a1_in1k, or with weights = "IMAGENET1K_V2" for '
-            "torchvision/resnet50. --weights takes a file of timm, torchvision or the original."
+            "torchvision/resnet50. --weights reads files of timm, torchvision or the original code."
         )
         return
     rows += [
