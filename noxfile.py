@@ -1,4 +1,4 @@
-"""nox -s demo | tests | mutants | fuzz | lint | perf | build.
+"""nox -s demo | tests | slow | mutants | fuzz | lint | perf | build.
 
 Every session makes its own environment from the hashed constraints.
 """
@@ -33,11 +33,18 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The whole test suite on two cores; `nox -s tests -- -k name` passes arguments on."""
+    """The test suite on two cores; `nox -s tests -- -k name` passes arguments on."""
     install(session)
     # compiled modules are kept: the tests start a hundred interpreters
     kept = {"PYTHONDONTWRITEBYTECODE": ""}
     session.run("pytest", "-n", "2", "-p", "no:benchmark", *session.posargs, env=kept)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """The tests of more than half a minute each, which `nox -s tests` leaves out."""
+    install(session)
+    session.run("pytest", "-n", "2", "-p", "no:benchmark", "-m", "slow", *session.posargs)
 
 
 @nox.session

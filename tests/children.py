@@ -110,12 +110,17 @@ class Children:
         self.parent.communicate("", timeout=30)
 
 
-def fresh(*args: object, cwd: Path, python: tuple[str, ...] = ("-m", "bench")) -> Ended:
+def fresh(
+    *args: object,
+    cwd: Path,
+    python: tuple[str, ...] = ("-m", "bench"),
+    env: dict[str, str] | None = None,
+) -> Ended:
     """The same by a new interpreter."""
     done = subprocess.run(
         [sys.executable, *python, *map(str, args)],
         cwd=cwd,
-        env=environment(cwd),
+        env=environment(cwd) | (env or {}),
         capture_output=True,
         text=True,
         timeout=300,

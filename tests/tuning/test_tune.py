@@ -129,6 +129,7 @@ def test_the_best_values_become_a_row_and_nothing_of_the_target_is_there_to_be_r
     ), "trials are no results"
 
 
+@pytest.mark.slow
 def test_a_search_cut_short_goes_on_as_if_it_had_not_been(folder: Path, bench: Children) -> None:
     ask = (*ONE, "--trials", "4")
     write(folder, iterations=60)  # a cell lasts a third of a second
