@@ -64,20 +64,12 @@ def load_domain(
             whole = _label(name, listings, classes, origin)
     else:
         digits, origin = read_digits(facts, root)
-        resized = [_resize(split, square, pixels) for split in digits]
+        resized = [Split(square.convert_arrays(x), y) for x, y in digits]
         train, test = _to_images(name, resized, spec, classes)
         whole = Domain(name, train, test, origin)
     train, test = whole.train.thin(train_limit), whole.test.thin(test_limit)
     one = whole.train is whole.test and train_limit == test_limit
     return replace(whole, train=train, test=train if one else test)
-
-
-def _resize(split: Split, square: Square, pixels: bool) -> Split:
-    """The split as it is kept or, without pixels, its labels, when its images can be resized."""
-    if pixels:
-        return Split(square.convert_arrays(split.x), split.y)
-    square.convert_arrays(split.x[:1])
-    return Split(split.x[:, :0], split.y)
 
 
 def _to_images(

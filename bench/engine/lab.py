@@ -9,6 +9,7 @@ import torch
 
 from bench import nets
 from bench.data.images import Domain, require_same_classes
+from bench.data.listing import find_domain_set, has_pictures
 from bench.data.load import load_domain
 from bench.engine.events import Listener, Working, ignore
 from bench.errors import BenchError, UsageError
@@ -76,6 +77,8 @@ class Lab:
             name, spec, r.size, r.resize, r.train_limit, r.test_limit, cell.classes
         )
         smoke = cell.budget == "smoke"
+        # arrays are read whole for their labels, so what was read is kept for the run
+        pixels = pixels or not has_pictures(find_domain_set(name, spec))
         return _once(
             self._domains, (asked, pixels, smoke), lambda: self._read(asked, pixels, smoke)
         )

@@ -7,7 +7,7 @@ from typing import Any
 from bench.runs.files import Content
 from bench.runs.lines import Eval, Run
 from bench.runs.records import Record
-from bench.suite.recipe import default_knobs
+from bench.suite import released
 from bench.suite.schema import flat
 
 ABSENT = "absent"
@@ -28,8 +28,7 @@ def _facts(run: Run) -> dict[str, Any]:
     """Every fact by its dotted name, without what is of each run alone: its key and its dates."""
     known = run.model_dump(mode="json")
     known["hyper"] = known["hyper_all"]
-    # a knob younger than the record had its default then
-    known["recipe"] = flat(default_knobs()) | flat(known["recipe"])
+    known["recipe"] = released.completed(known["recipe"])
     names = ("suite", "row", "task", "budget", "seed", "method", "classes", "metric")
     return {k: known[k] for k in names} | flat({k: known[k] for k in PARTS})
 

@@ -192,13 +192,19 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(root: Path, cache: Path
     assert len(read_all(root)) == 6
 
 
-def test_many_records_are_read_by_several_processes_alike(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def forget_and_share(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The records as they are read now; from then on two processes have to read them anew."""
     before = read_all(root)
     database().unlink()
     monkeypatch.setattr(indexing, "MANY", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    return before
+
+
+def test_many_records_are_read_by_several_processes_alike(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = forget_and_share(root, monkeypatch)
     opened = watch_reading(monkeypatch)
     assert read_all(root) == before and opened == [], "not by this process"
 
@@ -217,9 +223,7 @@ def test_a_folder_is_the_same_however_it_is_spelled(
 def test_a_reading_process_that_dies_is_made_up_for(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = read_all(root)
-    database().unlink()
-    monkeypatch.setattr(indexing, "MANY", 2)
+    before = forget_and_share(root, monkeypatch)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert read_all(root) == before
 
@@ -227,10 +231,7 @@ def test_a_reading_process_that_dies_is_made_up_for(
 def test_a_reading_process_that_dies_half_way_is_made_up_for(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = read_all(root)
-    database().unlink()
-    monkeypatch.setattr(indexing, "MANY", 2)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    before = forget_and_share(root, monkeypatch)
 
     def cut(command: Any, *, input: bytes, **_: Any) -> Any:
         first, *_rest = json.loads(input)
