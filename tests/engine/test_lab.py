@@ -51,6 +51,17 @@ def test_domains_are_read_once_for_all_cells(
     assert lab.domains(other)[0].train.x.shape[-1] == 32 and len(asked) == 4
 
 
+def test_arrays_that_were_read_for_a_check_serve_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = watch(monkeypatch, labs, "load_domain")
+    lab = Lab(tmp_path, tmp_path / "results", CPU)
+    demo, *_ = plan.cells(suites.find("demo"))
+    checked = lab.domains(demo, pixels=False)
+    run = lab.domains(demo)
+    assert len(asked) == 2 and all(a is b for a, b in zip(checked, run, strict=True))
+
+
 def test_the_limits_are_each_of_its_own_split(lab: Lab, tmp_path: Path) -> None:
     (first, *_) = cells(tmp_path, train_limit=7, test_limit=2)
     for domain in lab.domains(first):
