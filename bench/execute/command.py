@@ -41,7 +41,7 @@ def _name(suite: Suite) -> str:
     """What `--suite` takes: the name, or the file of a suite that its name does not find."""
     path = suite.folder / f"{suite.name}.toml"
     try:
-        found = suites.find(suite.name)
+        found = suites.locate(suite.name)
     except UsageError:
         return str(path)
-    return suite.name if found.folder.resolve() == suite.folder.resolve() else str(path)
+    return suite.name if found.resolve() == path.resolve() else str(path)

@@ -5,7 +5,9 @@ Each function checks one thing and raises UsageError.
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable
 from itertools import product
+from typing import TypeVar
 
 from bench.datasets import sets
 from bench.errors import UsageError, shorten, unknown
@@ -13,6 +15,8 @@ from bench.suite import catalog, search
 from bench.suite.recipe import Recipe
 from bench.suite.references import read_references
 from bench.suite.suite import Suite
+
+T = TypeVar("T")
 
 RESERVED = {search.TRIALS: "the trials of `bench tune`", "tables": "the pages of these records"}
 """Names of folders below the results that are not a suite's."""
@@ -98,12 +102,24 @@ def check_changes(suite: Suite) -> None:
 
 
 def check_recipes(suite: Suite) -> None:
-    """Every row has a valid recipe at every task in every budget."""
-    for row, task, budget in product(suite.rows, suite.tasks, ("full", *suite.budgets)):
+    """Every row has a valid recipe at every task in every budget.
+
+    Of rows and tasks that change the same, the first stands for all.
+    """
+    rows = _first_of_each(suite.rows, lambda row: row.recipe)
+    tasks = _first_of_each(suite.tasks, suite.task_recipe.get)
+    for row, task, budget in product(rows, tasks, ("full", *suite.budgets)):
         try:
             suite.recipe_for(row, task, budget)
         except UsageError as e:
             raise UsageError(f"row {row.id!r}, task {task!r}, budget {budget!r}: {e}") from e
+
+
+def _first_of_each(items: Iterable[T], change: Callable[[T], object]) -> Iterable[T]:
+    first: dict[str, T] = {}
+    for item in items:
+        first.setdefault(repr(change(item)), item)
+    return first.values()
 
 
 def check_ids(suite: Suite) -> None:

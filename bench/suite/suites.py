@@ -31,10 +31,15 @@ def find(name: str) -> Suite:
                 "`bench ls suites` names those that come with the program"
             )
         return load(Path(name))
+    return load(locate(name))
+
+
+def locate(name: str) -> Path:
+    """The file of the suite of that name, unread. Raises UsageError with the nearest name."""
     known = _files()
     if name not in known:
         raise unknown("suite", name, known)
-    return load(known[name])
+    return known[name]
 
 
 def load(path: Path) -> Suite:
