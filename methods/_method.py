@@ -15,20 +15,29 @@ class Batch:
 
     x: Tensor  # float (B, channels, H, W), normalized
     y: Tensor  # int64 (B,); None in a target batch, unless the method has `supervised_target`
+    i: Tensor = None  # type: ignore[assignment]
+    """int64 (B,), which images these are: their places in the domain's training set."""
+    strong: Tensor = None  # type: ignore[assignment]
+    """The same images strongly augmented, of x's shape; for a method that needs "strong_view"."""
+    whole: Callable[[], "Iterator[Batch]"] = lambda: iter(())
+    """Every training image of the domain once, in order, batch by batch, as a test would see it."""
 
 
 class Progress(float):
     """p = it/T in [0, 1): how much of a training is done.
 
-    A float that also knows the iteration, for methods that do different things by turns.
+    A float that also knows the iteration, for methods that do different things by turns, and the
+    stage. A training of two stages has its p begin anew with the second one.
     """
 
-    it: int  # steps done so far
+    it: int  # steps done so far, in all stages
+    first: bool  # whether this is the first of two stages; in a training of one stage False
 
-    def __new__(cls, it: int, T: int) -> "Progress":
-        """it: steps done so far; T: all steps of the training."""
-        p = super().__new__(cls, it / T)
-        p.it = it
+    def __new__(cls, it: int, T: int, first: int = 0) -> "Progress":
+        """it: steps done so far; T: all steps of the training; first: those of a first stage."""
+        begin, end = (0, first) if it < first else (first, T)
+        p = super().__new__(cls, (it - begin) / (end - begin))
+        p.it, p.first = it, it < first
         return p
 
 
@@ -37,7 +46,7 @@ class Network(nn.Module):
 
     def __init__(
         self, F: nn.Module, C: nn.Module, *, dim: int, classes: int,
-        discriminator: Callable[..., nn.Module], joint: bool = False,
+        discriminator: Callable[..., nn.Module], joint: bool = False, n_t: int = 1,
     ) -> None:  # fmt: skip
         """
         F: images (B, channels, H, W) -> features (B, dim).
@@ -45,12 +54,14 @@ class Network(nn.Module):
         discriminator: makes a fresh D, as the recipe shapes it. `discriminator(n)`: (B, n) -> one
         logit (B,); `discriminator(n, k)`: (B, n) -> k outputs (B, k).
         joint: whether both domains pass F in one forward.
+        n_t: how many images the target's training set has, for a method that remembers each.
         """
         super().__init__()
         self.F, self.C = F, C
         self.dim, self.classes = dim, classes
         self.discriminator = discriminator
         self.joint = joint
+        self.n_t = n_t
 
     def features(self, x_s: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
         """The features f_s, f_t of both batches, by one forward of F or by two.
@@ -75,6 +86,10 @@ class Method(nn.Module, ABC):
     supervised_target: ClassVar[bool] = False
     """Whether `step` is given target labels. True only for upper bounds; the table says so."""
 
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Knobs of the recipe that the method cannot do without: "strong_view" for `Batch.strong`,
+    "first_stage" for a training of two stages. A suite whose recipe lacks one is refused."""
+
     def __new__(cls, *args: object, **hyper: object) -> Self:
         """Refuse a value that the `Literal` of its hyper-parameter does not list.
 
@@ -96,7 +111,9 @@ class Method(nn.Module, ABC):
 
         s, t: a batch of the source and one of the target.
         p: progress of the training, 0 at the first iteration and near 1 at the last.
-        `yield loss` steps all parameters, `yield loss, module` those of that module alone.
+        `yield loss` steps all parameters, `yield loss, module` those of that module alone. What
+        stands after a yield runs after its optimizer step, so that it sees the new weights. What is
+        to be remembered from one iteration to the next is a buffer, and so part of the state.
         """
 
     def predict(self, net: Network, x: Tensor) -> Tensor:

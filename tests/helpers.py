@@ -1,7 +1,8 @@
 """Small things to test with: a network of a hundred parameters, batches, a suite file of pictures made on the spot."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from bench.engine.events import Ended
 from bench.engine.lab import Lab
 from bench.engine.run import run_cell
 from bench.runs.plan import Cell
+from bench.suite import catalog
 from methods import Batch, Method, Network, Progress
 
 ROOT = Path(__file__).resolve().parents[1]
-CLASSES = 3
+CLASSES, BATCH = 3, 5
 
 
 def tiny_net(*, joint: bool = False, dropout: float = 0.0) -> Network:
@@ -25,7 +27,7 @@ def tiny_net(*, joint: bool = False, dropout: float = 0.0) -> Network:
     return Network(
         nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Tanh()),
         nn.Linear(6, CLASSES),
-        dim=6, classes=CLASSES, joint=joint,
+        dim=6, classes=CLASSES, joint=joint, n_t=2 * BATCH,
         discriminator=lambda n, k=1: nn.Sequential(
             nn.Linear(n, 4), nn.Tanh(), nn.Dropout(dropout), nn.Linear(4, k), nn.Flatten(0 if k == 1 else 1)
         ),
@@ -33,12 +35,27 @@ def tiny_net(*, joint: bool = False, dropout: float = 0.0) -> Network:
 
 
 def tiny_batches(
-    n: int = 5, dtype: torch.dtype = torch.float32, seed: int = 1
+    n: int = BATCH, dtype: torch.dtype = torch.float32, seed: int = 1
 ) -> tuple[Batch, Batch]:
     """A labelled source batch and an unlabelled target batch of another size."""
     g = torch.Generator().manual_seed(seed)
     draw = lambda m: torch.randn(m, 3, 2, 2, generator=g, dtype=torch.float64).to(dtype)  # noqa: E731
-    return Batch(draw(n), torch.arange(n) % CLASSES), Batch(draw(n - 1) + 0.5, None)
+    x_s, x_t, i = draw(n), draw(n - 1) + 0.5, torch.arange(n)
+
+    def whole() -> Iterator[Batch]:
+        """The target: the images of the batch, then more of them, a little brighter."""
+        yield Batch(x_t, None, i[:-1])
+        yield Batch(torch.cat([x_t, x_s[:2]]) + 0.1, None, torch.arange(n - 1, 2 * n))
+
+    s = Batch(x_s, i % CLASSES, i, 0.9 * x_s.roll(1, 3))
+    return s, Batch(x_t, None, i[:-1], 0.9 * x_t.roll(1, 3), whole)
+
+
+def on_meta(b: Batch) -> Batch:
+    """The batch on torch's meta device, where tensors have shapes and no numbers."""
+    tensors = {k: v.to("meta") for k, v in vars(b).items() if isinstance(v, torch.Tensor)}
+    whole = b.whole
+    return replace(b, **tensors, whole=lambda: map(on_meta, whole()))
 
 
 def at(p: float) -> Progress:
@@ -91,6 +108,12 @@ def write_pictures(root: Path, *names: str, classes: int = CLASSES, each: int = 
                 pixels = rng.integers(0, 120, (28, 28), dtype=np.uint8)
                 pixels[8 * y : 8 * y + 8] += 120
                 Image.fromarray(pixels).save(root / name / f"class{y}" / f"{i}.png")
+
+
+def needed(method: str) -> dict[str, Any]:
+    """Values of the knobs that a method cannot do without."""
+    values = {"strong_view": "randaugment", "first_stage": 0.4}
+    return {knob: values[knob] for knob in catalog.find_method(method).needs}
 
 
 def write_suite(

@@ -1,4 +1,4 @@
-"""Crops and flips of a batch, on its device: a pure function of (seed, name, step)."""
+"""Crops and stronger changes of a batch, on its device: a pure function of (seed, name, step)."""
 
 import hashlib
 import math
@@ -85,6 +85,26 @@ class ResizedCrop:
         corner = (chance[-3:-1] * (room + 1)).long().where(fits.any(0), room // 2)
         mirrored = (chance[-1:] * (2 if self.flip else 1)).long()
         return torch.cat([corner, box, mirrored])
+
+
+class RandomOps:
+    """RandAugment: two of fourteen operations on each image, of magnitude 10 of 30, by torchvision.
+
+    Cubuk et al., CVPR Workshops 2020.
+    """
+
+    def __init__(self, seed: int, name: str) -> None:
+        from torchvision.transforms.v2 import RandAugment
+
+        self.seed, self.name = seed, name
+        self.change = RandAugment(num_ops=2, magnitude=10)
+
+    def __call__(self, x: Tensor, step: int) -> Tensor:
+        """uint8 (B, C, H, W) -> the same, each image changed by what is drawn for this step."""
+        # torchvision draws from torch's generator on the CPU, which goes on afterwards as it was
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(_number(f"{self.seed}/{self.name}/ops/{step}"))
+            return torch.stack([self.change(image) for image in x])
 
 
 def centre(x: Tensor, crop: int) -> Tensor:
@@ -177,9 +197,13 @@ def _chances(rows: int, n: int, key: str) -> Tensor:
 
     Not float32: just below 1, times the number of places, it can round up to a place too far.
     """
-    digest = hashlib.sha256(key.encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
+    generator = torch.Generator().manual_seed(_number(key))
     return torch.rand(rows, n, generator=generator, dtype=torch.float64)
+
+
+def _number(key: str) -> int:
+    """A seed that the key alone decides."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1
 
 
 def _check(crop: int, height: int, width: int) -> None:

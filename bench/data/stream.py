@@ -5,6 +5,7 @@ There is no loader with a hidden state, so that training can go on exactly from 
 
 import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +22,15 @@ def check_batch(batch: int, images: Images, name: str) -> None:
             f"a batch of {batch} does not fit {name}'s {len(images)} training images; "
             "lower the batch"
         )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The images of a batch."""
+
+    x: Tensor  # uint8 (B, C, H, W)
+    y: Tensor  # int64 (B,), their labels
+    i: Tensor  # int64 (B,), their places in the domain
 
 
 class Stream:
@@ -63,18 +73,19 @@ class Stream:
             self._pass = n
         return self._order[i * self.batch : (i + 1) * self.batch]
 
-    def gather(self, step: int) -> Images:
+    def gather(self, step: int) -> Drawn:
         """The batch of this step where the images are, in memory that a GPU can copy from."""
         keep = self.indices(step)
-        return Images(pin(self.images.x[keep], self.device), pin(self.images.y[keep], self.device))
+        x, y = self.images.x[keep], self.images.y[keep]
+        return Drawn(*(pin(v, self.device) for v in (x, y, keep)))
 
-    def __call__(self, step: int) -> Images:
+    def __call__(self, step: int) -> Drawn:
         """The batch of this step on the device."""
         return self.send(self.gather(step))
 
-    def send(self, batch: Images) -> Images:
+    def send(self, batch: Drawn) -> Drawn:
         """A gathered batch on the device."""
-        return Images(send(batch.x, self.device), send(batch.y, self.device))
+        return Drawn(*(send(v, self.device) for v in (batch.x, batch.y, batch.i)))
 
     @property
     def away(self) -> bool:
@@ -92,9 +103,9 @@ class Ahead:
 
     def __init__(self, stream: Stream) -> None:
         self.stream, self._thread = stream, ThreadPoolExecutor(1, f"gathers {stream.name}")
-        self._next: tuple[int, Future[Images]] | None = None
+        self._next: tuple[int, Future[Drawn]] | None = None
 
-    def __call__(self, step: int) -> Images:
+    def __call__(self, step: int) -> Drawn:
         """The batch of this step on the device; the next one is expected to be that of step + 1."""
         expected, batch = self._next or self._ask(step)
         if expected != step:
@@ -103,7 +114,7 @@ class Ahead:
         self._next = self._ask(step + 1)
         return self.stream.send(gathered)
 
-    def _ask(self, step: int) -> tuple[int, Future[Images]]:
+    def _ask(self, step: int) -> tuple[int, Future[Drawn]]:
         """The step, and its batch once the thread has gathered it."""
         return step, self._thread.submit(self.stream.gather, step)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bench.data.augment import RandomCrop, ResizedCrop, centre
+from bench.data.augment import RandomCrop, RandomOps, ResizedCrop, centre
 from bench.suite.recipe import Recipe
 
 MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
@@ -52,6 +52,17 @@ class Views:
         def view(x: Tensor, step: int) -> Tensor:
             x = centre(x, r.pixels) if r.train_crop == "center" else x
             return self.pixels(augment(x, step) if augment else x)
+
+        return view
+
+    def strong(self, name: str) -> Callable[[Tensor, int], Tensor]:
+        """As `train`, for the strongly augmented view: another crop, then RandAugment."""
+        crop, augment = self._choose_augmentation(f"{name}/strong"), RandomOps(self.seed, name)
+        r = self.recipe
+
+        def view(x: Tensor, step: int) -> Tensor:
+            x = centre(x, r.pixels) if r.train_crop == "center" else x
+            return self.pixels(augment(crop(x, step) if crop else x, step))
 
         return view
 

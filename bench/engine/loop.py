@@ -47,12 +47,14 @@ def train(
     stops: AbstractSet[int],
     autocast: AbstractContextManager[Any],
     start: int = 0,
+    second_stage: int = 0,
     progress: Callable[[int, int], float] = truediv,
 ) -> Iterator[Window]:
     """Train from iteration `start` to `iterations`; yield a Window after each iteration in `stops`.
 
     batches: iteration -> source and target batch. lr_at: progress -> learning rate, which each
     parameter group multiplies by its "lr_mult". autocast: the context of every forward.
+    second_stage: the iteration at which the optimizer forgets its momenta.
     progress: (iteration, iterations) -> the p that the method's step is given.
 
     Between two stops nothing waits for the device: losses stay there, and one synchronisation reads
@@ -64,6 +66,8 @@ def train(
         clock.begin()
         s, t = batches(it)
         clock.ready()
+        if it == second_stage:
+            optimizer.state.clear()
         p = progress(it, iterations)
         lr = lr_at(p)
         for group in optimizer.param_groups:

@@ -9,7 +9,8 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from dataclasses import fields
+from functools import cache, partial
 from hashlib import sha256
 from importlib import import_module
 from types import ModuleType
@@ -48,11 +49,7 @@ def losses(
         net.train(), m.train()
         out = []
         for it in range(1, STEPS + 2):
-            p = (
-                methods.Progress(it, STEPS + 1)
-                if hasattr(methods, "Progress")
-                else it / (STEPS + 1)
-            )
+            p = _progress(methods, it, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = LR * recipe.lr_at(float(p)) / recipe.lr * group["lr_mult"]
             s, t = _batches(methods, it, labelled=m.supervised_target)
@@ -97,6 +94,7 @@ OF_THE_OPTIMIZER = (
     "optimizer", "lr", "lr_mult", "momentum", "nesterov", "weight_decay", "decay", "schedule",
     "schedule_gamma", "schedule_power", "schedule_steps", "schedule_at", "forward",
 )  # fmt: skip
+LATER = ("momentum_mult", "first_stage")
 
 
 def subject(method: str, hyper: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
@@ -104,9 +102,21 @@ def subject(method: str, hyper: Mapping[str, Any], recipe: Mapping[str, Any]) ->
 
     hyper, recipe: every hyper-parameter and every knob, as a record holds them.
     """
+    from bench.suite.released import RECIPE
+
     knobs = {k: recipe[k] for k in OF_THE_OPTIMIZER}
+    # knobs that came later: where they are as before, so is the subject
+    knobs |= {k: v for k in LATER if (v := recipe.get(k, RECIPE[k])) != RECIPE[k]}
     text = json.dumps([method, hyper, knobs], sort_keys=True)
     return sha256(text.encode()).hexdigest()[:12]
+
+
+def _progress(methods: ModuleType, it: int, recipe: Any) -> Any:
+    """How older packages count: without an iteration, without stages."""
+    if not hasattr(methods, "Progress"):
+        return it / (STEPS + 1)
+    first = math.ceil(getattr(recipe, "first_stage", 0) * (STEPS + 1))
+    return methods.Progress(it, STEPS + 1, *([first] if first else []))
 
 
 def _network(methods: ModuleType, *, joint: bool) -> nn.Module:
@@ -120,6 +130,7 @@ def _network(methods: ModuleType, *, joint: bool) -> nn.Module:
     net: nn.Module = methods.Network(
         F, C, dim=WIDTH, classes=CLASSES, discriminator=discriminator, joint=joint
     )
+    net.n_t = 2 * BATCH  # type: ignore[assignment]  # of a Network, if it knows it
     return net
 
 
@@ -132,7 +143,21 @@ def _batches(methods: ModuleType, it: int, *, labelled: bool) -> tuple[Any, Any]
     def draw(shift: float) -> Tensor:
         return 2 * pattern + torch.randn(BATCH, 3, 2, 2, generator=g, dtype=torch.float64) + shift
 
-    return methods.Batch(draw(0.0), y), methods.Batch(draw(0.5), y if labelled else None)
+    known = {f.name for f in fields(methods.Batch)}  # by older packages fewer
+
+    def batch(x: Tensor, y: Tensor | None) -> Any:
+        # two batches make the domain, so that both steps of a pass are seen
+        i = torch.arange(BATCH) + BATCH * (it % 2)
+        whole = partial(_domain, methods, x)
+        every = {"x": x, "y": y, "i": i, "strong": 0.9 * x.roll(1, 3), "whole": whole}
+        return methods.Batch(**{k: v for k, v in every.items() if k in known})
+
+    return batch(draw(0.0), y), batch(draw(0.5), y if labelled else None)
+
+
+def _domain(methods: ModuleType, x: Tensor) -> Iterator[Any]:
+    for k in range(2):
+        yield methods.Batch(x + k / 4, None, torch.arange(BATCH) + BATCH * k)
 
 
 def _step(yields: Iterator[Any], optimizer: torch.optim.Optimizer) -> float:

@@ -102,7 +102,7 @@ def _train(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, No
     autocast = set_precision(r, lab.device)
     for window in training.run(
         task.batches, r.lr_at, clock,
-        iterations=r.iterations, stops=stops.every, autocast=autocast,
+        iterations=r.iterations, stops=stops.every, autocast=autocast, second_stage=r.second_stage,
     ):  # fmt: skip
         memory, warmup = clock.memory(), window.step <= stops.warmup
         out.line(lines.make_train_line(window, memory, warmup=warmup))

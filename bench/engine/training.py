@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -95,6 +96,7 @@ class Training:
         iterations: int,
         stops: frozenset[int],
         autocast: AbstractContextManager[Any],
+        second_stage: int = 0,
     ) -> Iterator[Window]:
         """Go on from `step` up to `iterations`; see `loop.train` for what is given and yielded."""
         self.net.train(), self.method.train()
@@ -109,7 +111,8 @@ class Training:
             stops=stops,
             autocast=autocast,
             start=self.step,
-            progress=Progress,
+            second_stage=second_stage,
+            progress=partial(Progress, first=second_stage),
         ):
             self.step = window.step
             yield window

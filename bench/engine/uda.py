@@ -1,15 +1,16 @@
 """The task of this project: how well an adapted network classifies images of both domains."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from bench import nets
 from bench.data.images import Domain, Images, place_images, send
-from bench.data.stream import Ahead, Stream, check_batch
+from bench.data.stream import Ahead, Drawn, Stream, check_batch
 from bench.data.views import MeanStd, Views
 from bench.engine.clock import MIB
 from bench.engine.events import Working
@@ -33,8 +34,9 @@ class ServedDomain:
 
     train: Images  # where they were placed
     test: Images  # the same object as `train` when the domain is trained and tested on
-    stream: Callable[[int], Images]  # step -> the images of a batch, on the run's device
+    stream: Callable[[int], Drawn]  # step -> the images of a batch, on the run's device
     view: Callable[[Tensor, int], Tensor]  # (uint8 images, step) -> what the network sees of them
+    strong: Callable[[Tensor, int], Tensor] | None  # the same, strongly augmented
 
 
 class UDA(Task):
@@ -63,6 +65,7 @@ class UDA(Task):
     def build(self) -> tuple[Network, Method]:
         cell = self.cell
         net = nets.build(cell.recipe, cell.classes, self.pretrained.state).to(self.device)
+        net.n_t = len(self.domains["target"].train)
         return net, self.method(net, **cell.hyper).to(self.device)
 
     def open(self) -> None:
@@ -75,13 +78,28 @@ class UDA(Task):
         r, seed = self.cell.recipe, self.cell.seed
         stream = Stream(train, r.batch, seed=seed, name=name, device=self.device)
         ahead = self._threads.enter_context(Ahead(stream)) if stream.away else stream
-        return ServedDomain(train, test, ahead, self.views.train(name))
+        strong = self.views.strong(name) if "strong_view" in self.method.needs else None
+        return ServedDomain(train, test, ahead, self.views.train(name), strong)
 
     def batches(self, step: int) -> tuple[Batch, Batch]:
-        source, target = self._sides["source"], self._sides["target"]
-        s, t = source.stream(step), target.stream(step)
-        y_t = t.y if self.method.supervised_target else None
-        return Batch(source.view(s.x, step), s.y), Batch(target.view(t.x, step), y_t)  # type: ignore[arg-type]
+        source, target = (self._batch(side, step) for side in self._sides.values())
+        if not self.method.supervised_target:
+            target = replace(target, y=None)  # type: ignore[arg-type]
+        return source, target
+
+    def _batch(self, side: ServedDomain, step: int) -> Batch:
+        drawn = side.stream(step)
+        strong = side.strong(drawn.x, step) if side.strong else None
+        whole = partial(self._whole, side.train.x)
+        return Batch(side.view(drawn.x, step), drawn.y, drawn.i, strong, whole)  # type: ignore[arg-type]
+
+    def _whole(self, images: Tensor) -> Iterator[Batch]:
+        """All images of a training set, without labels, as a test sees them from its first view."""
+        n, nobody = _images_at_once(self.cell.recipe), None
+        for start in range(0, len(images), n):
+            x = send(images[start : start + n], self.device)
+            i = torch.arange(start, start + len(x), device=self.device)
+            yield Batch(self.views.test(x)[0], nobody, i)  # type: ignore[arg-type]
 
     def measure(self, net: Network, method: Method, step: int) -> Eval:
         r = self.cell.recipe

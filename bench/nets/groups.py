@@ -12,20 +12,22 @@ from methods import Method, Network
 def parameter_groups(net: Network, method: Method, recipe: Recipe) -> list[dict[str, Any]]:
     """The optimizer's groups of the parameters of F, C and D (all that the method adds).
 
-    Parameters of one `lr_mult` and one weight decay are in one group, because fewer groups need
-    fewer GPU kernels. A bottleneck is trained as C is, though it is part of F: in every protocol it
-    starts as new as C. With `decay = "kernels"` biases and norms have no weight decay.
+    Parameters of one `lr_mult`, one weight decay and one momentum are in one group, because fewer
+    groups need fewer GPU kernels. A bottleneck is trained as C is, though it is part of F: in every
+    protocol it starts as new as C. With `decay = "kernels"` biases and norms have no weight decay.
     """
     F, *bottleneck = net.F.children() if recipe.bottleneck.width else (net.F,)
-    alike: dict[tuple[float, float], list[nn.Parameter]] = {}
+    alike: dict[tuple[float, float, float], list[nn.Parameter]] = {}
     for part, modules in (("F", [F]), ("C", [*bottleneck, net.C]), ("D", [method])):
         mult, decay = getattr(recipe.lr_mult, part), getattr(recipe.weight_decay, part)
+        momentum = recipe.momentum * getattr(recipe.momentum_mult, part)
         for q in (q for module in modules for q in module.parameters() if q.requires_grad):
             spared = recipe.decay == "kernels" and q.ndim < 2
-            alike.setdefault((mult, 0.0 if spared else decay), []).append(q)
+            alike.setdefault((mult, 0.0 if spared else decay, momentum), []).append(q)
     return [
         {"params": params, "weight_decay": decay, "lr_mult": mult, "lr": recipe.lr * mult}
-        for (mult, decay), params in alike.items()
+        | ({"momentum": momentum} if recipe.optimizer == "sgd" else {})
+        for (mult, decay, momentum), params in alike.items()
     ]
 
 

@@ -5,7 +5,7 @@ Methods are the files of the package `methods` and those of ./methods in the wor
 
 import ast
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,7 @@ class Entry:
     choices: Mapping[str, tuple[Any, ...]]
     """The values that a hyper-parameter may have, for each that is typed `Literal[...]`."""
     supervised_target: bool  # whether it is trained with target labels
+    needs: tuple[str, ...]  # knobs of the recipe that it cannot do without
 
     @property
     def summary(self) -> str:
@@ -180,7 +181,8 @@ def _parse(path: Path, tree: ast.Module) -> Entry:
         doc=ast.get_docstring(classes[0]) or "",
         hyper={k: ast.literal_eval(v) if v is not None else ... for k, _, v in arguments},
         choices={k: words for k, a, _ in arguments if (words := _literal(a))},
-        supervised_target=any(map(_sets_supervised_target, body)),
+        supervised_target=bool(_attribute(body, "supervised_target", False)),
+        needs=_attribute(body, "needs", ()),
     )
 
 
@@ -192,11 +194,14 @@ def _literal(annotation: ast.expr | None) -> tuple[Any, ...]:
     return values if isinstance(values, tuple) else (values,)
 
 
-def _sets_supervised_target(node: ast.stmt) -> bool:
-    if not isinstance(node, ast.Assign | ast.AnnAssign):
-        return False
-    text = ast.unparse(node)
-    return "supervised_target" in text and "True" in text
+def _attribute(body: Iterable[ast.stmt], name: str, default: Any) -> Any:
+    """The value that the body of a class gives to a name; the default where it gives none."""
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        if value is not None and any(isinstance(t, ast.Name) and t.id == name for t in targets):
+            return ast.literal_eval(value)
+    return default
 
 
 def _name(node: ast.expr) -> str:

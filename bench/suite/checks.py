@@ -18,6 +18,12 @@ from bench.suite.suite import Suite
 
 T = TypeVar("T")
 
+EXAMPLES = {
+    "strong_view": 'a second view of each image, such as strong_view = "randaugment"',
+    "first_stage": "a first stage, such as first_stage = 0.5",
+}
+"""For each knob that a method can need what is missing without it."""
+
 RESERVED = {search.TRIALS: "the trials of `bench tune`", "tables": "the pages of these records"}
 """Names of folders below the results that are not a suite's."""
 
@@ -113,6 +119,15 @@ def check_recipes(suite: Suite) -> None:
             suite.recipe_for(row, task, budget)
         except UsageError as e:
             raise UsageError(f"row {row.id!r}, task {task!r}, budget {budget!r}: {e}") from e
+    for row in suite.rows:
+        check_needs(row.method, suite.recipe_for(row, suite.tasks[0]), f"row {row.id!r}")
+
+
+def check_needs(method: str, recipe: Recipe, where: str) -> None:
+    """The recipe has what the method cannot do without. Raises UsageError."""
+    for knob in catalog.find_method(method).needs:
+        if getattr(recipe, knob) == Recipe.model_fields[knob].default:
+            raise UsageError(f"{where}: {method} needs {EXAMPLES[knob]}; add it to the recipe")
 
 
 def _first_of_each(items: Iterable[T], change: Callable[[T], object]) -> Iterable[T]:

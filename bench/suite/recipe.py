@@ -133,6 +133,12 @@ class Recipe(Strict):
     as in CDAN's code.
     """
     flip: bool = False  # mirror a training image left to right with probability 1/2
+    strong_view: Literal["none", "randaugment"] = "none"
+    """A second view of each training image, for methods that need one.
+
+    randaugment: another crop of it, changed by two random operations of magnitude 10 of 30
+    (RandAugment; Cubuk et al., CVPR Workshops 2020).
+    """
     normalize: Literal["unit", "half", "imagenet", "model"] = "unit"
     """unit: pixels from 0 to 1. half: from −1 to 1. imagenet: by ImageNet's mean and deviation.
 
@@ -144,6 +150,11 @@ class Recipe(Strict):
     # the steps
 
     iterations: Steps  # steps of the training
+    first_stage: Number = Field(default=0.0, ge=0, lt=1)
+    """Share of the iterations that makes a first stage, for methods that train in two.
+
+    With the second stage progress, and so the schedule, begins anew; momenta are forgotten.
+    """
     batch: Whole = Field(gt=1, le=100_000)  # images of each domain in a step
     forward: Literal["separate", "joint"] = "separate"
     """Whether source and target pass the backbone in two forwards or in one.
@@ -161,6 +172,7 @@ class Recipe(Strict):
     lr: Number = Field(gt=0, le=HIGHEST)  # learning rate at the start
     lr_mult: Parts = Parts(F=1, C=1, D=1)  # factors of the learning rate
     momentum: Number = Field(default=0.9, ge=0, lt=1)  # of sgd
+    momentum_mult: Parts = Parts(F=1, C=1, D=1)  # factors of the momentum, at most 1
     nesterov: bool = False  # of sgd
     weight_decay: Parts = Parts(F=0, C=0, D=0)
     decay: Literal["all", "kernels"] = "all"
@@ -210,6 +222,11 @@ class Recipe(Strict):
     def pixels(self) -> int:
         """Side of the square image that the network sees, in pixels."""
         return self.size if self.crop is None else self.crop
+
+    @property
+    def second_stage(self) -> int:
+        """The iteration with which the second of two stages begins; 0: there is one stage."""
+        return math.ceil(self.first_stage * self.iterations)
 
     def lr_at(self, p: float) -> float:
         """Learning rate at progress p in [0, 1], before the factors `lr_mult`.
@@ -277,6 +294,8 @@ class Recipe(Strict):
     def _check_momentum(self) -> Self:
         if self.optimizer == "sgd" and self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
+        if max(self.momentum_mult.F, self.momentum_mult.C, self.momentum_mult.D) > 1:
+            raise ValueError("a factor of momentum_mult is at most 1")
         return self
 
 

@@ -32,6 +32,7 @@ RECIPE: dict[str, Any] = {
     "test_crop": "none",
     "flip": False,
     "normalize": "unit",
+    "strong_view": "none",
     "train_limit": None,
     "test_limit": None,
     "forward": "separate",
@@ -40,6 +41,7 @@ RECIPE: dict[str, Any] = {
     "optimizer": "sgd",
     "lr_mult": {"F": 1.0, "C": 1.0, "D": 1.0},
     "momentum": 0.9,
+    "momentum_mult": {"F": 1.0, "C": 1.0, "D": 1.0},
     "nesterov": False,
     "weight_decay": {"F": 0.0, "C": 0.0, "D": 0.0},
     "decay": "all",
@@ -48,6 +50,7 @@ RECIPE: dict[str, Any] = {
     "schedule_power": 0.75,
     "schedule_steps": 1,
     "schedule_at": [],
+    "first_stage": 0.0,
     "eval_every": None,
 }
 

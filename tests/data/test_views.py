@@ -1,13 +1,14 @@
 """Crops, mirrors and normalization are those of torchvision, which does them image by image."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from bench.data.augment import RandomCrop, ResizedCrop
+from bench.data.augment import RandomCrop, RandomOps, ResizedCrop
 from bench.data.views import Views
 from bench.suite.recipe import Recipe
 
@@ -121,3 +122,30 @@ def test_random_resized_crops_are_torchvisions_of_the_step_and_of_the_domain(fli
         source(x, 7), target(x, 7)
     )
     assert len(views.test(x)) == 10
+
+
+def test_the_strong_view_is_another_crop_changed_as_the_step_and_the_domain_say() -> None:
+    wanted = recipe(crop=16, train_crop="random", flip=True, test_crop="center")
+    views, x = Views(wanted, CPU, seed=5), images()
+    source, target = views.strong("source"), views.strong("target")
+    shape, again = source(x, 7), Views(wanted, CPU, seed=5).strong("source")(x, 7)
+    assert shape.shape == (6, 3, 16, 16) and torch.equal(shape, again)
+    for other in (source(x, 8), target(x, 7), views.train("source")(x, 7)):
+        assert not torch.equal(shape, other)
+
+
+def test_the_strong_view_is_torchvisions_randaugment_of_each_image() -> None:
+    x = images()
+    drawn = RandomOps(seed=5, name="source")
+    with patch.object(drawn, "change", side_effect=lambda image: image + 1) as change:
+        assert torch.equal(drawn(x, 3), x + 1) and change.call_count == len(x)
+    assert (drawn.change.num_ops, drawn.change.magnitude) == (2, 10)
+
+
+def test_the_strong_view_leaves_the_random_numbers_of_the_training_alone() -> None:
+    before = torch.get_rng_state()
+    views = Views(recipe(), CPU, seed=0)
+    grey = torch.randint(0, 256, (4, 1, 20, 20), dtype=torch.uint8)
+    after = torch.get_rng_state()
+    assert views.strong("source")(grey, 0).shape == (4, 3, 20, 20)
+    assert torch.equal(torch.get_rng_state(), after) and not torch.equal(before, after)

@@ -5,11 +5,12 @@ Meta tensors have shapes and no values. A method that reads a value back fails h
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from helpers import CLASSES, at, tiny_batches, tiny_net
+from helpers import CLASSES, at, on_meta, tiny_batches, tiny_net
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -52,9 +53,8 @@ def step(cls: type[Method], *, joint: bool = False, **hyper: Any) -> int:
     net = tiny_net(joint=joint, dropout=0.5).to(META)
     method = cls(net, **hyper).to(META)
     s, t = tiny_batches()
-    source = Batch(s.x.to(META), s.y.to(META))
-    labels = (torch.arange(len(t.x)) % CLASSES).to(META) if cls.supervised_target else None
-    target = Batch(t.x.to(META), labels)  # type: ignore[arg-type]
+    t = replace(t, y=t.i % CLASSES) if cls.supervised_target else t
+    source, target = on_meta(s), on_meta(t)
     with OneDevice() as watch:
         for p in (0.0, 0.5, 0.501, 1.0):  # both turns of a method that takes turns
             for out in method.step(net, source, target, at(p)):

@@ -114,7 +114,7 @@ def test_a_subject_is_the_method_its_hyper_parameters_and_the_optimizer(cell: Ce
         assert (again := probe.probe(other)) and again.subject != found.subject
 
 
-@pytest.mark.parametrize("knob", probe.OF_THE_OPTIMIZER)
+@pytest.mark.parametrize("knob", probe.OF_THE_OPTIMIZER + probe.LATER)
 def test_every_knob_of_the_optimizer_makes_a_subject_of_its_own(knob: str, cell: Cell) -> None:
     recipe = cell.recipe.model_dump(mode="json")
     plain = probe.subject("dann", {}, recipe)
@@ -126,7 +126,7 @@ def test_what_the_optimizer_does_is_all_that_a_subject_leaves_nothing_out_of() -
     """A knob of the optimizer that is added later belongs to a subject, too."""
     knobs = list(Recipe.model_fields)
     of_it = knobs[knobs.index("optimizer") : knobs.index("eval_every")]
-    assert set(of_it) | {"forward"} == set(probe.OF_THE_OPTIMIZER)
+    assert {*of_it, "forward", "first_stage"} == {*probe.OF_THE_OPTIMIZER, *probe.LATER}
 
 
 class InTurns(methods.Method):

@@ -1,16 +1,17 @@
 """A training that was interrupted and resumed ends as one that was not, bit for bit."""
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_batches, tiny_net, write_pictures, write_suite
+from helpers import needed, tiny_batches, tiny_net, write_pictures, write_suite
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -23,7 +24,7 @@ from bench.runs import plan
 from bench.runs.plan import Cell
 from bench.suite import catalog, suites
 from bench.suite.recipe import Recipe
-from methods import Batch, Method, Network, get
+from methods import Batch, Method, Network, Progress, get
 
 CPU = torch.device("cpu")
 ITERATIONS, MIDDLE = 7, 3
@@ -36,7 +37,11 @@ RECIPE = {
     "discriminator": {"hidden": [8], "dropout": 0.5},
     "weight_decay": {"F": 0.001, "C": 0.01, "D": 0.0},
 }  # fmt: skip
-OPTIMIZERS = {"sgd": {"nesterov": True}, "adam": {"optimiser": "adam"}}
+OPTIMIZERS = {
+    "sgd": {"nesterov": True},
+    "adam": {"optimiser": "adam"},
+    "two stages": {"first_stage": 0.5},  # of 7 iterations 4: interrupted in the first
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def cell_of(folder: Path, method: str, **recipe: Any) -> Cell:
-    suite = suites.load(write_suite(folder, rows={"only": {"method": method}}, **RECIPE | recipe))
+    rows = {"only": {"method": method}}
+    suite = suites.load(write_suite(folder, rows=rows, **RECIPE | needed(method) | recipe))
     (cell,) = plan.cells(suite)
     return cell
 
@@ -75,6 +81,7 @@ def run(training: Training, batches: Any, recipe: Recipe, until: int) -> list[fl
     windows = training.run(
         batches, recipe.lr_at, Clock(CPU),
         iterations=recipe.iterations, stops=frozenset({MIDDLE, ITERATIONS}), autocast=nullcontext(),
+        second_stage=recipe.second_stage,
     )  # fmt: skip
     losses: list[float] = []
     while training.step < until:
@@ -131,6 +138,41 @@ def test_resumed_in_the_middle_it_ends_as_if_never_interrupted(
         assert head + resumed.run(ITERATIONS) == losses
         assert differences(resumed.training.state(), ended) == []
         assert tensors(ended) == tensors(resumed.training.state()) > 10
+
+
+class Watching(Method):
+    """Keeps what it is told of its progress."""
+
+    def __init__(self, net: Network) -> None:
+        super().__init__()
+        self.told: list[tuple[int, bool, float]] = []
+
+    def step(self, net: Network, s: Batch, t: Batch, p: Progress) -> Iterator[Tensor]:
+        self.told.append((p.it, p.first, float(p)))
+        yield cross_entropy(net.C(net.F(s.x)), s.y)
+
+
+def test_with_a_second_stage_progress_rate_and_momenta_begin_anew() -> None:
+    recipe = Recipe(
+        backbone="any", size=2, iterations=7, batch=5, lr=0.1, first_stage=0.4, schedule="inv"
+    )
+    assert recipe.second_stage == 3
+    net = tiny_net()
+    training = Training(net, Watching(net), nets.optimizer(net, Watching(net), recipe))
+    windows = training.run(
+        lambda step: tiny_batches(seed=step), recipe.lr_at, Clock(CPU), iterations=7,
+        stops=frozenset(range(1, 8)), autocast=nullcontext(), second_stage=3,
+    )  # fmt: skip
+    rates, fresh, state = [], [], training.optimizer.state
+    for window in windows:
+        rates.append(window.lr)
+        buffer, grad = state[net.C.weight]["momentum_buffer"], net.C.weight.grad
+        fresh.append(torch.equal(buffer, grad))  # the first step of an SGD: no momentum yet
+    assert training.method.told == [
+        (it, it < 3, p) for it, p in enumerate([0, 1 / 3, 2 / 3, 0, 1 / 4, 2 / 4, 3 / 4])
+    ]
+    assert rates[0] == rates[3] > rates[1] > rates[2]
+    assert [it for it, new in enumerate(fresh) if new] == [0, 3]
 
 
 def test_a_state_keeps_what_it_was_while_the_training_goes_on(lab: Lab, tmp_path: Path) -> None:
@@ -226,3 +268,37 @@ def test_a_training_stops_to_write_and_to_measure(
         Recipe(backbone="x", size=2, batch=2, lr=1, iterations=iterations, eval_every=eval_every)
     )
     assert stops == Stops(warmup, frozenset(measured), frozenset(measured | others))
+
+
+class Looking(Method):
+    """Keeps the batches that it is given."""
+
+    needs = ("strong_view",)
+    seen: ClassVar[list[tuple[Batch, Batch]]] = []
+
+    def __init__(self, net: Network) -> None:
+        super().__init__()
+        self.n_t = net.n_t
+
+    def step(self, net: Network, s: Batch, t: Batch, p: Progress) -> Iterator[Tensor]:
+        self.seen.append((s, t))
+        yield cross_entropy(net.C(net.F(s.x)), s.y)
+
+
+def test_a_batch_knows_which_images_it_has_and_the_whole_of_its_domain(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell,) = plan.cells(suites.load(write_suite(tmp_path, strong_view="randaugment")))
+    task = UDA(cell, lab)
+    task.method = Looking
+    _, method = task.build()
+    task.open()
+    monkeypatch.setattr("bench.engine.uda.EVAL_BATCH", 5)
+    for side, batch in zip(task.domains.values(), task.batches(1), strict=True):
+        images = [b.x for b in batch.whole()]
+        assert len(images) == math.ceil(len(side.train) / 5) and "a batch at a time"
+        assert [i for b in batch.whole() for i in b.i.tolist()] == list(range(len(side.train)))
+        assert torch.equal(torch.cat(images)[batch.i], batch.x)
+        assert batch.strong.shape == batch.x.shape and not torch.equal(batch.strong, batch.x)
+        assert all(b.y is None for b in batch.whole())
+    assert method.n_t == len(task.domains["target"].train)

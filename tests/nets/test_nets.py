@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -489,6 +490,21 @@ def test_decay_of_kernels_spares_biases_and_norms() -> None:
         for q in module.parameters():
             assert rates[id(q)][2] == (decay if q.ndim >= 2 else 0)
     assert sum(q.ndim < 2 for q in net.C.parameters()) == 4, "two biases, a scale and a shift"
+
+
+def test_each_part_has_its_momentum() -> None:
+    r = recipe(momentum=0.8, nesterov=True, momentum_mult=Parts(F=0, C=1, D=0.5))
+    net = nets.build(r, classes=3)
+    method = get("dann")(net)
+    of = {
+        id(q): g["momentum"]
+        for g in nets.optimizer(net, method, r).param_groups
+        for q in g["params"]
+    }
+    for module, wanted in ((net.F, 0.0), (net.C, 0.8), (method, 0.4)):
+        assert {of[id(q)] for q in module.parameters()} == {wanted}
+    with pytest.raises(ValidationError, match="a factor of momentum_mult is at most 1"):
+        recipe(momentum_mult=Parts(F=2, C=1, D=1))
 
 
 def test_frozen_parameters_are_not_optimized() -> None:

@@ -51,6 +51,7 @@ DEFAULTS = {
     "train_crop": "none",
     "test_crop": "none",
     "flip": False,
+    "strong_view": "none",
     "normalize": "unit",
     "train_limit": None,
     "test_limit": None,
@@ -60,6 +61,7 @@ DEFAULTS = {
     "optimizer": "sgd",
     "lr_mult": {"F": 1.0, "C": 1.0, "D": 1.0},
     "momentum": 0.9,
+    "momentum_mult": {"F": 1.0, "C": 1.0, "D": 1.0},
     "nesterov": False,
     "weight_decay": {"F": 0.0, "C": 0.0, "D": 0.0},
     "decay": "all",
@@ -68,6 +70,7 @@ DEFAULTS = {
     "schedule_power": 0.75,
     "schedule_steps": 1,
     "schedule_at": [],
+    "first_stage": 0.0,
     "eval_every": None,
 }
 

@@ -578,3 +578,35 @@ def test_a_knob_in_both_spellings_is_refused_with_the_file(tmp_path: Path) -> No
 def test_paths_and_errors_need_no_pydantic() -> None:
     code = "import sys, bench.paths, bench.errors; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+NEEDY = """
+from methods import Method
+
+
+class Needy(Method):
+    \"\"\"L = 0\"\"\"
+
+    needs = ("first_stage", "strong_view")
+"""
+
+
+def test_a_method_says_what_the_recipe_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods/needy.py").write_text(NEEDY, encoding="utf-8")
+    text = GOOD.replace('method = "dann"', 'method = "needy"').replace(
+        "hyper = { gamma = 2.0 }", ""
+    )
+    with pytest.raises(
+        UsageError,
+        match=r"row 'dann': needy needs a first stage, such as first_stage = 0\.5; add it to the r",
+    ):
+        load(tmp_path, text)
+    staged = text.replace("{ lr = 0.1 }", "{ lr = 0.1, first_stage = 0.25 }")
+    with pytest.raises(UsageError, match='a second view of each image, such as strong_view = "ra'):
+        load(tmp_path, staged)
+    suite = load(tmp_path, staged.replace("0.25 }", '0.25, strong_view = "randaugment" }'))
+    assert suite.recipe_for(suite.by_id["dann"], "A-B").second_stage == 25
