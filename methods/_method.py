@@ -86,6 +86,13 @@ class Method(nn.Module, ABC):
     supervised_target: ClassVar[bool] = False
     """Whether `step` is given target labels. True only for upper bounds; the table says so."""
 
+    proof: ClassVar[tuple[str, ...]] = ("identity",)
+    """What shows that it does what its source does, apart from the checks that all methods pass.
+
+    golden: losses and gradients of the authors' code; training: whole trainings by it (both in
+    `tests/golden`). identity: where there is no such code, or none was run, equations that hold.
+    """
+
     needs: ClassVar[tuple[str, ...]] = ()
     """Knobs of the recipe that the method cannot do without: "strong_view" for `Batch.strong`,
     "first_stage" for a training of two stages. A suite whose recipe lacks one is refused."""

@@ -1,6 +1,6 @@
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ class CDAN(Method):
     normalized over each domain, its gradient reversed, as in the authors' code. "batch": by the
     same, normalized over both domains and held constant, as in TLlib.
     """
+
+    proof: ClassVar[tuple[str, ...]] = ("golden", "training")
 
     R_f: Tensor
     R_p: Tensor

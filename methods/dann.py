@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -14,6 +15,8 @@ class DANN(Method):
     L_d is the mean over the samples of both domains; w = 2 makes it the sum of eq. 9, which has one
     mean for each domain.
     """
+
+    proof: ClassVar[tuple[str, ...]] = ("golden", "training")
 
     def __init__(
         self,

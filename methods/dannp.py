@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -14,6 +15,8 @@ class DANNP(Method):
     D reads predictions in place of features. p is not detached: the reversed gradient passes
     through softmax, classifier and backbone.
     """
+
+    proof: ClassVar[tuple[str, ...]] = ("golden", "training")
 
     def __init__(
         self,

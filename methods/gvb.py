@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ class GVB(Method):
     ŷ = C(f) − g(f), (a, z) = D(R_λ(softmax ŷ)). g and z are the gradually vanishing bridges of the
     generator and of the discriminator. The samples of L_d are weighed by e^(−H).
     """
+
+    proof: ClassVar[tuple[str, ...]] = ("golden", "training")
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ class HDA(Method):
     ŷ = C(f) − z, z = Σ_j H_j(f). The heuristics H_j take from the logits what belongs to one domain
     only. The samples of L_d are weighed by e^(−H).
     """
+
+    proof: ClassVar[tuple[str, ...]] = ("golden", "training")
 
     def __init__(
         self,

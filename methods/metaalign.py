@@ -1,5 +1,5 @@
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,8 @@ class MetaAlign(Method):
     ones by every second step, and tests use the θ′ of F, C and g of the step before. Here they are
     cleared.
     """
+
+    proof: ClassVar[tuple[str, ...]] = ("golden", "training")
 
     def __init__(
         self, net: Network, *,

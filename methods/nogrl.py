@@ -1,6 +1,6 @@
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -19,6 +19,8 @@ class NoGRL(Method):
     domain classifier only", "on feature extractor only"). "literal" differentiates eq. 3 as
     printed, where both terms reach both.
     """
+
+    proof: ClassVar[tuple[str, ...]] = ("golden",)
 
     def __init__(
         self,

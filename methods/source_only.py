@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -8,6 +9,8 @@ from methods._method import Batch, Method, Network
 
 class SourceOnly(Method):
     """min L_y = CE(C(F(x_s)), y_s): the baseline that never sees the target."""
+
+    proof: ClassVar[tuple[str, ...]] = ("golden", "training")
 
     def __init__(self, net: Network) -> None:
         super().__init__()

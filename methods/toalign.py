@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -34,6 +34,8 @@ class ToAlign(Method):
     source once. Where source and target pass in one joint forward, which the released code does
     not have, "statistics" is False.
     """
+
+    proof: ClassVar[tuple[str, ...]] = ("golden", "training")
 
     def __init__(
         self,

@@ -179,8 +179,17 @@ def list_methods() -> None:
     from bench.suite import catalog
 
     known = catalog.methods().values()
-    rows = ((e.name, e.summary, " ".join(f"{k}={v}" for k, v in e.hyper.items())) for e in known)
-    print_table("methods", ("name", "what it does", "hyper-parameters and defaults"), rows)
+    rows = ((e.name, e.source, ", ".join(e.proof), e.equation, _listed(e.hyper)) for e in known)
+    columns = ("name", "paper", "shown by", "what it does", "hyper-parameters and defaults")
+    print_table("methods", columns, rows)
+    typer.echo(
+        "shown by: golden = losses and gradients of the authors' code, training = whole trainings "
+        "by it, identity = equations that hold, where no such code was run; see tests/golden"
+    )
+
+
+def _listed(hyper: Mapping[str, object]) -> str:
+    return " ".join(f"{k}={v}" for k, v in hyper.items())
 
 
 def list_tasks(chosen: list["Suite"]) -> None:

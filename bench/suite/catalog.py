@@ -5,6 +5,7 @@ Methods are the files of the package `methods` and those of ./methods in the wor
 
 import ast
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,9 @@ from typing import Any
 
 from bench import paths
 from bench.errors import UsageError, shorten, unknown
+
+SOURCE = r"\((?P<authors>[^()]+?), (?P<venue>[^(),]+ (19|20)\d\d)[^()]*\)"
+"""As in "(Long et al., NeurIPS 2018, eq. 6-9)"."""
 
 SHIPPED = paths.PACKAGE.parent / "methods"  # the folder of the program's own methods
 
@@ -31,11 +35,23 @@ class Entry:
     """The values that a hyper-parameter may have, for each that is typed `Literal[...]`."""
     supervised_target: bool  # whether it is trained with target labels
     needs: tuple[str, ...]  # knobs of the recipe that it cannot do without
+    proof: tuple[str, ...]  # what shows that it does what its source does: see `Method.proof`
 
     @property
     def summary(self) -> str:
         """The first paragraph of the docstring, in one line: the equation and its source."""
         return " ".join(self.doc.split("\n\n")[0].split())
+
+    @property
+    def equation(self) -> str:
+        """The first paragraph without the source."""
+        return re.sub(SOURCE, "", self.summary).strip()
+
+    @property
+    def source(self) -> str:
+        """Authors, venue and year of the paper, as the docstring has them; "" where it has none."""
+        found = re.search(SOURCE, self.summary)
+        return f"{found['authors']}, {found['venue']}" if found else ""
 
 
 def methods() -> dict[str, Entry]:
@@ -183,6 +199,7 @@ def _parse(path: Path, tree: ast.Module) -> Entry:
         choices={k: words for k, a, _ in arguments if (words := _literal(a))},
         supervised_target=bool(_attribute(body, "supervised_target", False)),
         needs=_attribute(body, "needs", ()),
+        proof=_attribute(body, "proof", ("identity",)),
     )
 
 
