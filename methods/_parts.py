@@ -234,7 +234,7 @@ def gaussians(x: Tensor, kernels: int, *, distinct: bool = False) -> Tensor:
     d, n = distances(x), len(x)
     m = d.detach().sum() / (n * (n - 1) if distinct else n * n)
     m = m.clamp(min=1e-30)  # so that features which are all alike have K = 1 and no gradient
-    return torch.stack([torch.exp(-d / (2 * 2.0**k * m)) for k in range(-3, kernels - 3)]).sum(0)
+    return sum((torch.exp(-d / (2 * 2.0**k * m)) for k in range(-3, kernels - 3)), 0 * d)
 
 
 def mmd(K: Tensor, n_s: int, estimate: Literal["linear", "unbiased", "biased"]) -> Tensor:

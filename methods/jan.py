@@ -48,6 +48,6 @@ class JAN(Method):
         # reversed twice, the network sees d² as it is; θ, between the two, sees it reversed
         for i, theta in enumerate(self.theta):
             z[i] = reverse(theta(reverse(z[i], 1.0)), 1.0)
-        K_p = torch.exp(-distances(z[1]) / (2 * self.sigma**2))
+        K_p = torch.exp(-distances(z[1]) / (2 * self.sigma * self.sigma))
         d2 = mmd(gaussians(z[0], self.kernels) * K_p, len(f_s), self.estimate)
         yield cross_entropy(y_s, s.y) + self.weight * d2
