@@ -30,6 +30,8 @@ class Port:
     method: str  # its name
     hyper: Hyper = lambda hp: {}  # the file's `hp.*` -> its hyper-parameters
     alt: dict[str, Hyper] = field(default_factory=dict)  # the same for each `alt.*` reading
+    plus: Callable[[dict[str, float]], float] = lambda hp: 0.0
+    """What the original's loss has more than ours: a number, without a gradient."""
 
 
 def aligned(**more: Any) -> Hyper:
@@ -54,6 +56,19 @@ def counted(**more: Any) -> Hyper:
 
 def tllib(**more: Any) -> Hyper:
     return lambda hp: {"gamma": hp["T"] / 1000, "random_dim": int(hp["random_dim"]), **more}
+
+
+def confused(hp: dict[str, float]) -> dict[str, Any]:
+    return {"weight": hp["trade_off"], "temperature": hp["temperature"]}
+
+
+def weighed(**more: Any) -> Hyper:
+    return lambda hp: {"weight": hp["trade_off"], **more}
+
+
+def positive(hp: dict[str, float]) -> float:
+    """What TLlib adds to its MMD, to keep it from being negative."""
+    return 2 / (hp["B"] - 1)
 
 
 PORTS = {
@@ -104,7 +119,23 @@ PORTS = {
     "cdan_tllib": Port("cdan", tllib()),
     "cdan_tllib_random": Port("cdan", tllib()),
     "cdan_e_tllib": Port("cdan", tllib(entropy="batch")),
+    # discrepancies and regularizers: MCC, BNM, BSP, DAN, JAN
+    "mcc": Port("mcc", confused),
+    "mcc_t1": Port("mcc", confused),
+    "bnm": Port("bnm", weighed()),
+    "bnm_deepda": Port("bnm", weighed()),
+    "fbnm": Port("bnm", weighed(norm="columns")),
+    "bfm": Port("bnm", weighed(norm="frobenius")),
+    "bsp_dann": Port("bsp", lambda hp: {"bsp": hp["trade_off_bsp"], "gamma": hp["T"] / 1000}),
+    "dan": Port("dan", weighed(estimate="unbiased"), plus=positive),
+    "dan_linear": Port("dan", weighed(estimate="linear"), plus=positive),
+    "mmd_deepda": Port("dan", weighed(estimate="biased")),
+    "jan": Port("jan", weighed(estimate="unbiased"), plus=positive),
+    "jan_linear": Port("jan", weighed(estimate="linear"), plus=positive),
+    "jan_adv": Port("jan", weighed(estimate="unbiased", adversarial=True), plus=positive),
 }
+TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bsp_penalty": parts.spectral}
+"""Files of one term of a loss -> our function of the features."""
 
 
 def ramp_at(c: float, gamma: float, late: int = 0, top: float = 1.0) -> Callable[[int, int], float]:
@@ -190,7 +221,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _readings(file: Path) -> Iterator[Any]:
     name = file.stem.split(".")[0]
-    if name not in PORTS:
+    if name not in PORTS.keys() | TERMS:
         yield pytest.param(
             (file, ""),
             id=file.stem,
@@ -254,10 +285,15 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
     given = {
         k.removeprefix("in."): torch.from_numpy(v) for k, v in raw.items() if k.startswith("in.")
     }
-    hp = {k.removeprefix("hp."): float(v) for k, v in raw.items() if k.startswith("hp.")}
+    hp = {k.removeprefix("hp."): float(v) for k, v in raw.items() if k[:3] == "hp." and v.ndim == 0}
     place = f"alt.{reading}." if reading else ""
 
-    port = PORTS[file.stem.split(".")[0]]
+    name = file.stem.split(".")[0]
+    if name in TERMS:
+        features = {k: given[k].clone().requires_grad_() for k in ("f_s", "f_t")}
+        compare(TERMS[name](features["f_s"], features["f_t"]), features, raw)
+        return
+    port = PORTS[name]
     hyper = port.hyper(hp) | (port.alt[reading](hp) if reading else {}) | (wrong or {})
     D = (
         discriminator({k.removeprefix("D."): v for k, v in given.items()})
@@ -286,6 +322,13 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
         (loss,) = method.step(
             net, Batch(x_s, given["y_s"]), Batch(x_t, None), Progress(int(hp["it"]), int(hp["T"]))
         )
+    compare(loss + port.plus(hp), found, raw, place)
+
+
+def compare(
+    loss: Tensor, found: dict[str, Tensor], raw: dict[str, np.ndarray], place: str = ""
+) -> None:
+    """Assert that the loss and its gradient of every leaf are those of the file."""
     loss.backward()
     close(loss.detach(), raw[f"{place}loss.total"], "loss")
     wanted = {
@@ -314,6 +357,8 @@ def own(method: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
     found = {k: v for i, h in heads for k, v in ((f"Wh{i}", h.weight), (f"bh{i}", h.bias))}
     if "Wg" in given:
         found |= {"Wg": method.g.weight, "bg": method.g.bias}
+    for i, layer in enumerate(getattr(method, "theta", ())):  # JAN's
+        found |= {f"Th{i}.w": layer.weight, f"Th{i}.b": layer.bias}
     maps = {"R_f": method.R_f, "R_g": method.R_p} if "R_f" in given else {}
     with torch.no_grad():
         for k, v in (found | maps).items():
@@ -347,7 +392,7 @@ def test_ramps_and_learning_rates_agree_with_the_authors_code(
 
 def test_every_port_has_a_committed_case() -> None:
     names = {f.stem.split(".")[0] for f in Path(__file__).parent.glob("*.npz")}
-    assert names == {*PORTS, "schedules"}
+    assert names == {*PORTS, *TERMS, "schedules"}
 
 
 def detached(logits: Tensor, lam: float) -> Tensor:
@@ -399,6 +444,14 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     "no heads": ("toalign_hda.b6c5_mid", "", {"heads": 0}, None),
     "fixed for adaptive scale": ("toalign.b6c5_early", "", {"scale": 1.0}, None),
     "weights over both domains": ("cdan_e.b6c5_early", "", {"entropy": "batch"}, None),
+    # discrepancies and regularizers
+    "the temperature of another data set": ("mcc.b6c5_early", "", {"temperature": 3.0}, None),
+    "column norms for singular values": ("bnm.b6c5_early", "", {"norm": "columns"}, None),
+    "no spectral penalty": ("bsp_dann.b5c3_mid", "", {"bsp": 0.0}, None),
+    "pairs of a sample with itself": ("dan.b6c5_early", "", {"estimate": "biased"}, None),
+    "neighbours for all pairs": ("jan.b5c3_mid", "", {"estimate": "linear"}, None),
+    "σ² for σ": ("jan.b6c5_early", "", {"sigma": 0.92**2}, None),
+    "one kernel": ("jan_linear.b5c3_mid", "", {"kernels": 1}, None),
 }
 
 

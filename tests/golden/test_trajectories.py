@@ -49,6 +49,7 @@ class Port:
     hyper: Callable[[int], dict[str, Any]] = lambda T: {}  # T -> the method's hyper-parameters
     recipe: dict[str, Any] = field(default_factory=dict)  # what the case has otherwise
     differs: str = ""  # why it does not agree, as the preset's differences say it
+    plus: float = 0.0  # what the original's loss has more than ours, without a gradient
 
 
 def ahead(**more: Any) -> Callable[[int], dict[str, Any]]:
@@ -67,6 +68,10 @@ def meta(T: int) -> dict[str, Any]:
 ERM = {
     "bottleneck": {"width": 0, "batch_norm": False, "relu": False}, "lr": 0.001, "iterations": 2500,
     "schedule_gamma": 3e-4 * 2500, "weight_decay": {"F": 5e-4, "C": 5e-4, "D": 5e-4},
+}  # fmt: skip
+MMD = {
+    "lr": 0.003, "iterations": 10_000, "schedule_gamma": 3e-4 * 10_000,
+    "weight_decay": {"F": 5e-4, "C": 5e-4, "D": 5e-4},
 }  # fmt: skip
 PORTS = {
     "uda_source_only": Port("officehome:source_only"),
@@ -91,6 +96,26 @@ PORTS = {
     "tllib_cdan": Port(preset="tllib", method="cdan", hyper=tllib()),
     "tllib_cdan_e": Port(preset="tllib", method="cdan", hyper=tllib(entropy="batch")),
     "tllib_erm": Port(preset="tllib", method="source_only", recipe=ERM),
+    # discrepancies and regularizers: MCC, BNM, BSP, DAN, JAN
+    "tllib_mcc": Port(preset="tllib", method="mcc", recipe={"lr": 0.005}),
+    "bnm_bnm": Port(preset="bnm", method="bnm"),
+    "bnm_fbnm": Port(preset="bnm", method="bnm", hyper=lambda T: {"norm": "columns"}),
+    "tllib_bsp": Port(preset="tllib", method="bsp", hyper=tllib(bsp=2e-4), recipe={"lr": 0.003}),
+    "tllib_dan": Port(
+        preset="tllib", method="dan", plus=0.4,
+        recipe=MMD | {"bottleneck": {"batch_norm": False}, "forward": "separate"},
+    ),
+    "tllib_jan": Port(
+        preset="tllib", method="jan", plus=0.4, recipe=MMD,
+        hyper=lambda T: {"estimate": "unbiased"},
+    ),
+    "tllib_jan_linear": Port(
+        preset="tllib", method="jan", plus=0.4, recipe=MMD, hyper=lambda T: {"estimate": "linear"}
+    ),
+    "tllib_jan_adv": Port(
+        preset="tllib", method="jan", plus=0.4, recipe=MMD | {"lr_mult": {"F": 0.1, "C": 1, "D": 0.1}},
+        hyper=lambda T: {"estimate": "unbiased", "adversarial": True},
+    ),
 }  # fmt: skip
 
 
@@ -170,6 +195,7 @@ def names(net: Network, method: Method) -> dict[str, tuple[nn.Module, slice]]:
             found |= {"D3": (layers[-1], slice(0, 1)), "Dz": (layers[-1], slice(1, 2))}
     if getattr(method, "g", None) is not None:
         found["g"] = method.g, every
+    found |= {f"T{i}": (m, every) for i, m in enumerate(getattr(method, "theta", ()), 1)}  # JAN's
     return found | {f"H{j}": (h, every) for j, h in enumerate(getattr(method, "H", ()))}
 
 
@@ -200,7 +226,8 @@ def check(file: Path, wrong: Mapping[str, Any] | None = None) -> None:
         raw = {k: z[k] for k in z.files}
     about = json.loads(str(raw["meta"]))
     wrong = dict(wrong or {})
-    recipe, name, hyper = our_recipe(PORTS[file.stem.rsplit(".", 1)[0]])
+    port = PORTS[file.stem.rsplit(".", 1)[0]]
+    recipe, name, hyper = our_recipe(port)
     assert recipe.iterations == about["T"]
     hyper |= wrong.pop("hyper", {})
     recipe = Recipe.model_validate(merged(recipe.model_dump(), wrong))
@@ -216,7 +243,7 @@ def check(file: Path, wrong: Mapping[str, Any] | None = None) -> None:
             tensor[rows] = torch.from_numpy(v)
     training = Training(net, method, optimizer)
     training.step = about["start"]
-    follow(training, recipe, raw, about, ours)
+    follow(training, recipe, raw, about, ours, port.plus)
     logits = training.measure(
         lambda net, method, step: method.predict(net, torch.from_numpy(raw["in.x_test"] / 32))  # type: ignore[arg-type, return-value]
     )
@@ -231,6 +258,7 @@ def follow(
     raw: Mapping[str, np.ndarray],
     about: Mapping[str, Any],
     ours: Mapping[str, tuple[Tensor, slice]],
+    plus: float = 0.0,
 ) -> None:
     """The iterations of the file: rates and weight decays at each, the state after those it kept."""
     start, N = about["start"], about["N"]
@@ -250,7 +278,8 @@ def follow(
         window = next(windows)
         assert window.step == start + k + 1
         if "loss" in raw and raw["loss"].ndim == 1:
-            close(torch.tensor(window.loss[-1], dtype=torch.float64), raw["loss"][k], f"loss {k}")
+            loss = torch.tensor(window.loss[-1] + plus, dtype=torch.float64)
+            close(loss, raw["loss"][k], f"loss {k}")
         check_groups(training.optimizer, raw, k, ours)
         if k + 1 in kept:
             check_state(training.optimizer, raw, kept[k + 1], k + 1, ours)
@@ -320,6 +349,12 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "one rate for all": ("uda_dann", {"lr_mult": {"F": 1, "C": 1, "D": 1}}),
     "a rate that falls as Ganin's": ("tllib_dann", {"schedule_gamma": 10.0}),
     "no batch norm in D": ("tllib_cdan", {"discriminator": {"batch_norm": False}}),
+    # discrepancies and regularizers
+    "no class confusion": ("tllib_mcc", {"hyper": {"weight": 0.0}}),
+    "the head no faster than the backbone": ("bnm_bnm", {"lr_mult": {"F": 1, "C": 1, "D": 1}}),
+    "DAN's domains in one forward": ("tllib_dan", {"forward": "joint"}),
+    "θ as fast as the head": ("tllib_jan_adv", {"lr_mult": {"D": 1}}),
+    "no spectral penalty": ("tllib_bsp", {"hyper": {"bsp": 0.0}}),
 }
 
 

@@ -1,4 +1,4 @@
-"""What the mathematics of the ToAlign family promises, whatever the numbers."""
+"""What the mathematics of the methods promises, whatever the numbers."""
 
 import copy
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bench.suite import suites
 from methods import Batch, Method, Network, Progress, get
-from methods._parts import ramp, reverse
+from methods._parts import ramp, reverse, spectral
 
 
 def made(name: str, seed: int = 0, **hyper: object) -> tuple[Network, Method]:
@@ -256,7 +256,18 @@ class _Log(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("name", "off"), [("dannp", {}), ("hda", {"mu": 0.0}), ("toalign", {}), ("cdan", {})]
+    ("name", "off"),
+    [
+        ("dannp", {}),
+        ("hda", {"mu": 0.0}),
+        ("toalign", {}),
+        ("cdan", {}),
+        ("mcc", {}),
+        ("bnm", {}),
+        ("bsp", {"bsp": 0.0}),
+        ("dan", {}),
+        ("jan", {}),
+    ],
 )
 def test_without_alignment_only_the_source_is_learnt(name: str, off: dict[str, float]) -> None:
     (net, method), (plain, source) = made(name, weight=0.0, **off), made("source_only")
@@ -267,3 +278,87 @@ def test_without_alignment_only_the_source_is_learnt(name: str, off: dict[str, f
     assert descend(method, net, s, t, 0.5) == descend(source, plain, s, t, 0.5)
     for k, v in plain.state_dict().items():
         torch.testing.assert_close(net.state_dict()[k], v)
+
+
+# discrepancies and regularizers
+
+
+def losses(*made: tuple[Network, Method], p: float = 0.4) -> list[Tensor]:
+    """What each yields on the same batches, with the network and D of the first."""
+    (net, first), *others = made
+    for other, method in others:
+        other.load_state_dict(net.state_dict())
+        if hasattr(method, "D") and hasattr(first, "D"):
+            method.D.load_state_dict(first.D.state_dict())
+    batches = tiny_batches(dtype=torch.float64)
+    return [loss for net, m in made for loss in m.step(net, *batches, at(p))]
+
+
+def test_without_penalty_bsp_is_dann() -> None:
+    a, b = losses(made("bsp", bsp=0.0), made("dann"))
+    assert torch.equal(a, b)
+    assert same_training(made("bsp", bsp=0.0, smooth=0.2), made("dann", smooth=0.2))
+
+
+@pytest.mark.parametrize("entropy", ["none", "domain", "batch"])
+def test_what_is_added_to_cdan_is_the_loss_of_the_other_method(entropy: str) -> None:
+    base = {"entropy": entropy}
+    plain, zero, bsp, mcc, both = losses(
+        made("cdan", **base),
+        made("cdan", **base, bsp=0.0, mcc=0.0, smooth=0.0),
+        made("cdan", **base, bsp=0.3),
+        made("cdan", **base, mcc=0.7, temperature=2.0),
+        made("cdan", **base, mcc=0.7, temperature=2.0, bsp=0.3),
+    )
+    assert torch.equal(plain, zero)
+    torch.testing.assert_close(both - plain, (bsp - plain) + (mcc - plain))
+
+    net, _ = made("cdan")
+    s, t = tiny_batches(dtype=torch.float64)
+    torch.testing.assert_close(bsp - plain, 0.3 * spectral(net.F(s.x), net.F(t.x)))
+    alone, confused = losses(made("source_only"), made("mcc", weight=0.7, temperature=2.0))
+    torch.testing.assert_close(mcc - plain, confused - alone)
+
+
+def test_cdan_without_alignment_is_mcc() -> None:
+    a, b = losses(made("cdan", weight=0.0, mcc=1.0), made("mcc"))
+    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["dann", "dannp", "cdan", "bsp"])
+def test_labels_smoothed_by_a_half_tell_no_domains_apart(name: str) -> None:
+    """D's best answer is ½ for all, and the loss keeps its value when the domains change places."""
+    plain, zero, half = losses(made(name), made(name, smooth=0.0), made(name, smooth=0.5))
+    assert torch.equal(plain, zero) and not torch.equal(plain, half)
+    net, method = made(name, smooth=0.5)
+    for q in method.D.parameters():
+        nn.init.zeros_(q)
+    s, t = tiny_batches(dtype=torch.float64)
+    (loss,) = method.step(net, s, t, at(0.4))
+    for g in torch.autograd.grad(loss, list(method.D.parameters())):
+        torch.testing.assert_close(g, torch.zeros_like(g))
+
+
+def test_jan_with_predictions_all_alike_is_dan() -> None:
+    """A width σ that is infinite makes their kernel 1."""
+    for estimate in ("linear", "unbiased"):
+        jan, dan = losses(
+            made("jan", sigma=1e200, estimate=estimate), made("dan", estimate=estimate)
+        )
+        assert torch.equal(jan, dan)
+
+
+def test_jans_layers_begin_as_the_identity_and_learn_against_the_network() -> None:
+    (net, plain), (other, method) = made("jan"), made("jan", adversarial=True)
+    a, b = losses((net, plain), (other, method))
+    torch.testing.assert_close(a, b)
+    ours = torch.autograd.grad(b, [*other.parameters(), *method.parameters()])
+    theirs = torch.autograd.grad(a, list(net.parameters()))
+    for x, y in zip(ours[: len(theirs)], theirs, strict=True):
+        torch.testing.assert_close(x, y)
+
+    with torch.no_grad():  # a step against the gradient makes the loss larger
+        for q, g in zip(method.parameters(), ours[len(theirs) :], strict=True):
+            q -= 0.01 * g
+    (after,) = method.step(other, *tiny_batches(dtype=torch.float64), at(0.4))
+    assert after > b
