@@ -153,6 +153,24 @@ def entropy_weights(logits: Tensor, lam: float) -> Tensor:
     return e / e.sum().detach()
 
 
+def outer(f: Tensor, logits: Tensor) -> Tensor:
+    """p ⊗ f, class by class, of p = softmax(logits) held constant: (B, classes·dim)."""
+    return (logits.detach().softmax(1)[:, :, None] * f[:, None]).flatten(1)
+
+
+def confusion(logits: Tensor, temperature: float) -> Tensor:
+    """Minimum class confusion (Jin et al., ECCV 2020): (Σ M − tr M)/classes.
+
+    M = pᵀ diag(w) p with its rows normalized, p = softmax(logits/temperature). The weights
+    w ~ 1 + e^(−H(p)) are held constant and sum to the batch.
+    """
+    z = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
+    p, w = z.softmax(1), 1 + torch.exp(-entropy(z.detach()))
+    M = p.T @ (p * (w * len(w) / w.sum())[:, None])
+    M = M / M.sum(1, keepdim=True)
+    return (M.sum() - M.trace()) / len(M)
+
+
 def heuristics(dim: int, classes: int, heads: int) -> nn.ModuleList:
     """HDA's linear heads, features (B, dim) -> logits (B, classes).
 
