@@ -30,6 +30,7 @@ class Port:
     method: str  # its name
     hyper: Hyper = lambda hp: {}  # the file's `hp.*` -> its hyper-parameters
     alt: dict[str, Hyper] = field(default_factory=dict)  # the same for each `alt.*` reading
+    loss: tuple[str, ...] = ("total",)  # the terms `loss.*` of the file that our loss is the sum of
 
 
 def aligned(**more: Any) -> Hyper:
@@ -54,6 +55,16 @@ def counted(**more: Any) -> Hyper:
 
 def tllib(**more: Any) -> Hyper:
     return lambda hp: {"gamma": hp["T"] / 1000, "random_dim": int(hp["random_dim"]), **more}
+
+
+def alda(hp: dict[str, float]) -> dict[str, Any]:
+    return released(threshold=hp["threshold"])(hp)
+
+
+def symnets(hp: dict[str, float]) -> dict[str, Any]:
+    """Their λ is that of an epoch, which is not the iteration's share of T."""
+    gamma = 10 * hp["epoch"] / hp["epochs"] * hp["T"] / hp["it"]
+    return {"gamma": gamma, "entropy": bool(hp["em"])}
 
 
 PORTS = {
@@ -104,6 +115,12 @@ PORTS = {
     "cdan_tllib": Port("cdan", tllib()),
     "cdan_tllib_random": Port("cdan", tllib()),
     "cdan_e_tllib": Port("cdan", tllib(entropy="batch")),
+    # several classifiers or outputs of D: ALDA, SymNets
+    "alda": Port("alda", alda, loss=("total", "reg")),
+    "alda_thr06": Port("alda", alda, loss=("total", "reg")),
+    "alda_nokeep": Port("alda", alda, loss=("total_without_correct", "reg")),
+    "symnets": Port("symnets", symnets, loss=("classifier", "G")),
+    "symnets_noem": Port("symnets", symnets, loss=("classifier", "G")),
 }
 
 
@@ -204,7 +221,7 @@ def _readings(file: Path) -> Iterator[Any]:
 
 
 def discriminator(given: dict[str, Tensor]) -> nn.Module:
-    """The D of a file, n -> 8 -> 8 -> 1 with ReLU, and batch norm if the file has it."""
+    """The D of a file, n -> 8 -> 8 -> k with ReLU, and batch norm if the file has it."""
     layers: list[nn.Module] = []
     for i in (1, 2, 3):
         w = given[f"w{i}"]
@@ -214,7 +231,7 @@ def discriminator(given: dict[str, Tensor]) -> nn.Module:
         layers.append(nn.ReLU())
     if "wz" in given:
         return TwoEnded(nn.Sequential(*layers[:-2]), layers[-2]).double()
-    return nn.Sequential(*layers[:-1], nn.Flatten(0)).double()
+    return nn.Sequential(*layers[:-1], nn.Flatten(0 if len(given["w3"]) == 1 else 1)).double()
 
 
 class TwoEnded(nn.Sequential):
@@ -250,7 +267,7 @@ def leaves(given: dict[str, Tensor], D: nn.Module, C: nn.Linear) -> dict[str, nn
 def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) -> None:
     """Assert that our method has the file's loss and gradients; `wrong`: other hyper-parameters."""
     with np.load(file) as z:
-        raw = {k: z[k] for k in z.files}
+        raw = halved({k: z[k] for k in z.files})
     given = {
         k.removeprefix("in."): torch.from_numpy(v) for k, v in raw.items() if k.startswith("in.")
     }
@@ -287,13 +304,21 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
             net, Batch(x_s, given["y_s"]), Batch(x_t, None), Progress(int(hp["it"]), int(hp["T"]))
         )
     loss.backward()
-    close(loss.detach(), raw[f"{place}loss.total"], "loss")
+    close(loss.detach(), sum(raw[f"{place}loss.{k}"] for k in port.loss), "loss")
     wanted = {
         k.removeprefix(f"{place}grad."): v for k, v in raw.items() if k.startswith(f"{place}grad.")
     }
     assert set(wanted) == set(found), "the file has other gradients than our method has leaves"
     for k, leaf in found.items():
         close(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad, wanted[k], k)
+
+
+def halved(raw: dict[str, Any]) -> dict[str, Any]:
+    """A layer of two classifiers' outputs, source first, as two layers: W and b, Wt and bt."""
+    if len(raw["in.W"]) == 2 * int(raw["hp.C"]):
+        for k in ("in.W", "in.b", "grad.W", "grad.b"):
+            raw[k], raw[f"{k}t"] = np.split(raw[k], 2)
+    return raw
 
 
 def differentiate_live(
@@ -314,6 +339,8 @@ def own(method: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
     found = {k: v for i, h in heads for k, v in ((f"Wh{i}", h.weight), (f"bh{i}", h.bias))}
     if "Wg" in given:
         found |= {"Wg": method.g.weight, "bg": method.g.bias}
+    if "Wt" in given:
+        found |= {"Wt": method.C_t.weight, "bt": method.C_t.bias}
     maps = {"R_f": method.R_f, "R_g": method.R_p} if "R_f" in given else {}
     with torch.no_grad():
         for k, v in (found | maps).items():
@@ -399,6 +426,11 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     "no heads": ("toalign_hda.b6c5_mid", "", {"heads": 0}, None),
     "fixed for adaptive scale": ("toalign.b6c5_early", "", {"scale": 1.0}, None),
     "weights over both domains": ("cdan_e.b6c5_early", "", {"entropy": "batch"}, None),
+    "every target image is kept": ("alda.b6c5_early", "", {"threshold": 0.0}, None),
+    "no target image is kept": ("alda_thr06.b5c3_mid", "", {"threshold": 1.0}, None),
+    "D not ahead of the correction": ("alda_nokeep.b6c5_early", "", {"lead": 0.0}, None),
+    "entropy of the target": ("symnets_noem.b6c5_early", "", {"entropy": True}, None),
+    "lambda by the iteration": ("symnets.b6c5_early", "", {"gamma": 10.0}, None),
 }
 
 

@@ -21,7 +21,7 @@ from bench.suite.suite import Suite
 TABLE = Path(__file__).parents[1] / "golden" / "schedules.table.npz"
 CURVES = {
     "toalign": "lr_ms", "gvb": "lr_gvb", "hda": "lr_gvb", "metaalign": "lr_gvb", "cdan": "lr_gvb",
-    "mdd": "lr_mdd_thuml", "tllib": "lr_tllib_dann", "dann-jmlr": "lr_dann_jmlr",
+    "alda": "lr_gvb", "sdat": "lr_tllib_dann", "mdd": "lr_mdd_thuml", "tllib": "lr_tllib_dann", "dann-jmlr": "lr_dann_jmlr",
 }  # fmt: skip
 HOLES = {"backbone": "alexnet", "size": 28, "iterations": 8000, "batch": 2, "lr": 1.0}
 
@@ -59,7 +59,14 @@ def test_the_homework_divides_its_rate_after_20_of_30_epochs() -> None:
     assert first == recipe.iterations * 20 // 30 and recipe.lr_at(1) == pytest.approx(1e-4)
 
 
-@pytest.mark.parametrize("name", ["hda", "gvb", "cdan", "metaalign"])
+def test_symnets_has_a_rate_for_each_epoch_which_ours_has_at_its_start() -> None:
+    recipe = complete("symnets")
+    for epoch in (0, 1, 100, 199):
+        theirs = 0.01 / (1 + 10 * epoch / 200) ** 0.75
+        assert recipe.lr_at(epoch * recipe.eval_every / recipe.iterations) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("name", ["hda", "gvb", "cdan", "metaalign", "alda"])
 def test_it_names_the_hyperparameters_of_a_reversal_that_counts_before_it_is_used(
     name: str,
 ) -> None:
@@ -71,6 +78,7 @@ def test_it_names_the_hyperparameters_of_a_reversal_that_counts_before_it_is_use
 
 def test_it_resizes_as_its_code_did_with_the_pillow_of_its_time() -> None:
     filters = {"cdan": "nearest", "mdd": "nearest", "tllib": "bicubic"}
+    filters |= {"alda": "nearest", "sdat": "bicubic"}
     for name in presets.preset_names():
         assert complete(name).resize == filters.get(name, "bilinear")
         said = [d for d in presets.find_preset(name).differences if "Pillow's default" in d]
