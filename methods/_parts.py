@@ -163,6 +163,11 @@ def entropy_weights(logits: Tensor, lam: float) -> Tensor:
     return e / e.sum().detach()
 
 
+def outer(f: Tensor, logits: Tensor) -> Tensor:
+    """p ⊗ f, class by class, of p = softmax(logits) held constant: (B, classes·dim)."""
+    return (logits.detach().softmax(1)[:, :, None] * f[:, None]).flatten(1)
+
+
 def heuristics(dim: int, classes: int, heads: int) -> nn.ModuleList:
     """HDA's linear heads, features (B, dim) -> logits (B, classes).
 

@@ -7,7 +7,16 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from methods._method import Batch, Method, Network
-from methods._parts import certainty, confusion, domain_loss, ramp, reverse, sides, spectral
+from methods._parts import (
+    certainty,
+    confusion,
+    domain_loss,
+    outer,
+    ramp,
+    reverse,
+    sides,
+    spectral,
+)
 
 
 class CDAN(Method):
@@ -54,10 +63,10 @@ class CDAN(Method):
 
     def joint(self, f: Tensor, logits: Tensor) -> Tensor:
         """p ⊗ f, class by class: (B, classes·dim); or its random map: (B, random_dim)."""
+        if not self.random_dim:
+            return outer(f, logits)
         p = logits.detach().softmax(1)
-        if self.random_dim:
-            return (f @ self.R_f) * (p @ self.R_p) / math.sqrt(self.random_dim)
-        return (p[:, :, None] * f[:, None]).flatten(1)
+        return (f @ self.R_f) * (p @ self.R_p) / math.sqrt(self.random_dim)
 
     def weights(self, y_s: Tensor, y_t: Tensor, lam: float) -> tuple[Tensor | None, Tensor | None]:
         """The weights of source and target samples, (B,) each; None where all weigh alike."""

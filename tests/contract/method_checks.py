@@ -85,7 +85,8 @@ def alternatives(entry: Entry, knob: str) -> list[Any]:
         case int():
             return [default + 1 if default < 2 else default - 1]
         case float():
-            return [default / 2 + 0.01 if math.isfinite(default) else 1.0]
+            other = default / 2 + 0.01 if math.isfinite(default) else 1.0
+            return [other if other != default else default / 2]
     raise AssertionError(
         f"{knob} has no default to vary: make it a number, a bool, or a Literal with a default"
     )
@@ -159,11 +160,13 @@ def check_the_loss_is_the_cross_entropy_of_the_prediction(name: str) -> None:
 
     Terms that know no labels drop out of the difference, so nothing has to be turned off for it,
     whatever the hyper-parameters. Where a domain term knows the labels, a weight at 0 takes it away.
+    Where the loss is that of weights a step ahead, a step of length 0 does.
     """
     entry = catalog.find_method(name)
+    numbers = [k for k, v in entry.hyper.items() if type(v) is float]
     for hyper in ({}, *variations(entry)):
-        weights = (k for k, v in entry.hyper.items() if type(v) is float and weighs(name, hyper, k))
-        settings = chain([hyper], (hyper | {k: 0.0} for k in weights))
+        taken = (k for k in numbers if weighs(name, hyper, k) or steps_ahead(name, hyper, k))
+        settings = chain([hyper], (hyper | {k: 0.0} for k in taken))
         assert any(predicts_what_it_learns(name, **h) for h in settings), (
             f"with {hyper or 'the defaults'}, the network that learns is not the one that predicts"
         )
@@ -210,6 +213,22 @@ def weighs(name: str, hyper: dict[str, Any], knob: str) -> bool:
 
     high, middle, low = map(loss, (1.0, 0.5, 0.0))
     return bool(torch.allclose(low + high, 2 * middle, rtol=1e-9) and low != high)
+
+
+def steps_ahead(name: str, hyper: dict[str, Any], knob: str) -> bool:
+    """Whether a hyper-parameter is the length of a step ahead.
+
+    With it, not without it, some forward of F uses other weights than its own.
+    """
+
+    def moved(value: dict[str, Any]) -> bool:
+        net, method = make(name, **hyper | value)
+        own, seen = [q.clone() for q in net.F.parameters()], []
+        net.F.register_forward_pre_hook(lambda F, _: seen.append([*F.parameters()]))
+        losses(name, net, method, 0.9)
+        return any(not torch.equal(a, b) for used in seen for a, b in zip(own, used, strict=True))
+
+    return moved({}) and not moved({knob: 0.0})
 
 
 @promise

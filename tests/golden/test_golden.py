@@ -3,7 +3,7 @@
 See README.md here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Port:
     alt: dict[str, Hyper] = field(default_factory=dict)  # the same for each `alt.*` reading
     plus: Callable[[dict[str, float]], float] = lambda hp: 0.0
     """What the original's loss has more than ours: a number, without a gradient."""
+    loss: tuple[str, ...] = ("total",)  # the terms `loss.*` of the file that our loss is the sum of
 
 
 def aligned(**more: Any) -> Hyper:
@@ -69,6 +70,16 @@ def weighed(**more: Any) -> Hyper:
 def positive(hp: dict[str, float]) -> float:
     """What TLlib adds to its MMD, to keep it from being negative."""
     return 2 / (hp["B"] - 1)
+
+
+def alda(hp: dict[str, float]) -> dict[str, Any]:
+    return released(threshold=hp["threshold"])(hp)
+
+
+def symnets(hp: dict[str, float]) -> dict[str, Any]:
+    """Their λ is that of an epoch, which is not the iteration's share of T."""
+    gamma = 10 * hp["epoch"] / hp["epochs"] * hp["T"] / hp["it"]
+    return {"gamma": gamma, "entropy": bool(hp["em"])}
 
 
 PORTS = {
@@ -133,6 +144,12 @@ PORTS = {
     "jan": Port("jan", weighed(estimate="unbiased"), plus=positive),
     "jan_linear": Port("jan", weighed(estimate="linear"), plus=positive),
     "jan_adv": Port("jan", weighed(estimate="unbiased", adversarial=True), plus=positive),
+    # several classifiers or outputs of D: ALDA, SymNets
+    "alda": Port("alda", alda, loss=("total", "reg")),
+    "alda_thr06": Port("alda", alda, loss=("total", "reg")),
+    "alda_nokeep": Port("alda", alda, loss=("total_without_correct", "reg")),
+    "symnets": Port("symnets", symnets, loss=("classifier", "G")),
+    "symnets_noem": Port("symnets", symnets, loss=("classifier", "G")),
 }
 TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bsp_penalty": parts.spectral}
 """Files of one term of a loss -> our function of the features."""
@@ -235,7 +252,7 @@ def _readings(file: Path) -> Iterator[Any]:
 
 
 def discriminator(given: dict[str, Tensor]) -> nn.Module:
-    """The D of a file, n -> 8 -> 8 -> 1 with ReLU, and batch norm if the file has it."""
+    """The D of a file, n -> 8 -> 8 -> k with ReLU, and batch norm if the file has it."""
     layers: list[nn.Module] = []
     for i in (1, 2, 3):
         w = given[f"w{i}"]
@@ -245,7 +262,7 @@ def discriminator(given: dict[str, Tensor]) -> nn.Module:
         layers.append(nn.ReLU())
     if "wz" in given:
         return TwoEnded(nn.Sequential(*layers[:-2]), layers[-2]).double()
-    return nn.Sequential(*layers[:-1], nn.Flatten(0)).double()
+    return nn.Sequential(*layers[:-1], nn.Flatten(0 if len(given["w3"]) == 1 else 1)).double()
 
 
 class TwoEnded(nn.Sequential):
@@ -281,7 +298,7 @@ def leaves(given: dict[str, Tensor], D: nn.Module, C: nn.Linear) -> dict[str, nn
 def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) -> None:
     """Assert that our method has the file's loss and gradients; `wrong`: other hyper-parameters."""
     with np.load(file) as z:
-        raw = {k: z[k] for k in z.files}
+        raw = halved({k: z[k] for k in z.files})
     given = {
         k.removeprefix("in."): torch.from_numpy(v) for k, v in raw.items() if k.startswith("in.")
     }
@@ -322,21 +339,36 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
         (loss,) = method.step(
             net, Batch(x_s, given["y_s"]), Batch(x_t, None), Progress(int(hp["it"]), int(hp["T"]))
         )
-    compare(loss + port.plus(hp), found, raw, place)
+    compare(loss + port.plus(hp), found, raw, place, port.loss)
 
 
 def compare(
-    loss: Tensor, found: dict[str, Tensor], raw: dict[str, np.ndarray], place: str = ""
+    loss: Tensor,
+    found: dict[str, Tensor],
+    raw: dict[str, np.ndarray],
+    place: str = "",
+    terms: Sequence[str] = ("total",),
 ) -> None:
-    """Assert that the loss and its gradient of every leaf are those of the file."""
+    """Assert that the loss and its gradient of every leaf are those of the file.
+
+    terms: those of the file, `loss.*`, that our loss is the sum of.
+    """
     loss.backward()
-    close(loss.detach(), raw[f"{place}loss.total"], "loss")
+    close(loss.detach(), sum(raw[f"{place}loss.{k}"] for k in terms), "loss")
     wanted = {
         k.removeprefix(f"{place}grad."): v for k, v in raw.items() if k.startswith(f"{place}grad.")
     }
     assert set(wanted) == set(found), "the file has other gradients than our method has leaves"
     for k, leaf in found.items():
         close(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad, wanted[k], k)
+
+
+def halved(raw: dict[str, Any]) -> dict[str, Any]:
+    """A layer of two classifiers' outputs, source first, as two layers: W and b, Wt and bt."""
+    if len(raw["in.W"]) == 2 * int(raw["hp.C"]):
+        for k in ("in.W", "in.b", "grad.W", "grad.b"):
+            raw[k], raw[f"{k}t"] = np.split(raw[k], 2)
+    return raw
 
 
 def differentiate_live(
@@ -359,6 +391,8 @@ def own(method: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
         found |= {"Wg": method.g.weight, "bg": method.g.bias}
     for i, layer in enumerate(getattr(method, "theta", ())):  # JAN's
         found |= {f"Th{i}.w": layer.weight, f"Th{i}.b": layer.bias}
+    if "Wt" in given:
+        found |= {"Wt": method.C_t.weight, "bt": method.C_t.bias}
     maps = {"R_f": method.R_f, "R_g": method.R_p} if "R_f" in given else {}
     with torch.no_grad():
         for k, v in (found | maps).items():
@@ -452,6 +486,11 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     "neighbours for all pairs": ("jan.b5c3_mid", "", {"estimate": "linear"}, None),
     "σ² for σ": ("jan.b6c5_early", "", {"sigma": 0.92**2}, None),
     "one kernel": ("jan_linear.b5c3_mid", "", {"kernels": 1}, None),
+    "every target image is kept": ("alda.b6c5_early", "", {"threshold": 0.0}, None),
+    "no target image is kept": ("alda_thr06.b5c3_mid", "", {"threshold": 1.0}, None),
+    "D not ahead of the correction": ("alda_nokeep.b6c5_early", "", {"lead": 0.0}, None),
+    "entropy of the target": ("symnets_noem.b6c5_early", "", {"entropy": True}, None),
+    "lambda by the iteration": ("symnets.b6c5_early", "", {"gamma": 10.0}, None),
 }
 
 

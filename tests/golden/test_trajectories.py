@@ -50,6 +50,8 @@ class Port:
     recipe: dict[str, Any] = field(default_factory=dict)  # what the case has otherwise
     differs: str = ""  # why it does not agree, as the preset's differences say it
     plus: float = 0.0  # what the original's loss has more than ours, without a gradient
+    calls: tuple[int, ...] = ()
+    """Where a step has several backward calls, those whose values our loss is the sum of."""
 
 
 def ahead(**more: Any) -> Callable[[int], dict[str, Any]]:
@@ -73,6 +75,11 @@ MMD = {
     "lr": 0.003, "iterations": 10_000, "schedule_gamma": 3e-4 * 10_000,
     "weight_decay": {"F": 5e-4, "C": 5e-4, "D": 5e-4},
 }  # fmt: skip
+EPOCHS = {
+    "iterations": 1600, "schedule": "step", "schedule_at": (9 / 1600,),
+    "schedule_gamma": 1.05**-0.75,
+}  # fmt: skip
+"""SymNets' rate falls once an epoch, here of 8 batches, and with the second batch of the epoch."""
 PORTS = {
     "uda_source_only": Port("officehome:source_only"),
     "uda_dann": Port("officehome:dann"),
@@ -115,6 +122,21 @@ PORTS = {
     "tllib_jan_adv": Port(
         preset="tllib", method="jan", plus=0.4, recipe=MMD | {"lr_mult": {"F": 0.1, "C": 1, "D": 0.1}},
         hyper=lambda T: {"estimate": "unbiased", "adversarial": True},
+    ),
+    # several classifiers or outputs of D, nuclear norms, smooth losses
+    "alda_alda": Port(
+        preset="alda", method="alda", hyper=ahead(threshold=0.3), calls=(0, 1),
+        recipe={"iterations": 100004, "schedule_gamma": 100.004},
+    ),
+    "symnets_symnet": Port(
+        preset="symnets", method="symnets", hyper=lambda T: {"epochs": 200}, recipe=EPOCHS,
+        calls=(0, 1),
+    ),
+    "daln_daln": Port(preset="tllib", method="daln", hyper=tllib()),
+    "sdat_cdan_sdat": Port(preset="sdat", method="sdat", hyper=tllib(), calls=(1,)),
+    "sdat_cdan_mcc_sdat": Port(
+        preset="sdat", method="sdat", hyper=tllib(confusion=1.0), recipe={"lr": 0.002},
+        calls=(1,),
     ),
 }  # fmt: skip
 
@@ -196,6 +218,8 @@ def names(net: Network, method: Method) -> dict[str, tuple[nn.Module, slice]]:
     if getattr(method, "g", None) is not None:
         found["g"] = method.g, every
     found |= {f"T{i}": (m, every) for i, m in enumerate(getattr(method, "theta", ()), 1)}  # JAN's
+    if hasattr(method, "C_t"):
+        found["Ct"] = method.C_t, every
     return found | {f"H{j}": (h, every) for j, h in enumerate(getattr(method, "H", ()))}
 
 
@@ -223,12 +247,16 @@ def part(raw: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
 def check(file: Path, wrong: Mapping[str, Any] | None = None) -> None:
     """Train as the file did, and compare all along; `wrong`: other knobs and hyper-parameters."""
     with np.load(file) as z:
-        raw = {k: z[k] for k in z.files}
+        raw = halved({k: z[k] for k in z.files})
     about = json.loads(str(raw["meta"]))
     wrong = dict(wrong or {})
     port = PORTS[file.stem.rsplit(".", 1)[0]]
     recipe, name, hyper = our_recipe(port)
     assert recipe.iterations == about["T"]
+    if port.calls:
+        raw["loss"] = raw["loss"][:, port.calls].sum(1)
+    recipe, name, hyper = our_recipe(port)
+    assert recipe.iterations == about.get("T", recipe.iterations)  # SymNets counts epochs
     hyper |= wrong.pop("hyper", {})
     recipe = Recipe.model_validate(merged(recipe.model_dump(), wrong))
     net = nets.build(recipe, about["classes"]).double()
@@ -250,6 +278,19 @@ def check(file: Path, wrong: Mapping[str, Any] | None = None) -> None:
     close(logits, raw["eval.logits"], "the logits of the test images")  # type: ignore[arg-type]
     hits = logits.argmax(1).numpy() == raw["in.y_test"]  # type: ignore[attr-defined]
     assert hits.mean() == pytest.approx(float(raw["eval.acc"]))
+
+
+def halved(raw: dict[str, Any]) -> dict[str, Any]:
+    """SymNets' layer Cst of both classifiers' outputs as C and Ct, which predict by their mean."""
+    for k in [k for k in raw if ".Cst." in k]:
+        value, axis = raw.pop(k), {"init": 0, "step": 1, "mom": 1}.get(k.split(".")[0])
+        halves = (value, value) if axis is None else np.split(value, 2, axis)
+        for name, half in zip(("C", "Ct"), halves, strict=True):
+            raw[k.replace(".Cst.", f".{name}.")] = half
+    if "init.Ct.bias" in raw:
+        logits = np.stack(np.split(raw["eval.logits"], 2, 1)).mean(0)
+        raw |= {"eval.logits": logits, "eval.acc": (logits.argmax(1) == raw["in.y_test"]).mean()}
+    return raw
 
 
 def follow(
@@ -355,6 +396,12 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "DAN's domains in one forward": ("tllib_dan", {"forward": "joint"}),
     "θ as fast as the head": ("tllib_jan_adv", {"lr_mult": {"D": 1}}),
     "no spectral penalty": ("tllib_bsp", {"hyper": {"bsp": 0.0}}),
+    "another threshold": ("alda_alda", {"hyper": {"threshold": 0.35}}),
+    "lambda of every step": ("symnets_symnet", {"hyper": {"epochs": 0}}),
+    "the nuclear norms not reversed": ("daln_daln", {"hyper": {"lam": -1.0}}),
+    "half a step ahead": ("sdat_cdan_sdat", {"hyper": {"rho": 0.01}}),
+    "D without momentum": ("sdat_cdan_sdat", {"momentum_mult": {"F": 1, "C": 1, "D": 0}}),
+    "another temperature": ("sdat_cdan_mcc_sdat", {"hyper": {"temperature": 2.5}}),
 }
 
 

@@ -11,11 +11,18 @@ from helpers import at, descend, tiny_batches, tiny_net
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    one_hot,
+)
 
 from bench.suite import suites
 from methods import Batch, Method, Network, Progress, get
-from methods._parts import ramp, reverse, spectral
+from methods._parts import confusion, entropy, ramp, reverse, spectral
+from methods.alda import corrected, error, trust
+from methods.daln import nuclear
 
 
 def made(name: str, seed: int = 0, **hyper: object) -> tuple[Network, Method]:
@@ -267,6 +274,9 @@ class _Log(nn.Module):
         ("bsp", {"bsp": 0.0}),
         ("dan", {}),
         ("jan", {}),
+        ("alda", {}),
+        ("daln", {}),
+        ("sdat", {"rho": 0.0}),
     ],
 )
 def test_without_alignment_only_the_source_is_learnt(name: str, off: dict[str, float]) -> None:
@@ -362,3 +372,170 @@ def test_jans_layers_begin_as_the_identity_and_learn_against_the_network() -> No
             q -= 0.01 * g
     (after,) = method.step(other, *tiny_batches(dtype=torch.float64), at(0.4))
     assert after > b
+
+
+# ALDA, SymNets, DALN, SDAT
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_aldas_error_is_the_binary_cross_entropy_of_the_corrected_label(classes: int) -> None:
+    """Class by class, with the matrix of the paper: column ŷ of it is the corrected label."""
+    g = torch.Generator().manual_seed(0)
+    d = torch.randn(6, classes, generator=g, dtype=torch.float64)
+    logits = torch.randn(6, classes, generator=g, dtype=torch.float64)
+    y = torch.arange(6) % classes
+    guess = logits.argmax(1)
+    assert 0 < (guess == y).sum() < 6
+
+    xi = d.sigmoid()
+    matrix = torch.empty(6, classes, classes, dtype=torch.float64)
+    for b, k, guessed in product(range(6), range(classes), range(classes)):
+        rest = (1 - xi[b, guessed]) / (classes - 1)
+        matrix[b, k, guessed] = xi[b, k] if k == guessed else rest
+    c = matrix[torch.arange(6), :, guess]
+    torch.testing.assert_close(c.sum(1), torch.ones(6, dtype=torch.float64))
+
+    v = trust(d, logits)
+    torch.testing.assert_close(corrected(v, logits), c)
+    on_source = one_hot(y, classes).double()
+    on_target = (1 - one_hot(guess, classes).double()) / (classes - 1)
+    for right, wanted in ((guess == y, on_source), (torch.tensor(False), on_target)):
+        by_hand = binary_cross_entropy(c, wanted, reduction="none").sum(1)
+        torch.testing.assert_close(error(v, right, classes), by_hand)
+
+
+def test_without_a_sure_target_image_alda_learns_from_the_source_and_stays_finite() -> None:
+    s, t = tiny_batches(dtype=torch.float64)
+    found = []
+    for shift in (0.0, 1.0):
+        net, method = made("alda", threshold=1.0)
+        found.append(descend(method, net, s, Batch(t.x + shift, None), 0.5))
+        assert all(q.isfinite().all() for m in (net, method) for q in m.parameters())
+    assert found[0] == found[1]
+
+
+def test_aldas_regularization_reaches_d_alone() -> None:
+    """Of the source's labels F and C see the cross-entropy alone, where every ŷ is wrong."""
+    gradients = []
+    for k in (1, 2):
+        net, method = made("alda")
+        s, t = tiny_batches(dtype=torch.float64)
+        guess = net.C(net.F(s.x)).argmax(1)
+        y = (guess + k) % net.classes
+        (loss,) = method.step(net, Batch(s.x, y), t, at(0.5))
+        rest = loss - cross_entropy(net.C(net.F(s.x)), y)
+        gradients.append(torch.autograd.grad(rest, [*net.parameters(), *method.parameters()]))
+    n = len([*net.parameters()])
+    for a, b in zip(gradients[0][:n], gradients[1][:n], strict=True):
+        torch.testing.assert_close(a, b)
+    assert any(
+        not torch.allclose(a, b) for a, b in zip(gradients[0][n:], gradients[1][n:], strict=True)
+    )
+
+
+def test_symnets_whose_classifiers_are_alike_cannot_tell_the_domains_apart() -> None:
+    """Then q_s = q_t = p/2: every mass is log ½, and H is that of p."""
+    net, method = made("symnets")
+    method.C_t.load_state_dict(net.C.state_dict())
+    s, t = tiny_batches(dtype=torch.float64)
+    (loss,) = method.step(net, s, t, at(0.3))
+    y_s, y_t = net.C(net.F(s.x)), net.C(net.F(t.x))
+    log2 = torch.tensor(2.0, dtype=torch.float64).log()
+    confused = log2 + entropy(y_t, eps=0.0).mean()
+    torch.testing.assert_close(loss, 3 * cross_entropy(y_s, s.y) + 3 * log2 + ramp(0.3) * confused)
+    assert torch.equal(method.predict(net, s.x), y_s)
+
+
+def test_symnets_classifiers_are_blind_to_what_f_is_taught_and_f_to_what_they_are() -> None:
+    """λ and H are F's alone; the domains' own masses are the classifiers' alone."""
+    s, t = tiny_batches(dtype=torch.float64)
+    net, method = made("symnets")
+    heads = [*net.C.parameters(), *method.C_t.parameters()]
+    found = []
+    for p in (0.2, 0.8):
+        (loss,) = method.step(net, s, t, at(p))
+        found.append(torch.autograd.grad(loss, [*heads, *net.F.parameters()]))
+    same = [torch.equal(a, b) for a, b in zip(*found, strict=True)]
+    assert all(same[: len(heads)]) and not any(same[len(heads) :])
+    x = t.x.clone().requires_grad_()  # λ = 0: of the target F learns nothing
+    (loss,) = method.step(net, s, Batch(x, None), at(0.0))
+    (slope,) = torch.autograd.grad(loss, x)
+    assert not slope.any()
+
+
+def test_symnets_lambda_may_stay_for_an_epoch() -> None:
+    s, t = tiny_batches(dtype=torch.float64)
+
+    def loss(p: float, **hyper: Any) -> float:
+        net, method = made("symnets", **hyper)
+        return next(method.step(net, s, t, at(p))).item()
+
+    assert loss(0.29, epochs=10) == loss(0.2, epochs=10) == loss(0.2) != loss(0.29)
+    assert loss(0.3, epochs=10) == loss(0.3), "0.3 · 10 rounds to a little less than 3"
+
+
+def test_the_nuclear_norm_is_large_for_sure_predictions_of_many_classes() -> None:
+    eye = torch.eye(3, dtype=torch.float64)
+    assert nuclear(1000 * eye).item() == pytest.approx(3)
+    assert nuclear(1000 * eye[[0, 0, 0]]).item() == pytest.approx(3**0.5)
+    assert nuclear(0 * eye).item() == pytest.approx(1), "each a third: one singular value of 1"
+
+
+def test_daln_is_a_game_about_the_nuclear_norms() -> None:
+    """C's gradient is that of −(‖P_s‖/B_s − ‖P_t‖/B_t), F's λ times the opposite; MCC is added."""
+    s, t = tiny_batches(dtype=torch.float64)
+    net, method = made("daln", confusion=0.5)
+    (loss,) = method.step(net, s, t, at(0.4))
+    y_s, y_t = net.C(net.F(s.x)), net.C(net.F(t.x))
+    n_s, n_t = (torch.linalg.matrix_norm(y.softmax(1), "nuc") / len(y) for y in (y_s, y_t))
+    plain, game = cross_entropy(y_s, s.y) + confusion(y_t, 2.5) / 2, n_t - n_s
+    torch.testing.assert_close(loss, plain + game)
+    for part, factor in ((net.C, 1.0), (net.F, -ramp(0.4))):
+        of = [
+            torch.autograd.grad(x, [*part.parameters()], retain_graph=True)
+            for x in (loss, plain, game)
+        ]
+        for a, b, c in zip(*of, strict=True):
+            torch.testing.assert_close(a, b + factor * c)
+
+
+def test_sdat_that_takes_no_step_ahead_is_cdan() -> None:
+    assert same_training(made("sdat", rho=0.0), made("cdan"))
+
+
+@pytest.mark.parametrize("mcc", [0.0, 1.0])
+def test_sdats_gradient_is_that_of_the_worst_weights_at_distance_rho(mcc: float) -> None:
+    """θ + ε made by hand, as weights of a copy of the network."""
+    net, method = made("sdat", rho=0.3, confusion=mcc)
+    s, t = tiny_batches(dtype=torch.float64)
+    (loss,) = method.step(net, s, t, at(0.4))
+    ours = torch.autograd.grad(loss, [*net.parameters(), *method.parameters()])
+
+    def task(n: Network) -> Tensor:
+        return cross_entropy(n.C(n.F(s.x)), s.y) + mcc * confusion(n.C(n.F(t.x)), 2.0)
+
+    slopes = torch.autograd.grad(task(net), [*net.parameters()])
+    norm = torch.cat([g.flatten() for g in slopes]).norm()
+    worst = copy.deepcopy(net)
+    with torch.no_grad():
+        for q, g in zip(worst.parameters(), slopes, strict=True):
+            q += 0.3 * g / norm
+    _, cdan = made("cdan", weight=1.0)
+    cdan.D = method.D
+    (aligned,) = cdan.step(worst, s, t, at(0.4))
+    aligned = aligned - cross_entropy(worst.C(worst.F(s.x)), s.y) + task(worst)
+    theirs = torch.autograd.grad(aligned, [*worst.parameters(), *method.parameters()])
+    torch.testing.assert_close(loss, aligned)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize(("joint", "forwards"), [(True, 2), (False, 4)])
+def test_in_a_step_of_sdat_running_statistics_move_twice(joint: bool, forwards: int) -> None:
+    net, method = made("sdat")
+    net.F, net.joint = (
+        nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 6)).double(),
+        joint,
+    )
+    descend(method, net, *tiny_batches(dtype=torch.float64), 0.5)
+    assert net.F[1].num_batches_tracked == forwards

@@ -23,6 +23,7 @@ CURVES = {
     "toalign": "lr_ms", "gvb": "lr_gvb", "hda": "lr_gvb", "metaalign": "lr_gvb", "cdan": "lr_gvb",
     "bnm": "lr_gvb",
     "mdd": "lr_mdd_thuml", "tllib": "lr_tllib_dann", "dann-jmlr": "lr_dann_jmlr",
+    "alda": "lr_gvb", "sdat": "lr_tllib_dann",
 }  # fmt: skip
 HOLES = {"backbone": "alexnet", "size": 28, "iterations": 8000, "batch": 2, "lr": 1.0}
 
@@ -60,7 +61,14 @@ def test_the_homework_divides_its_rate_after_20_of_30_epochs() -> None:
     assert first == recipe.iterations * 20 // 30 and recipe.lr_at(1) == pytest.approx(1e-4)
 
 
-@pytest.mark.parametrize("name", ["hda", "gvb", "cdan", "metaalign", "bsp"])
+def test_symnets_has_a_rate_for_each_epoch_which_ours_has_at_its_start() -> None:
+    recipe = complete("symnets")
+    for epoch in (0, 1, 100, 199):
+        theirs = 0.01 / (1 + 10 * epoch / 200) ** 0.75
+        assert recipe.lr_at(epoch * recipe.eval_every / recipe.iterations) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("name", ["hda", "gvb", "cdan", "metaalign", "bsp", "alda"])
 def test_it_names_the_hyperparameters_of_a_reversal_that_counts_before_it_is_used(
     name: str,
 ) -> None:
@@ -72,6 +80,7 @@ def test_it_names_the_hyperparameters_of_a_reversal_that_counts_before_it_is_use
 
 def test_it_resizes_as_its_code_did_with_the_pillow_of_its_time() -> None:
     filters = {"bsp": "nearest", "cdan": "nearest", "mdd": "nearest", "tllib": "bicubic"}
+    filters |= {"alda": "nearest", "sdat": "bicubic"}
     for name in presets.preset_names():
         assert complete(name).resize == filters.get(name, "bilinear")
         said = [d for d in presets.find_preset(name).differences if "Pillow's default" in d]
