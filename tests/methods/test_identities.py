@@ -256,8 +256,12 @@ class _Log(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("name", "off"), [("dannp", {}), ("hda", {"mu": 0.0}), ("toalign", {}), ("cdan", {})]
-)
+    ("name", "off"),
+    [
+        ("dannp", {}), ("hda", {"mu": 0.0}), ("toalign", {}), ("cdan", {}),
+        ("mdd", {}), ("afn", {}), ("coral", {}),
+    ],
+)  # fmt: skip
 def test_without_alignment_only_the_source_is_learnt(name: str, off: dict[str, float]) -> None:
     (net, method), (plain, source) = made(name, weight=0.0, **off), made("source_only")
     for h in getattr(method, "H", ()):
