@@ -6,6 +6,7 @@ Reversal, ramp, domain loss, entropy weights; kernels, class confusion, singular
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Literal
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from methods._method import Network
 
 
 class _Reverse(torch.autograd.Function):
@@ -54,6 +57,27 @@ def frozen(module: nn.Module, x: Tensor) -> Tensor:
     constants = {k: v.detach() for k, v in module.named_parameters()}
     y: Tensor = functional_call(module, constants, (x,))
     return y
+
+
+def fresh(module: nn.Module) -> nn.Module:
+    """A copy of the module in which every layer has drawn its parameters anew, as torch does."""
+    copy = deepcopy(module)
+    for layer in copy.modules():
+        if callable(draw := getattr(layer, "reset_parameters", None)):
+            draw()
+    return copy
+
+
+def two_heads(net: Network, C2: nn.Module, *x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The logits of C and of a second head C2, a pair for each batch of images.
+
+    By one forward of all batches or by one of each, as the network says; a batch norm in the heads
+    sees what one in F sees.
+    """
+    if net.joint:
+        f, sizes = net.F(torch.cat(x)), [len(batch) for batch in x]
+        return list(zip(net.C(f).split(sizes), C2(f).split(sizes), strict=True))
+    return [(net.C(f), C2(f)) for f in map(net.F, x)]
 
 
 class _Known(torch.autograd.Function):

@@ -82,6 +82,29 @@ def symnets(hp: dict[str, float]) -> dict[str, Any]:
     return {"gamma": gamma, "entropy": bool(hp["em"])}
 
 
+def mdd(**more: Any) -> Hyper:
+    """thuml/MDD: its reversal counts to 1,000 by itself, and is a step ahead."""
+    return lambda hp: {
+        "margin": hp["srcweight"], "gamma": hp["T"] / 1000, "lead": 1 / hp["T"], **more,
+    }  # fmt: skip
+
+
+def mcd(hp: dict[str, float]) -> dict[str, Any]:
+    return {"weight": hp["trade_off"], "k": int(hp["num_k"]), "balance": hp["trade_off_entropy"]}
+
+
+def tllib_afn(hp: dict[str, float]) -> dict[str, Any]:
+    names = {"trade_off_norm": "weight", "delta": "step_length", "trade_off_entropy": "entropy"}
+    return {ours: hp[theirs] for theirs, ours in names.items()} | {"eps": hp["eps_ent"]}
+
+
+def own_afn(**more: Any) -> Hyper:
+    """jihanyang/AFN."""
+    return lambda hp: {
+        "weight": hp["weight_L2norm"], "radius": hp["radius"], "step_length": hp["delta"], **more,
+    }  # fmt: skip
+
+
 PORTS = {
     "source_only": Port("source_only"),
     "dann_ms": Port("dann", lambda hp: {"weight": hp["w_alg"], "eps": hp["eps_bce"]}),
@@ -150,6 +173,22 @@ PORTS = {
     "alda_nokeep": Port("alda", alda, loss=("total_without_correct", "reg")),
     "symnets": Port("symnets", symnets, loss=("classifier", "G")),
     "symnets_noem": Port("symnets", symnets, loss=("classifier", "G")),
+    # two heads, norms, covariances
+    "mdd_thuml": Port("mdd", mdd()),
+    "mdd_thuml_w4": Port("mdd", mdd()),
+    "mdd_thuml_mlp": Port("mdd", mdd()),
+    "mdd_tllib": Port(
+        "mdd",
+        lambda hp: {"margin": hp["margin"], "gamma": hp["T"] / 1000, "eps": hp["eps_log"]},
+    ),
+    "mcd": Port("mcd", mcd),
+    "mcd_tllib": Port("mcd", mcd),
+    "safn": Port("afn", tllib_afn),
+    "safn_ent": Port("afn", tllib_afn),
+    "safn_afnrepo": Port("afn", own_afn()),
+    "safn_ent_afnrepo": Port("afn", lambda hp: own_afn(entropy=hp["weight_entropy"])(hp)),
+    "hafn_afnrepo": Port("afn", own_afn(norm="hard")),
+    "deepcoral": Port("coral", lambda hp: {"weight": hp["trade_off"], "of": "features"}),
 }
 TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bsp_penalty": parts.spectral}
 """Files of one term of a loss -> our function of the features."""
@@ -278,9 +317,17 @@ class TwoEnded(nn.Sequential):
         return torch.cat([self[-2](x), self.z(x)], 1)
 
 
-def leaves(given: dict[str, Tensor], D: nn.Module, C: nn.Linear) -> dict[str, nn.Parameter]:
+def layers(module: nn.Module, prefix: str = "") -> dict[str, nn.Parameter]:
+    """A file's names -> weights and biases of C or of a head like it."""
+    if isinstance(module, nn.Linear):
+        return {f"W{prefix}": module.weight, f"b{prefix}": module.bias}
+    every = enumerate((m for m in module if isinstance(m, nn.Linear)), 1)
+    return {f"{prefix}.{k}{i}": q for i, m in every for k, q in (("w", m.weight), ("b", m.bias))}
+
+
+def leaves(given: dict[str, Tensor], D: nn.Module, C: nn.Module) -> dict[str, nn.Parameter]:
     """The file's names -> our parameters, filled with the file's values."""
-    found = {"W": C.weight, "b": C.bias}
+    found = layers(C, "" if "W" in given else "h")
     linear, norm = ([m for m in D if isinstance(m, kind)] for kind in (nn.Linear, nn.BatchNorm1d))
     if "D.wz" in given:
         *linear, _ = linear
@@ -317,7 +364,7 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
         if "D.w1" in given
         else nn.Sequential()
     )
-    C = nn.Linear(given["W"].shape[1], len(given["W"])).double()
+    C = classifier(given)
     found: dict[str, Tensor] = dict(leaves(given, D, C))
     F: nn.Module = nn.Identity()
     if "Wb" in given:  # MetaAlign's linear backbone
@@ -328,7 +375,7 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
         found |= {k: given[k].clone().requires_grad_() for k in ("f_s", "f_t")}
         x_s, x_t = found["f_s"], found["f_t"]
     net = Network(
-        F, C, dim=given["W"].shape[1], classes=len(C.bias), discriminator=lambda n, k=1: D
+        F, C, dim=F(x_s).shape[1], classes=C(F(x_s)).shape[1], discriminator=lambda n, k=1: D
     )
     method = get(port.method)(net, **hyper).double()
     found |= own(method, given)
@@ -336,9 +383,13 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
     with pytest.MonkeyPatch.context() as patch:
         if "Wb" not in given:  # the features are no parameters, and need a gradient all the same
             patch.setattr("methods.metaalign.differentiate", differentiate_live)
-        (loss,) = method.step(
+        steps = method.step(
             net, Batch(x_s, given["y_s"]), Batch(x_t, None), Progress(int(hp["it"]), int(hp["T"]))
         )
+        outs = [out if isinstance(out, tuple) else (out, None) for out in steps]
+    if "loss.A" in raw:
+        return check_steps(outs, raw, found, k=int(hp["num_k"]))
+    ((loss, _),) = outs
     compare(loss + port.plus(hp), found, raw, place, port.loss)
 
 
@@ -365,10 +416,36 @@ def compare(
 
 def halved(raw: dict[str, Any]) -> dict[str, Any]:
     """A layer of two classifiers' outputs, source first, as two layers: W and b, Wt and bt."""
-    if len(raw["in.W"]) == 2 * int(raw["hp.C"]):
+    if "in.W" in raw and len(raw["in.W"]) == 2 * int(raw["hp.C"]):
         for k in ("in.W", "in.b", "grad.W", "grad.b"):
             raw[k], raw[f"{k}t"] = np.split(raw[k], 2)
     return raw
+
+
+def check_steps(
+    outs: list[tuple[Tensor, Any]], raw: dict[str, Any], found: dict[str, Tensor], k: int
+) -> None:
+    """MCD's steps A, B and k times C, all at the same weights, and whom B and C step."""
+    assert len(outs) == 2 + k
+    heads = {id(q) for name, q in found.items() if not name.startswith("f_")}
+    for name, (loss, only) in zip("AB" + "C" * k, outs, strict=True):
+        close(loss.detach(), raw[f"loss.{name}"], f"loss {name}")
+        prefix = f"grad{name}."
+        wanted = {key.removeprefix(prefix): v for key, v in raw.items() if key.startswith(prefix)}
+        for key, theirs in wanted.items():
+            (ours,) = torch.autograd.grad(loss, found[key], retain_graph=True, allow_unused=True)
+            close(torch.zeros_like(found[key]) if ours is None else ours, theirs, f"{prefix}{key}")
+        if only is not None:  # the features stand for F, which has no parameters here
+            assert {id(q) for q in only.parameters()} == (heads if name == "B" else set())
+
+
+def classifier(given: dict[str, Tensor]) -> nn.Module:
+    """The C of a file, linear or of two layers; `leaves` and `own` fill it."""
+    if "W" in given:
+        return nn.Linear(given["W"].shape[1], len(given["W"])).double()
+    w1, w2 = given["h.w1"], given["h.w2"]
+    layers = nn.Linear(w1.shape[1], len(w1)), nn.ReLU(), nn.Linear(w2.shape[1], len(w2))
+    return nn.Sequential(*layers).double()
 
 
 def differentiate_live(
@@ -393,6 +470,8 @@ def own(method: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
         found |= {f"Th{i}.w": layer.weight, f"Th{i}.b": layer.bias}
     if "Wt" in given:
         found |= {"Wt": method.C_t.weight, "bt": method.C_t.bias}
+    for name, prefix in (("A", "a"), ("C2", "2")):
+        found |= layers(getattr(method, name), prefix) if hasattr(method, name) else {}
     maps = {"R_f": method.R_f, "R_g": method.R_p} if "R_f" in given else {}
     with torch.no_grad():
         for k, v in (found | maps).items():
@@ -491,6 +570,15 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     "D not ahead of the correction": ("alda_nokeep.b6c5_early", "", {"lead": 0.0}, None),
     "entropy of the target": ("symnets_noem.b6c5_early", "", {"entropy": True}, None),
     "lambda by the iteration": ("symnets.b6c5_early", "", {"gamma": 10.0}, None),
+    # two heads, norms, covariances
+    "the margin off by 1e-6": ("mdd_thuml.b5c3_mid", "", {"margin": 2 * (1 + 1e-6)}, None),
+    "the adversary not reversed": ("mdd_thuml.b6c5_early", "", {"lam": -0.1}, None),
+    "no epsilon in MDD's logarithm": ("mdd_tllib.b6c5_early", "", {"eps": 0.0}, None),
+    "no balance of the classes": ("mcd_tllib.b5c3_mid", "", {"balance": 0.0}, None),
+    "the discrepancy off by 1e-6": ("mcd.b6c5_early", "", {"weight": 1 + 1e-6}, None),
+    "the hard norm for the stepwise": ("safn.b6c5_early", "", {"norm": "hard"}, None),
+    "the entropy's epsilon": ("safn_ent.b5c3_mid", "", {"eps": 1e-30}, None),
+    "the covariance of logits": ("deepcoral.b5c3_mid", "", {"of": "logits"}, None),
 }
 
 

@@ -277,6 +277,9 @@ class _Log(nn.Module):
         ("alda", {}),
         ("daln", {}),
         ("sdat", {"rho": 0.0}),
+        ("mdd", {}),
+        ("afn", {}),
+        ("coral", {}),
     ],
 )
 def test_without_alignment_only_the_source_is_learnt(name: str, off: dict[str, float]) -> None:
