@@ -60,10 +60,8 @@ class SWD(Method):
         y_s, *_ = two_heads(net, self.C2, *x_s)
         yield self.learn(s.y, y_s)
         y_s, y_t = two_heads(net, self.C2, *x)
-        yield (
-            self.learn(s.y, y_s) - self.weight * self.discrepancy(y_t),
-            nn.ModuleList([net.C, self.C2]),
-        )
+        L_B = self.learn(s.y, y_s) - self.weight * self.discrepancy(y_t)
+        yield L_B, nn.ModuleList([net.C, self.C2])
         for _ in range(self.k):
             *_, y_t = two_heads(net, self.C2, *x_t)
             yield self.weight * self.discrepancy(y_t), net.F
