@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CLASSES, ended, tiny_batches, tiny_net
+from helpers import CLASSES, ended, needed, tiny_batches, tiny_net
 from torch import nn
 
 from bench.engine.lab import Lab
@@ -37,7 +37,7 @@ def test_a_run_hands_out_target_labels_only_to_upper_bounds(
 
     monkeypatch.setattr(cls, "step", watched)
     demo = suites.find("demo")
-    row = {"id": "x", "label": "x", "method": name}
+    row = {"id": "x", "label": "x", "method": name, "recipe": needed(name)}
     suite = Suite.model_validate(demo.model_dump() | {"rows": [row]})
     (cell,) = plan.cells(suite, tasks=[demo.tasks[0]], seeds=[0], budget="smoke")
     assert ended(cell, Lab(tmp_path, tmp_path, torch.device("cpu"))).status == "ok"
