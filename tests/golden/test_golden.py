@@ -4,7 +4,8 @@ See README.md here.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,11 @@ PORTS = {
     "cdan_tllib": Port("cdan", tllib()),
     "cdan_tllib_random": Port("cdan", tllib()),
     "cdan_e_tllib": Port("cdan", tllib(entropy="batch")),
+    # of a strong view, of two stages, of a memory
+    "fixmatch": Port("fixmatch", lambda hp: {"tau": hp["threshold"], "weight": hp["trade_off"]}),
+    "adda": Port("adda", lambda hp: {"lam": hp["grl_hi"], "gamma": hp["T"] / hp["grl_max"]}),
+    "shot_source": Port("shot", lambda hp: {"smooth": hp["smooth"]}),
+    "shot": Port("shot", lambda hp: {"beta": hp["cls_par"] / hp["ent_par"]}),
 }
 
 
@@ -274,19 +280,29 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
     else:
         found |= {k: given[k].clone().requires_grad_() for k in ("f_s", "f_t")}
         x_s, x_t = found["f_s"], found["f_t"]
+    target = Batch(x_t, None, given.get("i"))
+    if "f_t_strong" in given:
+        found["f_t_strong"] = given["f_t_strong"].clone().requires_grad_()
+        target = replace(target, strong=found["f_t_strong"])
+    if "f_whole" in given:  # SHOT's: all of the target
+        target = replace(target, whole=lambda: map(Batch, given["f_whole"].split(6), repeat(None)))
     net = Network(
-        F, C, dim=given["W"].shape[1], classes=len(C.bias), discriminator=lambda n, k=1: D
-    )
+        F, C, dim=given["W"].shape[1], classes=len(C.bias), discriminator=lambda n, k=1: D,
+        n_t=len(given.get("f_whole", x_t)),
+    )  # fmt: skip
     method = get(port.method)(net, **hyper).double()
     found |= own(method, given)
 
     with pytest.MonkeyPatch.context() as patch:
         if "Wb" not in given:  # the features are no parameters, and need a gradient all the same
             patch.setattr("methods.metaalign.differentiate", differentiate_live)
-        (loss,) = method.step(
-            net, Batch(x_s, given["y_s"]), Batch(x_t, None), Progress(int(hp["it"]), int(hp["T"]))
-        )
+        p = Progress(int(hp["it"]), int(hp["T"]), int(hp.get("first", 0)))
+        (out,) = method.step(net, Batch(x_s, given["y_s"]), target, p)
+    loss, module = out if isinstance(out, tuple) else (out, None)
     loss.backward()
+    if module is not None:  # what else has a gradient is not stepped
+        for q in {*net.parameters(), *method.parameters()} - {*module.parameters()}:
+            q.grad = None
     close(loss.detach(), raw[f"{place}loss.total"], "loss")
     wanted = {
         k.removeprefix(f"{place}grad."): v for k, v in raw.items() if k.startswith(f"{place}grad.")
@@ -399,6 +415,12 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     "no heads": ("toalign_hda.b6c5_mid", "", {"heads": 0}, None),
     "fixed for adaptive scale": ("toalign.b6c5_early", "", {"scale": 1.0}, None),
     "weights over both domains": ("cdan_e.b6c5_early", "", {"entropy": "batch"}, None),
+    "another threshold": ("fixmatch.b6c5_early", "", {"tau": 0.5}, None),
+    "FixMatch's target twice as heavy": ("fixmatch.b5c3_mid", "", {"weight": 2.0}, None),
+    "a reversal that ends at 1": ("adda.b5c3_mid", "", {"lam": 1.0}, None),
+    "a reversal of the other side": ("adda.b6c5_early", "", {"lam": -2.0}, None),
+    "no label smoothing": ("shot_source.b6c5_early", "", {"smooth": 0.0}, None),
+    "no pseudo-labels": ("shot.b6c5_early", "", {"beta": 0.0}, None),
 }
 
 
