@@ -129,6 +129,37 @@ def seen_twice(module: nn.Module) -> Iterator[None]:
                 m.num_batches_tracked.add_(1)
 
 
+@contextmanager
+def unrecorded(module: nn.Module) -> Iterator[None]:
+    """Leaves the running statistics of batch norm as they are; batches are normalized as ever."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for m in norms:
+        m.track_running_stats = False
+    try:
+        yield
+    finally:
+        for m in norms:
+            m.track_running_stats = True
+
+
+@contextmanager
+def evaluation(module: nn.Module) -> Iterator[None]:
+    """Has the module in evaluation mode and keeps no gradient."""
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for m, training in modes:
+            m.training = training
+
+
+def untrained_copy(module: nn.Module) -> nn.Module:
+    """A copy whose parameters are constants to autograd, and so to the optimizer."""
+    return deepcopy(module).requires_grad_(False)
+
+
 def domain_loss(
     u_s: Tensor,
     u_t: Tensor,

@@ -12,8 +12,14 @@ class SourceOnly(Method):
 
     proof: ClassVar[tuple[str, ...]] = ("golden", "training")
 
-    def __init__(self, net: Network) -> None:
+    def __init__(
+        self,
+        net: Network,
+        *,
+        smooth: float = 0.0,  # label smoothing; 0.1 in the baselines of SHOT and ATDOC
+    ) -> None:
         super().__init__()
+        self.smooth = smooth
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
-        yield cross_entropy(net.C(net.F(s.x)), s.y)
+        yield cross_entropy(net.C(net.F(s.x)), s.y, label_smoothing=self.smooth)

@@ -54,13 +54,23 @@ def tiny_batches(
 def on_meta(b: Batch) -> Batch:
     """The batch on torch's meta device, where tensors have shapes and no numbers."""
     tensors = {k: v.to("meta") for k, v in vars(b).items() if isinstance(v, torch.Tensor)}
-    whole = b.whole
-    return replace(b, **tensors, whole=lambda: map(on_meta, whole()))
+    whole = [on_meta(part) for part in b.whole()]
+    return replace(b, **tensors, whole=lambda: iter(whole))
 
 
-def at(p: float) -> Progress:
-    """Progress p, to a thousandth."""
-    return Progress(round(1000 * p), 1000)
+def at(p: float, *, first: bool = False) -> Progress:
+    """Progress p, to a thousandth: of the only or the last stage, or of the first of two."""
+    return Progress(round(1000 * p), 2001, 1001) if first else Progress(round(1000 * p), 1000)
+
+
+def stages(method: str) -> tuple[bool, ...]:
+    """For each stage of a method's training whether it is the first of two."""
+    return (True, False) if "first_stage" in catalog.find_method(method).needs else (False,)
+
+
+def course(method: str, *ps: float) -> list[Progress]:
+    """A short training: these values of progress in each stage of the method."""
+    return [at(p, first=first) for first in stages(method) for p in ps]
 
 
 def descend(
@@ -69,7 +79,7 @@ def descend(
     """One iteration by plain gradient descent; the losses that the method yielded."""
     losses = []
     params = list(net.parameters()) + list(method.parameters())
-    for out in method.step(net, s, t, at(p)):
+    for out in method.step(net, s, t, p if isinstance(p, Progress) else at(p)):
         loss, only = out if isinstance(out, tuple) else (out, None)
         for q in params:
             q.grad = None

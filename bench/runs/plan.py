@@ -12,6 +12,7 @@ from bench.runs.cell import Cell
 from bench.runs.ledger import Aside, Ledger, Why, settle
 from bench.runs.records import Record
 from bench.suite import catalog, settings
+from bench.suite.checks import check_needs
 from bench.suite.suite import Row, Suite
 
 T = TypeVar("T")
@@ -57,12 +58,14 @@ def cell(
 
     override: recipe knobs and, under "hyper", hyper-parameters, instead of what the suite says; a
     hyper-parameter that the row's method does not have is left out. Raises UsageError when a value
-    is none that the recipe or the method takes.
+    is none that the recipe or the method takes, or when the method lacks one that it needs.
     """
     recipe, hyper = settings.split_override(override or {})
     taken = catalog.methods()[row.method].hyper
     changed = {**row.hyper, **{k: v for k, v in hyper.items() if k in taken}}
     catalog.check(row.method, changed)
+    whole = suite.recipe_for(row, task, budget, recipe)
+    check_needs(row.method, whole, f"row {row.id!r}")
     source, target = suite.endpoints(task)
     return Cell(
         suite=suite.name,
@@ -75,7 +78,7 @@ def cell(
         source=(source, suite.domains[source]),
         target=(target, suite.domains[target]),
         classes=suite.classes,
-        recipe=suite.recipe_for(row, task, budget, recipe),
+        recipe=whole,
         metric=suite.metric.name if suite.metric else None,
         generated_counts=budget == "smoke" or suite.budget(budget).measures == "cost",
     )

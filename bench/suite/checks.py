@@ -112,15 +112,16 @@ def check_recipes(suite: Suite) -> None:
 
     Of rows and tasks that change the same, the first stands for all.
     """
-    rows = _first_of_each(suite.rows, lambda row: row.recipe)
+    rows = _first_of_each(
+        suite.rows, lambda row: (row.recipe, catalog.find_method(row.method).needs)
+    )
     tasks = _first_of_each(suite.tasks, suite.task_recipe.get)
     for row, task, budget in product(rows, tasks, ("full", *suite.budgets)):
         try:
-            suite.recipe_for(row, task, budget)
+            recipe = suite.recipe_for(row, task, budget)
         except UsageError as e:
             raise UsageError(f"row {row.id!r}, task {task!r}, budget {budget!r}: {e}") from e
-    for row in suite.rows:
-        check_needs(row.method, suite.recipe_for(row, suite.tasks[0]), f"row {row.id!r}")
+        check_needs(row.method, recipe, f"row {row.id!r}")
 
 
 def check_needs(method: str, recipe: Recipe, where: str) -> None:

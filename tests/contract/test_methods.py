@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CLASSES, ended, tiny_batches, tiny_net
+from helpers import CLASSES, ended, needed, tiny_batches, tiny_net
 from torch import nn
 
 from bench.engine.lab import Lab
@@ -43,7 +43,7 @@ def test_a_run_hands_out_target_labels_only_to_upper_bounds(
 
     monkeypatch.setattr(cls, "step", watched)
     demo = suites.find("demo")
-    row = {"id": name, "label": name, "method": name}
+    row = {"id": name, "label": name, "method": name, "recipe": needed(name)}
     suite = Suite.model_validate(demo.model_dump() | {"rows": [row]})
     (cell,) = plan.cells(suite, tasks=[demo.tasks[0]], seeds=[0], budget="smoke")
     assert ended(cell, lab).status == "ok"

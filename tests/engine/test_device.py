@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import CLASSES, at, on_meta, tiny_batches, tiny_net
+from helpers import CLASSES, at, on_meta, stages, tiny_batches, tiny_net
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -48,8 +48,11 @@ def variants() -> list[tuple[str, dict[str, Any]]]:
     return list({f"{name}-{json.dumps(hyper)}": (name, hyper) for name, hyper in found}.values())
 
 
-def step(cls: type[Method], *, joint: bool = False, **hyper: Any) -> int:
-    """Losses, gradients and predictions of a method on the meta device; how many operations."""
+def step(cls: type[Method], *, first: bool = False, joint: bool = False, **hyper: Any) -> int:
+    """Losses, gradients and predictions of a method on the meta device; how many operations.
+
+    first: those of the first of two stages.
+    """
     net = tiny_net(joint=joint, dropout=0.5).to(META)
     method = cls(net, **hyper).to(META)
     s, t = tiny_batches()
@@ -57,7 +60,7 @@ def step(cls: type[Method], *, joint: bool = False, **hyper: Any) -> int:
     source, target = on_meta(s), on_meta(t)
     with OneDevice() as watch:
         for p in (0.0, 0.5, 0.501, 1.0):  # both turns of a method that takes turns
-            for out in method.step(net, source, target, at(p)):
+            for out in method.step(net, source, target, at(p, first=first)):
                 loss = out[0] if isinstance(out, tuple) else out
                 assert loss.device == META and loss.shape == ()
                 loss.backward()
@@ -70,7 +73,9 @@ def step(cls: type[Method], *, joint: bool = False, **hyper: Any) -> int:
 @pytest.mark.parametrize(("name", "hyper"), variants())
 @pytest.mark.parametrize("joint", [False, True], ids=["separate", "joint"])
 def test_a_step_leaves_no_tensor_on_the_cpu(name: str, hyper: dict[str, Any], joint: bool) -> None:
-    assert step(get(name), joint=joint, **hyper) > 100, "operations were seen"
+    for first in stages(name):
+        operations = step(get(name), first=first, joint=joint, **hyper)
+        assert operations > 100, "operations were seen"
 
 
 class Forgets(Method):

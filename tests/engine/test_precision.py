@@ -1,11 +1,13 @@
 """Every method in bfloat16: autocast computes the forwards, parameters and losses stay float32."""
 
 import json
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from helpers import tiny_batches, tiny_net
+from helpers import needed, tiny_batches, tiny_net
 from torch import Tensor
 
 from bench import nets
@@ -30,7 +32,7 @@ def variants() -> list[tuple[str, dict[str, Any]]]:
 
 def trained(name: str, hyper: dict[str, Any], *, precision: str) -> tuple[list[float], Tensor]:
     """The losses of a few steps, and the logits of source images afterwards."""
-    recipe = RECIPE.model_copy(update={"precision": precision})
+    recipe = RECIPE.model_copy(update=needed(name) | {"precision": precision})
     torch.manual_seed(0)
     net = tiny_net(joint=True)
     method = get(name)(net, **hyper)
@@ -38,12 +40,13 @@ def trained(name: str, hyper: dict[str, Any], *, precision: str) -> tuple[list[f
     def batches(step: int) -> tuple[Batch, Batch]:
         s, t = tiny_batches(seed=step)
         labels = torch.arange(len(t.x)) % net.classes if method.supervised_target else None
-        return s, Batch(t.x, labels)  # type: ignore[arg-type]
+        return s, replace(t, y=labels)  # type: ignore[arg-type]
 
     autocast = set_precision(recipe, CPU)
     (window,) = train(
         method, net, batches, nets.optimizer(net, method, recipe), recipe.lr_at, Clock(CPU),
-        iterations=STEPS, stops={STEPS}, autocast=autocast, progress=Progress,
+        iterations=STEPS, stops={STEPS}, autocast=autocast, second_stage=recipe.second_stage,
+        progress=partial(Progress, first=recipe.second_stage),
     )  # fmt: skip
     for q in (*net.parameters(), *method.parameters()):
         assert q.dtype == torch.float32 and (q.grad is None or q.grad.dtype == torch.float32)

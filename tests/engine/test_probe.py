@@ -43,7 +43,10 @@ def test_every_method_can_be_probed_and_the_same_code_gives_the_same_probe(name:
 
 
 def test_methods_are_told_apart() -> None:
-    assert len({tuple(losses(name)) for name in NAMES}) == len(NAMES)
+    """But for AdaBN, which learns what the source alone teaches and differs in what tests see."""
+    names = [name for name in NAMES if name != "adabn"]
+    assert len({tuple(losses(name)) for name in names}) == len(names)
+    assert losses("adabn") == losses("source_only")
 
 
 def apart(a: list[float], b: list[float]) -> float:

@@ -40,7 +40,8 @@ RECIPE = {
 OPTIMIZERS = {
     "sgd": {"nesterov": True},
     "adam": {"optimiser": "adam"},
-    "two stages": {"first_stage": 0.5},  # of 7 iterations 4: interrupted in the first
+    "the first of two stages": {"first_stage": 0.5},  # 4 of 7 iterations: interrupted in it
+    "the second of two stages": {"first_stage": 0.2},  # begins after 2 of them
 }
 
 

@@ -3,8 +3,9 @@
 See README.md here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,11 @@ PORTS = {
     "safn_ent_afnrepo": Port("afn", lambda hp: own_afn(entropy=hp["weight_entropy"])(hp)),
     "hafn_afnrepo": Port("afn", own_afn(norm="hard")),
     "deepcoral": Port("coral", lambda hp: {"weight": hp["trade_off"], "of": "features"}),
+    # of a strong view, of two stages, of a memory
+    "fixmatch": Port("fixmatch", lambda hp: {"tau": hp["threshold"], "weight": hp["trade_off"]}),
+    "adda": Port("adda", lambda hp: {"lam": hp["grl_hi"], "gamma": hp["T"] / hp["grl_max"]}),
+    "shot_source": Port("shot", lambda hp: {"smooth": hp["smooth"]}),
+    "shot": Port("shot", lambda hp: {"beta": hp["cls_par"] / hp["ent_par"]}),
 }
 TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bsp_penalty": parts.spectral}
 """Files of one term of a loss -> our function of the features."""
@@ -374,23 +380,31 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
     else:
         found |= {k: given[k].clone().requires_grad_() for k in ("f_s", "f_t")}
         x_s, x_t = found["f_s"], found["f_t"]
+    target = Batch(x_t, None, given.get("i"))
+    if "f_t_strong" in given:
+        found["f_t_strong"] = given["f_t_strong"].clone().requires_grad_()
+        target = replace(target, strong=found["f_t_strong"])
+    if "f_whole" in given:  # SHOT's: all of the target
+        target = replace(target, whole=lambda: map(Batch, given["f_whole"].split(6), repeat(None)))
     net = Network(
-        F, C, dim=F(x_s).shape[1], classes=C(F(x_s)).shape[1], discriminator=lambda n, k=1: D
-    )
+        F, C, dim=F(x_s).shape[1], classes=C(F(x_s)).shape[1], discriminator=lambda n, k=1: D,
+        n_t=len(given.get("f_whole", x_t)),
+    )  # fmt: skip
     method = get(port.method)(net, **hyper).double()
     found |= own(method, given)
 
     with pytest.MonkeyPatch.context() as patch:
         if "Wb" not in given:  # the features are no parameters, and need a gradient all the same
             patch.setattr("methods.metaalign.differentiate", differentiate_live)
-        steps = method.step(
-            net, Batch(x_s, given["y_s"]), Batch(x_t, None), Progress(int(hp["it"]), int(hp["T"]))
-        )
+        p = Progress(int(hp["it"]), int(hp["T"]), int(hp.get("first", 0)))
+        steps = method.step(net, Batch(x_s, given["y_s"]), target, p)
         outs = [out if isinstance(out, tuple) else (out, None) for out in steps]
     if "loss.A" in raw:
         return check_steps(outs, raw, found, k=int(hp["num_k"]))
-    ((loss, _),) = outs
-    compare(loss + port.plus(hp), found, raw, place, port.loss)
+    ((loss, module),) = outs
+    every = {*net.parameters(), *method.parameters()}
+    unstepped = set() if module is None else every - {*module.parameters()}
+    compare(loss + port.plus(hp), found, raw, place, port.loss, unstepped)
 
 
 def compare(
@@ -399,12 +413,16 @@ def compare(
     raw: dict[str, np.ndarray],
     place: str = "",
     terms: Sequence[str] = ("total",),
+    unstepped: Collection[Tensor] = (),
 ) -> None:
     """Assert that the loss and its gradient of every leaf are those of the file.
 
-    terms: those of the file, `loss.*`, that our loss is the sum of.
+    terms: those of the file, `loss.*`, that our loss is the sum of. unstepped: leaves that may have
+    a gradient, but that the optimizer would not step.
     """
     loss.backward()
+    for q in unstepped:
+        q.grad = None
     close(loss.detach(), sum(raw[f"{place}loss.{k}"] for k in terms), "loss")
     wanted = {
         k.removeprefix(f"{place}grad."): v for k, v in raw.items() if k.startswith(f"{place}grad.")
@@ -579,6 +597,12 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     "the hard norm for the stepwise": ("safn.b6c5_early", "", {"norm": "hard"}, None),
     "the entropy's epsilon": ("safn_ent.b5c3_mid", "", {"eps": 1e-30}, None),
     "the covariance of logits": ("deepcoral.b5c3_mid", "", {"of": "logits"}, None),
+    "another threshold": ("fixmatch.b6c5_early", "", {"tau": 0.5}, None),
+    "FixMatch's target twice as heavy": ("fixmatch.b5c3_mid", "", {"weight": 2.0}, None),
+    "a reversal that ends at 1": ("adda.b5c3_mid", "", {"lam": 1.0}, None),
+    "a reversal of the other side": ("adda.b6c5_early", "", {"lam": -2.0}, None),
+    "no label smoothing": ("shot_source.b6c5_early", "", {"smooth": 0.0}, None),
+    "no pseudo-labels": ("shot.b6c5_early", "", {"beta": 0.0}, None),
 }
 
 

@@ -67,6 +67,14 @@ def meta(T: int) -> dict[str, Any]:
     return ahead(bridges=True, gamma_inner=T / 1000)(T)
 
 
+def atdoc(**more: Any) -> Callable[[int], dict[str, Any]]:
+    return lambda T: {"lead": 1 / T, **more}
+
+
+FROM_1 = {
+    "iterations": 8000, "lr": 0.01 * (1 + 10 / 8000) ** -0.75, "schedule_gamma": 10 / (1 + 10 / 8000),
+}  # fmt: skip
+"""0.01 (1 + 10 p)^-0.75 for p that is one of 8000 iterations ahead, which our knobs have no word for."""
 ERM = {
     "bottleneck": {"width": 0, "batch_norm": False, "relu": False}, "lr": 0.001, "iterations": 2500,
     "schedule_gamma": 3e-4 * 2500, "weight_decay": {"F": 5e-4, "C": 5e-4, "D": 5e-4},
@@ -164,6 +172,14 @@ PORTS = {
     "tllib_afn": Port(
         preset="tllib", method="afn", hyper=lambda T: {"eps": 1e-5},
         recipe=DECAY | CONSTANT | {"forward": "separate"},
+    ),
+    # of a memory
+    "atdoc_na": Port(preset="atdoc", method="atdoc", hyper=atdoc(), recipe=FROM_1),
+    "atdoc_nc": Port(
+        preset="atdoc", method="atdoc", hyper=atdoc(by="centroids", weight=0.1), recipe=FROM_1
+    ),
+    "atdoc_srconly": Port(
+        preset="atdoc", method="source_only", hyper=lambda T: {"smooth": 0.1}, recipe=FROM_1
     ),
 }  # fmt: skip
 
@@ -267,6 +283,16 @@ def head_names(head: nn.Sequential, plain: str, normed: str) -> dict[str, tuple[
     return {name: (m, slice(None)) for name, m in found.items()}
 
 
+def memories(method: Method, raw: Mapping[str, np.ndarray]) -> dict[Tensor, Tensor]:
+    """ATDOC's memory -> what the file says it was at each iteration."""
+    kept = {"f": "memory.fea", "q": "memory.cls"}
+    return {
+        getattr(method, name): torch.from_numpy(raw[key])
+        for name, key in kept.items()
+        if key in raw
+    }
+
+
 def tensors(net: Network, method: Method) -> dict[str, tuple[Tensor, slice]]:
     """The file's names of tensors -> our tensor, and which of its rows."""
     return {
@@ -302,7 +328,11 @@ def check(file: Path, wrong: Mapping[str, Any] | None = None) -> None:
     hyper |= wrong.pop("hyper", {})
     recipe = Recipe.model_validate(merged(recipe.model_dump(), wrong))
     net = nets.build(recipe, about["classes"]).double()
+    if "in.idx" in raw:
+        net.n_t = int(raw["in.idx"].max()) + 1
     method = get(name)(net, **hyper).double()
+    for buffer, memory in memories(method, raw).items():
+        buffer.copy_(memory[0])
     optimizer = nets.optimizer(net, method, recipe)
     ours = tensors(net, method)
     init = part(raw, "init.")
@@ -354,7 +384,8 @@ def follow(
 
     def batches(it: int) -> tuple[Batch, Batch]:
         k = it - start
-        return Batch(x["s"][k], y_s[k]), Batch(x["t"][k], None)  # type: ignore[arg-type]
+        i = torch.from_numpy(raw["in.idx"][k]) if "in.idx" in raw else None
+        return Batch(x["s"][k], y_s[k]), Batch(x["t"][k], None, i)  # type: ignore[arg-type]
 
     kept = {int(step): i for i, step in enumerate(raw["kept"])}
     windows = training.run(
@@ -368,6 +399,9 @@ def follow(
             loss = torch.tensor(window.loss[-1] + plus, dtype=torch.float64)
             close(loss, raw["loss"][k], f"loss {k}")
         check_groups(training.optimizer, raw, k, ours)
+        for buffer, memory in memories(training.method, raw).items():
+            if k + 1 < N:
+                close(buffer, memory[k + 1].numpy(), f"the memory after step {k + 1}")
         if k + 1 in kept:
             check_state(training.optimizer, raw, kept[k + 1], k + 1, ours)
     windows.close()
@@ -435,6 +469,10 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "weight decay of the kernels alone": ("uda_source_only", {"decay": "kernels"}),
     "one rate for all": ("uda_dann", {"lr_mult": {"F": 1, "C": 1, "D": 1}}),
     "a rate that falls as Ganin's": ("tllib_dann", {"schedule_gamma": 10.0}),
+    "four neighbors": ("atdoc_na", {"hyper": {"k": 4}}),
+    "a weight that counts from 0": ("atdoc_na", {"hyper": {"lead": 0.0}}),
+    "centroids that do not move": ("atdoc_nc", {"hyper": {"momentum": 0.0}}),
+    "no label smoothing": ("atdoc_srconly", {"hyper": {"smooth": 0.0}}),
     "no batch norm in D": ("tllib_cdan", {"discriminator": {"batch_norm": False}}),
     # discrepancies and regularizers
     "no class confusion": ("tllib_mcc", {"hyper": {"weight": 0.0}}),

@@ -297,6 +297,23 @@ def test_a_wrong_setting_is_refused(mistake: str, tiny: Children, tmp_path: Path
     assert not (tmp_path / "results").exists()
 
 
+def test_a_setting_that_takes_away_what_a_method_needs_is_refused(
+    tmp_path: Path, bench: Children
+) -> None:
+    write_pictures(tmp_path / "data", "A", "B")
+    write_suite(tmp_path, rows={"shot": {"method": "shot", "recipe": {"first_stage": 0.5}}})
+    asked = ("run", "--suite", "tiny.toml", "--data", "data", "--dry-run", "--set")
+    assert bench.run(*asked, "first_stage=0.25").code == 0
+    ended = bench.run(*asked, "first_stage=0")
+    assert ended.code == 2 and ended.err.splitlines() == [
+        "bench: row 'shot': shot needs a first stage, such as first_stage = 0.5; add it to the "
+        "recipe"
+    ]
+    write_suite(tmp_path, rows={"fixmatch": {"method": "fixmatch"}})
+    ended = bench.run(*asked, "strong_view=randaugment")
+    assert ended.code == 2 and "row 'fixmatch': fixmatch needs a second view of" in ended.err
+
+
 def test_precision_is_a_setting(tiny: Children) -> None:
     asked = ("run", "--suite", "tiny.toml", "--data", "data", "--methods", "one")
     tiny.run(*asked, "--precision", "bf16")

@@ -608,5 +608,8 @@ def test_a_method_says_what_the_recipe_lacks(
     staged = text.replace("{ lr = 0.1 }", "{ lr = 0.1, first_stage = 0.25 }")
     with pytest.raises(UsageError, match='a second view of each image, such as strong_view = "ra'):
         load(tmp_path, staged)
-    suite = load(tmp_path, staged.replace("0.25 }", '0.25, strong_view = "randaugment" }'))
+    whole = staged.replace("0.25 }", '0.25, strong_view = "randaugment" }')
+    suite = load(tmp_path, whole)
     assert suite.recipe_for(suite.by_id["dann"], "A-B").second_stage == 25
+    with pytest.raises(UsageError, match=r"row 'dann': needy needs a first stage"):
+        load(tmp_path, whole.replace("{ iterations = 10 }", "{ first_stage = 0.0 }"))
