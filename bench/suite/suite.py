@@ -123,6 +123,12 @@ class Suite(Strict):
     """Percentage points by which a measured accuracy may differ from the printed one and match."""
     confidence: Number = Field(0.95, gt=0, lt=1)  # of the intervals
     metric: Metric | None = None  # what is measured; None: accuracy in % on both test sets
+    accuracy: Literal["images", "classes"] = "images"
+    """images: the share of the test images that are predicted right.
+
+    classes: the mean of this share over the classes, as VisDA-2017 has it. Tables, verdicts and the
+    choice of evaluations use it; trainings and records are the same for both.
+    """
     baseline: str | None = None  # id of the row over which gains are counted
     seeds: Whole = Field(3, gt=0, le=10_000)  # how many trainings of a row at a task: seeds 0, 1, …
     domains: dict[str, DomainSpec]
@@ -138,6 +144,12 @@ class Suite(Strict):
     budgets: dict[str, Budget] = Field(default_factory=dict)
     search: Space = Field(default_factory=dict)  # what `bench tune` varies
     differences: tuple[str, ...] = ()  # what we know to do differently from the papers
+
+    @model_validator(mode="after")
+    def _check_accuracy(self) -> Self:
+        if self.metric and self.accuracy != "images":
+            raise ValueError("a suite with a `metric` measures no accuracy: remove `accuracy`")
+        return self
 
     @field_validator("domains")
     @classmethod

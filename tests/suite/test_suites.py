@@ -411,6 +411,15 @@ def test_a_value_of_any_wrong_shape_at_any_place_is_refused_in_sentences(
     assert 10 < loaded < 100, "texts may say anything"
 
 
+def test_which_accuracy_a_suite_is_about_changes_no_key(tmp_path: Path) -> None:
+    """Trainings and records are the same; a suite that measures something else has no accuracy."""
+    by_class = 'accuracy = "classes"\n'
+    keys = [[c.key for c in plan.cells(load(tmp_path, t))] for t in (GOOD, by_class + GOOD)]
+    assert keys[0] == keys[1]
+    with pytest.raises(UsageError, match=r"a suite with a `metric` measures no accuracy"):
+        load(tmp_path, f'{by_class}metric = {{ name = "m", title = "M" }}\n{GOOD}')
+
+
 def test_a_suite_cannot_be_altered(tmp_path: Path) -> None:
     suite = load(tmp_path)
     with pytest.raises(ValidationError, match="frozen"):

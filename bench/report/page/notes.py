@@ -57,8 +57,11 @@ def _remarks(claim: Claim, suite: Suite) -> Iterator[str]:
 
 def explain_accuracies(suite: Suite) -> Iterator[str]:
     """How to read the figures; once for all tables of a suite."""
+    measure = "Accuracy in % of the test images"
+    if suite.accuracy == "classes":
+        measure += " of each class, averaged over the classes"
     yield (
-        "Lines in bold are ours. Accuracy in % of the test images: mean ± sample standard "
+        f"Lines in bold are ours. {measure}: mean ± sample standard "
         "deviation over seeds (number of seeds); one seed has no ±. The suite asks for "
         f"{format_count(suite.seeds, 'seed')}. An average is taken within each seed first, and "
         "only over seeds that have all tasks."
