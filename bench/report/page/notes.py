@@ -108,10 +108,15 @@ def describe_runs(table: Table) -> Iterator[str]:
 
 
 def describe_rows(table: Table) -> Iterator[str]:
-    """What the suite's file says about single rows."""
-    for row in table.suite.rows:
-        if row.note and (table.budget == "full" or table.ledger.ran(row.id)):
-            yield f"{row.label}: {row.note}."
+    """Which protocols single rows follow, and what the suite's file says about them."""
+    shown = [r for r in table.suite.rows if table.budget == "full" or table.ledger.ran(r.id)]
+    followed: dict[str, list[str]] = {}
+    for row in shown:
+        if row.preset:
+            followed.setdefault(row.preset, []).append(row.label)
+    for preset, labels in followed.items():
+        yield f"By the protocol `{preset}`: {', '.join(labels)}."
+    yield from (f"{row.label}: {row.note}." for row in shown if row.note)
 
 
 def name_lost_seeds(table: Table) -> Iterator[str]:
