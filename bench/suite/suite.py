@@ -1,7 +1,7 @@
 """A suite: the claims of one experiment and the recipe that tests them, as one frozen model."""
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PureWindowsPath
@@ -227,6 +227,19 @@ class Suite(Strict):
         return _validated(knobs)
 
     def warnings(self) -> list[str]:
-        """A sentence for each published row whose printed average contradicts its figures."""
-        rows = [(p, p.discrepancy(self.tasks)) for p in self.published]
-        return [f"{p.label} [{p.cite}, {p.where}]: {text}" for p, text in rows if text]
+        """A sentence for each published row whose printed average contradicts its figures, and for
+        each whose figures are all those of another paper's row."""
+        rows = [(p, text) for p in self.published for text in self._doubts(p)]
+        return [f"{p.label} [{p.cite}, {p.where}]: {text}" for p, text in rows]
+
+    def _doubts(self, claim: Published) -> Iterator[str]:
+        if text := claim.discrepancy(self.tasks):
+            yield text
+        if other := self.repeated(claim):
+            place = f"[{other.cite}, {other.where}]"
+            yield f"its {len(claim.values)} figures equal those of {other.label} {place}"
+
+    def repeated(self, claim: Published) -> Published | None:
+        """The first row above a published one that has all of its figures, in another paper."""
+        above = self.published[: self.published.index(claim)]
+        return next((other for other in above if claim.repeats(other)), None)

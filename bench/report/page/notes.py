@@ -18,6 +18,7 @@ from bench.suite.suite import Suite
 
 KINDS = {  # kinds of claims that are not the authors' own -> what to say about them
     "literature-copied": "copied from other literature by the paper named",
+    "secondhand": "copied or run anew by the paper named, not by the method's own authors",
     "library-rerun": "a library's re-run, not the authors' own",
     "leaderboard": "taken from a leaderboard",
     "student": "a student's report",
@@ -32,14 +33,14 @@ def remark_on_claims(suite: Suite, claims: Sequence[Claim], names: Mapping[str, 
 
     names: the key of a paper -> what to call it.
     """
-    remarks = ["; ".join(_remarks(claim, suite)) for claim in claims]
+    remarks = ["; ".join(_remarks(claim, suite, names)) for claim in claims]
     return [
         f"{names[claim.cite]}: {text}." if text else ""
         for claim, text in zip(claims, remarks, strict=True)
     ]
 
 
-def _remarks(claim: Claim, suite: Suite) -> Iterator[str]:
+def _remarks(claim: Claim, suite: Suite, names: Mapping[str, str]) -> Iterator[str]:
     if claim.kind != "paper":
         yield KINDS[claim.kind]
     if not claim.verified:
@@ -51,6 +52,9 @@ def _remarks(claim: Claim, suite: Suite) -> Iterator[str]:
         )
     if isinstance(claim, Published) and (text := claim.discrepancy(suite.tasks)):
         yield text
+    if isinstance(claim, Published) and (other := suite.repeated(claim)):
+        equal = f"the {len(claim.values)} figures of {claim.label} equal those of {other.label}"
+        yield f"{equal} ({names[other.cite]})"
     if claim.note:
         yield claim.note
 
