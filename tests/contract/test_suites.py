@@ -52,7 +52,21 @@ def test_a_printed_average_is_the_mean_of_the_printed_tasks_or_warned_of(file: P
             - number(claim["average"])
         )
         place = f"{claim['label']} [{claim['cite']}, {claim['where']}]"
-        assert (off > 0.06) == (place in warned)
+        assert (off > 0.06) == (f"{place}: the {len(raw['tasks'])} printed tasks" in warned)
+
+
+@suite_files
+def test_a_row_with_all_the_figures_of_another_papers_row_is_told_of(file: Path) -> None:
+    raw = tomllib.loads(file.read_text(encoding="utf-8")).get("published", [])
+    warned = suites.load(file).warnings()
+    printed = [
+        {k: float(str(v).split("±")[0].strip("≈~ ")) for k, v in c["values"].items()} for c in raw
+    ]
+    for i, (claim, figures) in enumerate(zip(raw, printed, strict=True)):
+        above = zip(raw[:i], printed[:i], strict=True)
+        copied = any(c["cite"] != claim["cite"] and figures == theirs for c, theirs in above)
+        place = f"{claim['label']} [{claim['cite']}, {claim['where']}]: its "
+        assert (copied and len(figures) >= 6) == any(w.startswith(place) for w in warned)
 
 
 @suite_files

@@ -95,6 +95,7 @@ def test_vgg16_is_torchvisions_up_to_the_last_pooling_then_the_mean(
 NATURAL = {
     "alexnet": 9216,
     "resnet50": 2048,
+    "resnet101": 2048,
     "resnet50_v1": 2048,
     "mobilenet_v2": 1280,
     "efficientnet_lite0": 1280,

@@ -55,13 +55,18 @@ def compose_accuracies(
 
 
 def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...]) -> Section:
-    measure = (
-        suite_metric.title
-        if (suite_metric := t.suite.metric)
-        else f"Accuracy on the {t.on} domain, %"
-    )
-    title = f"{measure} ({_describe_choice(t)})"
+    title = f"{_name_measure(t.suite, t.on)} ({_describe_choice(t)})"
     return Section(title, layout.lay_out_table(t, cited.labels), remarks)
+
+
+def _name_measure(suite: Suite, on: Side) -> str:
+    """What the figures of a table are, with their unit."""
+    if suite.metric:
+        return suite.metric.title
+    per_class = (
+        "Mean of the accuracies of the classes" if suite.accuracy == "classes" else "Accuracy"
+    )
+    return f"{per_class} on the {on} domain, %"
 
 
 def _notes(t: Table) -> tuple[str, ...]:
