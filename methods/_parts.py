@@ -52,6 +52,16 @@ def frozen(module: nn.Module, x: Tensor) -> Tensor:
     return y
 
 
+@contextmanager
+def changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """While this lasts, the module makes change(y) in place of its y."""
+    hook = module.register_forward_hook(lambda module, given, y: change(y))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 class _Known(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[no-untyped-def]
