@@ -80,6 +80,16 @@ def two_heads(net: Network, C2: nn.Module, *x: Tensor) -> list[tuple[Tensor, Ten
     return [(net.C(f), C2(f)) for f in map(net.F, x)]
 
 
+@contextmanager
+def changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """While this lasts, the module makes change(y) in place of its y."""
+    hook = module.register_forward_hook(lambda module, given, y: change(y))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 class _Known(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[no-untyped-def]

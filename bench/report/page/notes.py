@@ -240,6 +240,13 @@ def name_supervised_rows(suite: Suite) -> Iterator[str]:
             )
 
 
+def name_rows_without_code(suite: Suite) -> Iterator[str]:
+    """The rows whose method could not be compared with any code of it."""
+    for row in suite.rows:
+        if (entry := catalog.methods().get(row.method)) and entry.origin:
+            yield f"{row.label}: no public code was found; written from {entry.origin}."
+
+
 def count_unknown_budgets(suite: Suite, records: Iterable[Record]) -> Iterator[str]:
     """The records that no table can show, because the suite no longer has their budget."""
     tally = Counter(r.run.budget for r in records if r.run and r.run.suite == suite.name)

@@ -38,7 +38,11 @@ def compose_accuracies(
     target = build_tables("target")
     source = build_tables("source") if any(c.on == "source" for c in suite.published) else []
     counted = [r for t in target for _, r in t.ledger.counted]
-    explained = (*notes.explain_accuracies(suite), *notes.name_supervised_rows(suite))
+    explained = (
+        *notes.explain_accuracies(suite),
+        *notes.name_supervised_rows(suite),
+        *notes.name_rows_without_code(suite),
+    )
     origin = (*describe_provenance(counted), *notes.count_unknown_budgets(suite, records))
     sections = [
         *(_accuracy_section(t, cited, _notes(t)) for t in target),
