@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ from torch.nn.functional import (
 
 from bench.suite import suites
 from methods import Batch, Method, Network, Progress, get
-from methods._parts import confusion, entropy, ramp, reverse, spectral
+from methods._parts import confusion, entropy, gaussians, mmd, ramp, reverse, spectral
 from methods.alda import corrected, error, trust
 from methods.daln import nuclear
 
@@ -350,6 +350,18 @@ def test_labels_smoothed_by_a_half_tell_no_domains_apart(name: str) -> None:
     (loss,) = method.step(net, s, t, at(0.4))
     for g in torch.autograd.grad(loss, list(method.D.parameters())):
         torch.testing.assert_close(g, torch.zeros_like(g))
+
+
+@pytest.mark.parametrize("estimate", ["linear", "unbiased", "biased"])
+def test_dan_tells_the_domains_apart_where_their_batches_have_two_sizes(
+    estimate: Literal["linear", "unbiased", "biased"],
+) -> None:
+    plain, dan = losses(made("source_only"), made("dan", estimate=estimate))
+    net, _ = made("dan")
+    s, t = tiny_batches(dtype=torch.float64)
+    assert len(s.x) != len(t.x)
+    K = gaussians(torch.cat([net.F(s.x), net.F(t.x)]), 5, distinct=estimate == "biased")
+    torch.testing.assert_close(dan - plain, mmd(K, len(s.x), estimate))
 
 
 def test_jan_with_predictions_all_alike_is_dan() -> None:
