@@ -434,7 +434,7 @@ def compare(
 
 def halved(raw: dict[str, Any]) -> dict[str, Any]:
     """A layer of two classifiers' outputs, source first, as two layers: W and b, Wt and bt."""
-    if "in.W" in raw and len(raw["in.W"]) == 2 * int(raw["hp.C"]):
+    if len(raw.get("in.W", ())) == 2 * int(raw.get("hp.C", -1)):
         for k in ("in.W", "in.b", "grad.W", "grad.b"):
             raw[k], raw[f"{k}t"] = np.split(raw[k], 2)
     return raw
