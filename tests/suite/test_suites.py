@@ -166,7 +166,11 @@ BAD = {
     ),
     "a task twice": ('["A-B", "B-A"]', '["A-B", "B-A", "A-B"]', "the task 'A-B' is listed twice"),
     "a task recipe of no task": ("[task_recipe.B-A]", "[task_recipe.B-B]", "unknown task 'B-B'"),
-    "a method": ('method = "dann"', 'method = "dannn"', "unknown method 'dannn'; did you mean 'dann'"),
+    "a method": (
+        'method = "dann"',
+        'method = "dannn"',
+        "unknown method 'dannn'; did you mean 'dann'",
+    ),
     "a hyper-parameter": (
         "gamma = 2.0",
         "gama = 2.0",

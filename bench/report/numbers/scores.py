@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import mean
 
-from bench.report.numbers.selection import Select, Side
+from bench.report.numbers.selection import SIGNS, Select, Side
 from bench.report.numbers.stats import Summary, summarise
 from bench.runs.ledger import Ledger
 from bench.runs.records import Evaluation, Record
@@ -19,7 +19,7 @@ class Score:
     """What the seeds of one row reached in one column."""
 
     by_seed: Mapping[int, float]  # seed -> accuracy in %
-    lost: Mapping[int, str]  # seed that has no accuracy -> "diverged" or "failed"
+    lost: Mapping[int, str]  # seed without an accuracy -> "diverged", "failed" or "without scores"
     collapsed: tuple[int, ...]  # seeds that call nearly every image the same class
 
     @property
@@ -36,12 +36,14 @@ def score_row(suite: Suite, ledger: Ledger, row: str, select: Select, on: Side) 
     found: dict[str, Score] = {}
     for task in suite.tasks:
         results = ledger.results(row, task)
-        evals = {
+        picks = {
             cell.seed: pick_evaluation(suite, r, select) for cell, r in results if r.status == "ok"
         }
+        evals = {seed: e for seed, e in picks.items() if e}
+        lost = {cell.seed: r.status for cell, r in results if r.status != "ok"}
         found[task] = Score(
             by_seed={seed: read_value(suite, e, on) for seed, e in evals.items()},
-            lost={cell.seed: r.status for cell, r in results if r.status != "ok"},
+            lost=lost | dict.fromkeys(picks.keys() - evals.keys(), "without scores"),
             collapsed=tuple(seed for seed, e in evals.items() if _is_collapsed(e, on)),
         )
     if len(suite.tasks) > 1:
@@ -73,12 +75,29 @@ def _is_collapsed(e: Evaluation, on: Side) -> bool:
     return counts is not None and counts.most >= COLLAPSED * counts.total
 
 
-def pick_evaluation(suite: Suite, record: Record, select: Select) -> Evaluation:
-    """The selected evaluation of a run; where several are equally good, the latest of them."""
-    if select == "last":
-        return record.evals[-1]
-    on: Side = "source" if select == "best-on-source" else "target"
-    sign = -1 if suite.metric and suite.metric.better == "lower" else 1
-    values = [sign * read_value(suite, e, on) for e in record.evals]
+def pick_evaluation(suite: Suite, record: Record, select: Select) -> Evaluation | None:
+    """The selected evaluation of a run; where several are equally good, the latest of them.
+
+    None for a score that the record does not have of each evaluation.
+    """
+    values = rank_evaluations(suite, record, select)
+    if values is None:
+        return None
     best = max(values)
     return record.evals[max(i for i, value in enumerate(values) if value == best)]
+
+
+def rank_evaluations(suite: Suite, record: Record, select: Select) -> list[float] | None:
+    """How good each evaluation of a run is by that choice: more is better.
+
+    None for a score that the record does not have of each evaluation.
+    """
+    if select == "last":
+        return [e.step for e in record.evals]
+    if select in SIGNS:
+        if not all(select in e.scores for e in record.evals):
+            return None
+        return [SIGNS[select] * e.scores[select] for e in record.evals]
+    on: Side = "source" if select == "best-on-source" else "target"
+    sign = -1 if suite.metric and suite.metric.better == "lower" else 1
+    return [sign * read_value(suite, e, on) for e in record.evals]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.report.numbers.aggregate import Compared, Group, Table
+from bench.report.numbers.choice import Choice
 from bench.report.numbers.costs import Cost
 from bench.report.numbers.scores import AVERAGE, Scores
 from bench.report.page.text import (
@@ -13,6 +14,7 @@ from bench.report.page.text import (
     format_column,
     format_difference,
     format_gain,
+    format_interval,
     format_points,
     format_score,
 )
@@ -155,6 +157,25 @@ def lay_out_gains(table: Table) -> Grid:
         if g.row and g.gains
     )
     return Grid(("", *(format_column(table.suite, c) for c in table.columns)), lines)
+
+
+def lay_out_choices(choices: Sequence[Choice]) -> Grid:
+    """Choices × what each costs, in points of the suite's measure."""
+    head = ("", "regret", "largest regret", "rank correlation", "runs")
+    lines = tuple(
+        Line(
+            "ours",
+            SELECTED[c.select],
+            (
+                f"{c.regret.mean or 0:.2f}" + (format_interval(c.interval) if c.interval else ""),
+                f"{c.worst:.2f}",
+                DASH if c.correlation is None else f"{c.correlation:+.2f}".replace("-", "−"),
+                str(c.regret.n),
+            ),
+        )
+        for c in choices
+    )
+    return Grid(head, lines)
 
 
 MEMORY = {  # kinds of memory, in the order of their columns -> heading

@@ -230,6 +230,22 @@ def _gain_count(table: Table, group: Group, tasks: Sequence[str]) -> str:
     return f"{group.row.label}: no average, {why}; of {len(tasks)} tasks it {words} ({seeds})."
 
 
+def explain_choices() -> Iterator[str]:
+    """How to read the table of choices."""
+    yield (
+        "Regret: points that the best evaluation on the target lies above the chosen one, which "
+        "nobody without its labels can know; mean over runs of all rows, tasks and seeds [Student "
+        "interval, as if the runs were independent]. Rank correlation: Spearman's, between what is "
+        "chosen by and the accuracy on the target, within each run, then the mean."
+    )
+    yield (
+        "Scores of the target's predictions: mean entropy; mutual information between image and "
+        "class; soft neighbourhood density (Saito et al., ICCV 2021); nuclear norm (Cui et al., "
+        "CVPR 2020); deep embedded validation (You et al., ICML 2019), which weighs the source's "
+        "mistakes. `bench tables --select snd`, and so on, shows what each chooses."
+    )
+
+
 def name_supervised_rows(suite: Suite) -> Iterator[str]:
     """The rows that may not be compared with unsupervised ones."""
     for row in suite.rows:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.report.numbers.aggregate import Table, build_table
+from bench.report.numbers.choice import judge_choices
 from bench.report.numbers.costs import Cost, summarise_costs
 from bench.report.numbers.selection import Select, Side
 from bench.report.page import cites, layout, notes
@@ -48,6 +49,7 @@ def compose_accuracies(
         *(_accuracy_section(t, cited, _notes(t)) for t in target),
         *(_accuracy_section(t, cited, tuple(notes.name_lost_seeds(t))) for t in source),
         *(_gains_section(t) for t in target if any(g.gains for g in t.groups)),
+        *(_choices_section(t) for t in target),
         cited.remarks,
         Section("What is known to differ from the papers", None, suite.differences),
         Section("How to read this", None, explained),
@@ -87,6 +89,16 @@ def _gains_section(t: Table) -> Section:
     base = t.suite.by_id[t.suite.baseline].label if t.suite.baseline else ""
     title = f"Gains over {base} ({_describe_choice(t)})"
     return Section(title, layout.lay_out_gains(t), tuple(notes.describe_gains(t)))
+
+
+def _choices_section(t: Table) -> Section:
+    """Of all runs of a budget; empty, and so not shown, where none has several evaluations."""
+    choices = judge_choices(t.suite, (r for _, r in t.ledger.counted))
+    budget = "full budget" if t.budget == "full" else f"budget {t.budget}"
+    title = f"Choosing an evaluation without the target's labels ({budget})"
+    if not choices:
+        return Section(title, None, ())
+    return Section(title, layout.lay_out_choices(choices), tuple(notes.explain_choices()))
 
 
 def _describe_choice(t: Table) -> str:

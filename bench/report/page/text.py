@@ -10,6 +10,9 @@ from bench.suite.suite import Suite
 DASH = "—"  # a cell that has nothing to say
 SELECTED: Mapping[Select, str] = {
     "last": "last step", "best-on-source": "best on source", "best-on-target": "best on target ‡",
+    "entropy": "least entropy", "im": "most mutual information",
+    "snd": "densest neighbourhoods (SND)", "bnm": "largest nuclear norm",
+    "dev": "least embedded risk (DEV)",
 }  # fmt: skip
 
 
@@ -55,5 +58,6 @@ def format_score(score: Score) -> str:
     spread = "" if s.sd is None else f" ± {s.sd:.2f}"
     parts = [] if s.mean is None else [f"{s.mean:.2f}{spread} ({s.n})"]
     ends = list(score.lost.values())
-    parts += [f"{ends.count(word)} {word}" for word in ("diverged", "failed") if word in ends]
+    words = ("diverged", "failed", "without scores")
+    parts += [f"{ends.count(word)} {word}" for word in words if word in ends]
     return (" + ".join(parts) or "not measured") + (" †" if score.collapsed else "")
