@@ -263,7 +263,7 @@ def confusion(logits: Tensor, temperature: float) -> Tensor:
     """
     z = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     p = z.softmax(1)
-    wp = (1 + certainty(z, 0.0)).detach()[:, None] * p
+    wp = (1 + torch.exp(-entropy(z))).detach()[:, None] * p
     sums = wp.sum(0).clamp(min=torch.finfo(p.dtype).tiny)
     return 1 - ((wp * p).sum(0) / sums).mean()
 
