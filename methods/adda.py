@@ -37,7 +37,7 @@ class ADDA(Method):
         if p.first:
             yield cross_entropy(net.C(net.F(s.x)), s.y)
             return
-        if p == 0:  # the second stage begins
+        if p == 0.0:  # the second stage begins
             self.F_s.load_state_dict(net.F.state_dict())
         self.F_s.eval()
         f_s = self.F_s(s.x).detach()

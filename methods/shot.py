@@ -43,15 +43,14 @@ class SHOT(Method):
         """ŷ of all target images, (n_t,)."""
         with evaluation(net):
             f = torch.cat([net.F(batch.x) for batch in t.whole()])
-            p = net.C(f).softmax(1)
+            p: Tensor = net.C(f).softmax(1)
         f = normalize(torch.cat([f, torch.ones_like(f[:, :1])], 1))
-        weights, label = p, p.argmax(1)
+        one = torch.eye(net.classes, dtype=f.dtype, device=f.device)  # a row for each class
+        weights, label = p.to(f.dtype), p.argmax(1)
         for _ in range(2):
-            centers = normalize(weights.to(f.dtype).T @ f)
-            each = torch.eye(net.classes, device=f.device)[label]  # (n_t, classes), a 1 a row
-            cosines = f @ centers.T
-            label = cosines.masked_fill(each.sum(0) == 0, -torch.inf).argmax(1)
-            weights = torch.eye(net.classes, device=f.device)[label]
+            cosines = f @ normalize(weights.T @ f).T
+            label = cosines.masked_fill(one[label].sum(0) == 0, -torch.inf).argmax(1)
+            weights = one[label]
         return label
 
     def step(
@@ -60,7 +59,7 @@ class SHOT(Method):
         if p.first:
             yield cross_entropy(net.C(net.F(s.x)), s.y, label_smoothing=self.smooth)
             return
-        if p == 0 or p.it % max(net.n_t // len(t.x), 1) == 0:
+        if p == 0.0 or p.it % max(net.n_t // len(t.x), 1) == 0:
             self.label.copy_(self.labels(net, t))
         y = net.C(net.F(t.x))
         mean = y.softmax(1).mean(0)

@@ -21,7 +21,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     | EPS,
     "nogrl": {"gamma": 10.0, "reading": "separate", "per_domain": False, "source_label": 1},
     "pseudo_label": {"tau": 0.95, "weight": 1.0, "start": 0.3, "stop": 0.6},
-    "source_only": {},
+    "source_only": {"smooth": 0.0},
     "target_only": {},
     "toalign": ADVERSARIAL
     | {"omega": "grad-cam", "scale": 0.0, "heads": 0, "mu": 1.0, "entropy": True}
