@@ -110,7 +110,8 @@ def test_a_smoke_run_trains_every_row_and_sees_every_domain_without_data_or_weig
         unseen -= set(suite.endpoints(pairs[-1][1]))
     cells = [c for c in plan.cells(suite, seeds=[0], budget="smoke") if (c.row, c.task) in pairs]
     for cell in cells:
-        assert ended(cell, lab).status == "ok"
+        run = ended(cell, lab)
+        assert run.status == "ok", run
     states = plan.states(cells, records.read_all(tmp_path / "results"))
     assert [s.label for s in states] == ["done"] * len(cells)
     for s in states:
