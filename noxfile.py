@@ -42,7 +42,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """The tests of more than half a minute each, which `nox -s tests` leaves out."""
+    """The tests of more than five seconds of a core each, which `nox -s tests` leaves out."""
     install(session)
     session.run("pytest", "-n", "2", "-p", "no:benchmark", "-m", "slow", *session.posargs)
 

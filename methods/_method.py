@@ -47,6 +47,7 @@ class Network(nn.Module):
     def __init__(
         self, F: nn.Module, C: nn.Module, *, dim: int, classes: int,
         discriminator: Callable[..., nn.Module], joint: bool = False, n_t: int = 1,
+        maps: tuple[str, tuple[int, int, int]] | None = None,
     ) -> None:  # fmt: skip
         """
         F: images (B, channels, H, W) -> features (B, dim).
@@ -55,6 +56,9 @@ class Network(nn.Module):
         logit (B,); `discriminator(n, k)`: (B, n) -> k outputs (B, k).
         joint: whether both domains pass F in one forward.
         n_t: how many images the target's training set has, for a method that remembers each.
+        maps: what makes F's last feature maps, for a method that looks at regions: the name of a
+        module of F and the shape of its output, (channels, height, width). None where features are
+        not made of maps.
         """
         super().__init__()
         self.F, self.C = F, C
@@ -62,6 +66,7 @@ class Network(nn.Module):
         self.discriminator = discriminator
         self.joint = joint
         self.n_t = n_t
+        self.maps = maps
 
     def features(self, x_s: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
         """The features f_s, f_t of both batches, by one forward of F or by two.
@@ -92,6 +97,9 @@ class Method(nn.Module, ABC):
     golden: losses and gradients of the authors' code; training: whole trainings by it (both in
     `tests/golden`). identity: where there is no such code, or none was run, equations that hold.
     """
+
+    origin: ClassVar[str] = ""
+    """What the method was written from where no code of it is public; the table says so."""
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Knobs of the recipe that the method cannot do without: "strong_view" for `Batch.strong`,

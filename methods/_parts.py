@@ -1,15 +1,21 @@
-"""The pieces that papers share, a few lines each: reversal, ramp, domain loss, entropy weights."""
+"""The pieces that papers share, a few lines each.
+
+Reversal, ramp, domain loss, entropy weights; kernels, class confusion, singular values.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from methods._method import Network
 
 
 class _Reverse(torch.autograd.Function):
@@ -51,6 +57,37 @@ def frozen(module: nn.Module, x: Tensor) -> Tensor:
     constants = {k: v.detach() for k, v in module.named_parameters()}
     y: Tensor = functional_call(module, constants, (x,))
     return y
+
+
+def fresh(module: nn.Module) -> nn.Module:
+    """A copy of the module in which every layer has drawn its parameters anew, as torch does."""
+    copy = deepcopy(module)
+    for layer in copy.modules():
+        if callable(draw := getattr(layer, "reset_parameters", None)):
+            draw()
+    return copy
+
+
+def two_heads(net: Network, C2: nn.Module, *x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The logits of C and of a second head C2, a pair for each batch of images.
+
+    By one forward of all batches or by one of each, as the network says; a batch norm in the heads
+    sees what one in F sees.
+    """
+    if net.joint:
+        f, sizes = net.F(torch.cat(x)), [len(batch) for batch in x]
+        return list(zip(net.C(f).split(sizes), C2(f).split(sizes), strict=True))
+    return [(net.C(f), C2(f)) for f in map(net.F, x)]
+
+
+@contextmanager
+def changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """While this lasts, the module makes change(y) in place of its y."""
+    hook = module.register_forward_hook(lambda module, given, y: change(y))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 class _Known(torch.autograd.Function):
@@ -139,14 +176,20 @@ def domain_loss(
     w_s: Tensor | None = None,
     w_t: Tensor | None = None,
     eps: float = 0.0,
+    smooth: float = 0.0,
 ) -> Tensor:
     """L_d = ½ Σ_s w·(−log(σ(u)+ε)) + ½ Σ_t w·(−log(1−σ(u)+ε)); source is 1, target 0.
 
     u_s, u_t: logits of D, (B,).
     w_s, w_t: weights (B,) that sum to 1 over each domain; None: 1/B each.
     eps: ε, 1e-8 in GVB and microsoft/UDA.
+    smooth: source is 1 − smooth, target smooth, and L_d the cross-entropy with these (environment
+    label smoothing; Zhang et al., ICLR 2023).
     """
     l_s, l_t = _neg_log_sigmoid(u_s, eps), _neg_log_sigmoid(-u_t, eps)
+    if smooth:
+        l_s = l_s.lerp(_neg_log_sigmoid(-u_s, eps), smooth)
+        l_t = l_t.lerp(_neg_log_sigmoid(u_t, eps), smooth)
     return (_weighted(l_s, w_s) + _weighted(l_t, w_t)) / 2
 
 
@@ -185,6 +228,11 @@ def entropy_weights(logits: Tensor, lam: float) -> Tensor:
     return e / e.sum().detach()
 
 
+def outer(f: Tensor, logits: Tensor) -> Tensor:
+    """p ⊗ f, class by class, of p = softmax(logits) held constant: (B, classes·dim)."""
+    return (logits.detach().softmax(1)[:, :, None] * f[:, None]).flatten(1)
+
+
 def heuristics(dim: int, classes: int, heads: int) -> nn.ModuleList:
     """HDA's linear heads, features (B, dim) -> logits (B, classes).
 
@@ -204,3 +252,75 @@ def kaiming(layer: nn.Linear, slope: float = 0.0) -> nn.Linear:
     nn.init.kaiming_normal_(layer.weight, a=slope)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def confusion(logits: Tensor, temperature: float) -> Tensor:
+    """1/C Σ_{i≠j} M_ij/Σ_k M_ik, M = Σ_n w_n p_n p_nᵀ, p = softmax(logits/T): the class confusion.
+
+    w = 1 + e^(−H(p)), held constant; its scale cancels (Jin et al., ECCV 2020). As the entries of a
+    p sum to 1, Σ_k M_ik is Σ_n w_n p_ni, and row i of the mean is 1 − M_ii/Σ_k M_ik. A class that
+    no sample has any probability of counts 1, the limit of small ones; TLlib has 0/0 there.
+    """
+    z = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
+    p = z.softmax(1)
+    wp = (1 + certainty(z, 0.0)).detach()[:, None] * p
+    sums = wp.sum(0).clamp(min=torch.finfo(p.dtype).tiny)
+    return 1 - ((wp * p).sum(0) / sums).mean()
+
+
+def singular_values(x: Tensor) -> Tensor:
+    """The singular values of a matrix, the largest first; NaN if an entry is not finite.
+
+    torch would end such a training with an error, where a loss that is NaN ends it as diverged.
+    """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    finite = x.isfinite().all()
+    x = x.where(finite, 0.0)
+    try:
+        values: Tensor = torch.linalg.svdvals(x)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        # it did not converge: roots of the eigenvalues of the Gram matrix, which float64 can hold
+        wide = (x if len(x) <= len(x.T) else x.T).double()
+        values = torch.linalg.eigvalsh(wide @ wide.T).clamp(min=1e-12).sqrt().flip(0).to(x.dtype)
+    return values.where(finite, math.nan)
+
+
+def spectral(f_s: Tensor, f_t: Tensor) -> Tensor:
+    """σ₁(f_s)² + σ₁(f_t)², of the largest singular value of each batch (Chen et al., ICML 2019)."""
+    return singular_values(f_s)[0] ** 2 + singular_values(f_t)[0] ** 2
+
+
+def distances(x: Tensor) -> Tensor:
+    """‖x_i − x_j‖² of all pairs: (n, dim) -> (n, n)."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    return (x[:, None] - x[None]).square().sum(2)
+
+
+def gaussians(x: Tensor, kernels: int, *, distinct: bool = False) -> Tensor:
+    """K_ij = Σ_α exp(−‖x_i − x_j‖²/(2α·m)) for so many α = 1/8, 1/4, 1/2, …: (n, dim) -> (n, n).
+
+    m is the mean of ‖x_i − x_j‖², held constant, over all n² pairs; distinct: over those of i ≠ j.
+    """
+    d, n = distances(x), len(x)
+    m = d.detach().sum() / (n * (n - 1) if distinct else n * n)
+    m = m.clamp(min=1e-30)  # so that features which are all alike have K = 1 and no gradient
+    return sum((torch.exp(-d / (2 * 2.0**k * m)) for k in range(-3, kernels - 3)), 0 * d)
+
+
+def mmd(K: Tensor, n_s: int, estimate: Literal["linear", "unbiased", "biased"]) -> Tensor:
+    """E k(s, s′) + E k(t, t′) − 2 E k(s, t), the squared distance of the domains' mean embeddings.
+
+    K: the kernel (n, n) of a batch whose first n_s samples are of the source.
+    estimate: means over which pairs. "unbiased": all but those of a sample with itself. "biased":
+    all. "linear": each sample and its successor, the first after the last (Gretton et al., JMLR
+    2012, section 6); where one domain has more samples, those are left out.
+    """
+    K_ss, K_tt, K_st = K[:n_s, :n_s], K[n_s:, n_s:], K[:n_s, n_s:]
+    if estimate == "biased":
+        return K_ss.mean() + K_tt.mean() - 2 * K_st.mean()
+    if estimate == "unbiased":
+        within = ((k.sum() - k.trace()) / (len(k) * (len(k) - 1)) for k in (K_ss, K_tt))
+        return sum(within, -2 * K_st.mean())
+    m = min(K_st.shape)
+    ss, tt, st, ts = (k[:m, :m].roll(-1, 1).diagonal() for k in (K_ss, K_tt, K_st, K_st.T))
+    return (ss + tt - st - ts).mean()

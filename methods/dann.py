@@ -28,11 +28,12 @@ class DANN(Method):
         lead: float = 0.0,  # progress by which D's λ is ahead of the weights'; in CDAN's code, 1/T
         entropy: bool = False,  # weigh the samples of L_d by e^(−H), as CDAN+E and GVB do
         eps: float = 0.0,  # ε inside the logarithms of L_d
+        smooth: float = 0.0,  # environment label smoothing: D's labels are 1 − smooth and smooth
     ) -> None:
         super().__init__()
         self.D = net.discriminator(net.dim)
         self.weight, self.lam, self.gamma, self.lead = weight, lam, gamma, lead
-        self.entropy, self.eps = entropy, eps
+        self.entropy, self.eps, self.smooth = entropy, eps, smooth
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
         lam_D, lam_H = (self.lam * ramp(q, self.gamma) for q in (p + self.lead, p))
@@ -42,5 +43,5 @@ class DANN(Method):
         w_s, w_t = None, None
         if self.entropy:
             w_s, w_t = entropy_weights(y_s, lam_H), entropy_weights(net.C(f_t), lam_H)
-        L_d = domain_loss(d_s, d_t, w_s, w_t, self.eps)
+        L_d = domain_loss(d_s, d_t, w_s, w_t, self.eps, self.smooth)
         yield cross_entropy(y_s, s.y) + self.weight * L_d

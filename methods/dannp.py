@@ -27,10 +27,12 @@ class DANNP(Method):
         gamma: float = 10.0,  # how steeply λ rises
         entropy: bool = True,  # weigh the samples of L_d by e^(−H(p)), as the released ToAlign does
         eps: float = 1e-8,  # ε inside the logarithms of L_d
+        smooth: float = 0.0,  # environment label smoothing: D's labels are 1 − smooth and smooth
     ) -> None:
         super().__init__()
         self.D = net.discriminator(net.classes)
-        self.weight, self.lam, self.gamma, self.entropy, self.eps = weight, lam, gamma, entropy, eps
+        self.weight, self.lam, self.gamma = weight, lam, gamma
+        self.entropy, self.eps, self.smooth = entropy, eps, smooth
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
         lam = self.lam * ramp(p, self.gamma)
@@ -40,5 +42,5 @@ class DANNP(Method):
         w_s, w_t = None, None
         if self.entropy:
             w_s, w_t = entropy_weights(y_s, lam), entropy_weights(y_t, lam)
-        L_d = domain_loss(d_s, d_t, w_s, w_t, self.eps)
+        L_d = domain_loss(d_s, d_t, w_s, w_t, self.eps, self.smooth)
         yield cross_entropy(y_s, s.y) + self.weight * L_d

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from bench.runs import plan
 from bench.runs.cell import Cell, brief
+from bench.runs.classes import mean_over_classes
 from bench.runs.files import encode
 from bench.runs.lines import (
     Code,
@@ -177,7 +178,9 @@ def write(root: Path, cell: Cell, *args: Any, attempt: int = 1, **about: Any) ->
 
 
 def _tally(c: Counts | None) -> Tally | None:
-    return c and Tally(sum(c.correct), sum(c.total), max(c.predicted))
+    return c and Tally(
+        sum(c.correct), sum(c.total), max(c.predicted), mean_over_classes(c.correct, c.total)
+    )
 
 
 def everything(suite: Suite) -> list[Record]:

@@ -23,11 +23,11 @@ CLASSES, BATCH = 3, 5
 
 
 def tiny_net(*, joint: bool = False, dropout: float = 0.0) -> Network:
-    """F: (B, 3, 2, 2) -> (B, 6), C: -> (B, 3); smooth everywhere, so that finite differences hold."""
+    """F: (B, 3, 2, 2) -> (B, 6), C: -> (B, 3); smooth everywhere, so that finite differences hold. F's maps are the image."""
     return Network(
-        nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Tanh()),
+        nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(12, 6), nn.Tanh()),
         nn.Linear(6, CLASSES),
-        dim=6, classes=CLASSES, joint=joint, n_t=2 * BATCH,
+        dim=6, classes=CLASSES, joint=joint, n_t=2 * BATCH, maps=("0", (3, 2, 2)),
         discriminator=lambda n, k=1: nn.Sequential(
             nn.Linear(n, 4), nn.Tanh(), nn.Dropout(dropout), nn.Linear(4, k), nn.Flatten(0 if k == 1 else 1)
         ),

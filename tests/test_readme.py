@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +22,7 @@ def test_the_examples_are_as_short_as_promised() -> None:
     assert len(CLAIM.splitlines()) < 10
 
 
+@pytest.mark.slow
 def test_a_newcomer_adds_a_method_a_suite_and_a_claim(tmp_path: Path) -> None:
     for name in ("bench", "methods", "tables"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -116,7 +116,12 @@ def check_suite_data(name: str, root: Path) -> "list[Finding]":
 
 def generate_data(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="pacs or officehome.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="pacs, officehome, office31, officecaltech, visda or domainnet126.",
+            show_default=False,
+        ),
     ],
     folder: Annotated[
         Path,

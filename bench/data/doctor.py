@@ -20,6 +20,7 @@ from bench.data.listing import (
     list_found_domain,
     list_names,
     read_list_file,
+    read_listed,
 )
 from bench.datasets import sets
 from bench.datasets.facts import Both, DataSet, Form
@@ -70,11 +71,13 @@ def summarize(level: Level, texts: Iterable[str]) -> Iterator[Finding]:
         yield Finding(level, f"... and {more:,} more like it")
 
 
-def report_other_files(folder: Path) -> Iterator[Finding]:
-    """The files below a folder of pictures that are none."""
+def report_other_files(folder: Path, known_file: Path | None = None) -> Iterator[Finding]:
+    """The files below a folder of pictures that are none, but for one that belongs there."""
     known = ", ".join(SUFFIXES)
     texts = (
-        f"{path} is passed over: it is not one of {known}" for path in find_other_files(folder)
+        f"{path} is passed over: it is not one of {known}"
+        for path in find_other_files(folder)
+        if path != known_file
     )
     yield from summarize("warn", texts)
 
@@ -161,10 +164,13 @@ def _examine_domain(
     listing = list_found_domain(facts, root, found, domain)
     differences = list(compare_counts(listing, counts))
     yield from summarize("error", differences)
+    named = found.folder / facts.lists[domain] if domain in facts.lists else None
     if found.form.reader == "image":
-        yield from report_other_files(listing.base)
-        if facts.numbered:
-            yield from _compare_numbers(listing, counts)
+        yield from report_other_files(listing.base, named)
+        if facts.numbering:
+            yield from _compare_numbers(listing, counts, facts.numbering)
+    if named and named.is_file():
+        yield from _compare_list(listing, named)
     unreadable = list(find_unreadable(listing.pictures))
     yield from summarize("error", unreadable)
     if not differences and not unreadable:
@@ -172,13 +178,24 @@ def _examine_domain(
         yield Finding("ok", text)
 
 
-def _compare_numbers(listing: Listing, counts: Mapping[str, int]) -> Iterator[Finding]:
-    """The missing and the surplus pictures, where the published ones of each class are called
-    00001.jpg, 00002.jpg, ..."""
+def _compare_list(listing: Listing, path: Path) -> Iterator[Finding]:
+    """The pictures that a domain's list file names and that are not there, and the other way
+    round."""
+    here = {picture.path for picture in listing.pictures}
+    listed = set(read_listed(path))
+    yield from summarize("error", (f"{p} is missing" for p in sorted(listed - here)))
+    surplus = (f"{p} is not in {path.name}" for p in sorted(here - listed))
+    yield from summarize("warn", surplus)
+
+
+def _compare_numbers(
+    listing: Listing, counts: Mapping[str, int], numbering: str
+) -> Iterator[Finding]:
+    """The missing and the surplus pictures, where the published ones of each class are numbered."""
     here = {picture.path for picture in listing.pictures}
     folders = {sets.fold(name): listing.base / name for name in listing.classes}
     published = {
-        folders[sets.fold(name)] / f"{i:05}.jpg"
+        folders[sets.fold(name)] / numbering.format(i)
         for name, n in counts.items()
         if sets.fold(name) in folders
         for i in range(1, n + 1)

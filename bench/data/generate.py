@@ -67,7 +67,7 @@ def _blend(digits: ByteArray, photos: Sequence[Path], rng: np.random.Generator) 
 
 
 def generate(kind: str, root: Path, *, scale: float = 0.01, seed: int = 0) -> Path:
-    """Writes a pacs- or officehome-shaped folder below root and returns it.
+    """Writes a folder of the shape of a published set of several domains below root and returns it.
 
     scale: images per published image, at least one of each class. The pictures are the same for
     the same seed. The folder appears whole or not at all, and is marked as made up. Raises
@@ -100,15 +100,19 @@ def generate(kind: str, root: Path, *, scale: float = 0.01, seed: int = 0) -> Pa
 
 
 def _write_pictures(facts: DataSet, folder: Path, scale: float, seed: int) -> None:
-    """Made-up pictures of all domains and classes. Raises OSError."""
+    """Made-up pictures of all domains and classes, and the list files. Raises OSError."""
+
+    def place(domain: str) -> Path:
+        pattern = facts.domains[domain]
+        return folder / (domain if "*" in pattern else pattern) / facts.inner
 
     def write_class(domain: str, name: str, n: int) -> None:
-        (folder / domain / name).mkdir(parents=True)
+        (place(domain) / name).mkdir(parents=True)
         suffix = "png" if domain == "sketch" else "jpg"
         for i in range(1, n + 1):
-            file = f"{i:05}.jpg" if facts.numbered else f"pic_{i:03}.{suffix}"
+            file = facts.numbering.format(i) if facts.numbering else f"pic_{i:03}.{suffix}"
             picture = _draw(f"{seed}/{name}", f"{domain}/{i}", facts.size)
-            picture.save(folder / domain / name / file)
+            picture.save(place(domain) / name / file)
 
     counts = scale_counts(facts.name, scale)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -119,6 +123,14 @@ def _write_pictures(facts: DataSet, folder: Path, scale: float, seed: int) -> No
         ]
         for future in waiting:
             future.result()
+    for domain, file in facts.lists.items():
+        path, classes = folder / file, sorted(counts[domain])
+        names = sorted(p for p in place(domain).rglob("*.*") if p != path)
+        lines = (
+            f"{p.relative_to(path.parent).as_posix()} {classes.index(p.parent.name)}\n"
+            for p in names
+        )
+        path.write_text("".join(lines), encoding="utf-8")
 
 
 def _draw(class_key: str, own_key: str, side: int | None) -> Image.Image:

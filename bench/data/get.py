@@ -17,7 +17,7 @@ from bench.data.parquet import write_parquet
 from bench.datasets import sets
 from bench.datasets.facts import DataSet
 from bench.datasets.generated import read_mark
-from bench.datasets.locate import explain_layout, find_folder, locate
+from bench.datasets.locate import explain_layout, explain_remedy, find_folder, locate
 from bench.errors import BenchError, UsageError
 
 PATIENCE = 10.0  # seconds to wait for another process that gets the same set
@@ -117,6 +117,8 @@ def _fetch(
 
     Raises BenchError saying why neither could give it and what to do by hand.
     """
+    if facts.source:
+        raise BenchError(f"bench does not download {facts.name}: {explain_remedy(facts, root)}")
     failures = []
     for source, offered in (
         (_download_from_publishers, facts.downloads),

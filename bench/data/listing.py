@@ -211,6 +211,10 @@ def list_found_domain(facts: DataSet, root: Path, found: Found, domain: str) -> 
     """
     if found.form.reader == "parquet":
         return _list_rows(found.files.train, domain)
+    if found.form.reader == "lists":
+        if not (path := found.folder / facts.lists[domain]).is_file():
+            raise incomplete(facts, root, found)
+        return _list_listed(path)
     matches = sorted(found.folder.glob(facts.domains[domain]))
     folders = [path for path in matches if path.is_dir()]
     if not folders:
@@ -218,7 +222,28 @@ def list_found_domain(facts: DataSet, root: Path, found: Found, domain: str) -> 
     if len(folders) > 1:
         spellings = " and ".join(path.name for path in folders)
         raise BenchError(f"{found.folder} holds {domain} as {spellings}: keep one of them")
-    return list_class_folders(folders[0])
+    inner = folders[0] / facts.inner
+    return list_class_folders(inner if facts.inner and inner.is_dir() else folders[0])
+
+
+def _list_listed(path: Path) -> Listing:
+    """The pictures of a domain's list file that are there, labelled by the names of the folders in
+    which they lie: the numbers in such files differ from one to the next."""
+    named = read_listed(path)
+    there = {folder: list_names(folder) for folder in {p.parent for p in named} if folder.is_dir()}
+    here = [p for p in named if p.name in there.get(p.parent, ())]
+    classes = sorted({p.parent.name for p in here})
+    labels = {name: place for place, name in enumerate(classes)}
+    y = np.array([labels[p.parent.name] for p in here], dtype=np.int64)
+    return Listing(path.parent, list(map(Picture, here)), y, tuple(classes))
+
+
+def read_listed(path: Path) -> list[Path]:
+    """The pictures that a domain's list file names, sorted. Raises BenchError."""
+    names = read_list_file(path)[0]
+    if alone := next((name for name in names if "/" not in name), None):
+        raise damaged(path, f"{alone!r} lies in no folder of a class")
+    return sorted(path.parent / name for name in names)
 
 
 def compare_counts(listing: Listing, counts: Mapping[str, int]) -> Iterator[str]:

@@ -22,8 +22,9 @@ class Form:
     """One of the forms in which a set is published."""
 
     reader: str
-    """The file format: `image` for one folder of pictures per domain, else a key of
-    `bench.data.digits.FORMATS`."""
+    """The file format: `image` for one folder of pictures per domain, `lists` for one list file per
+    domain that says which pictures of a larger set belong to it, `parquet` for the Hub's files;
+    else a key of `bench.data.digits.FORMATS`."""
     folders: tuple[str, ...]
     """Where to look for it, relative to the data root, the preferred place first."""
     files: Both[tuple[str, ...]]
@@ -63,8 +64,14 @@ class DataSet:
     domains: Mapping[str, str] = field(default_factory=dict)
     """For a set of several domains: name -> its folder as a glob pattern. `sets.class_counts`
     has the number of images of each."""
-    numbered: bool = (
-        False  # whether the pictures of each class are called 00001.jpg, 00002.jpg, ...
+    inner: str = (
+        ""  # a folder between that of a domain and those of its classes; copies may lack it
     )
+    lists: Mapping[str, str] = field(default_factory=dict)
+    """For a set that is published with list files, of lines `path label`: domain -> its list. The
+    paths are relative to the folder of the list, in which each picture lies in one of its class."""
+    numbering: str = ""
+    """How the pictures of each class are called, as the format of their numbers from 1 on."""
     licence: str = ""
     notes: str = ""  # what a user should know beyond the title
+    source: str = ""  # of a set that the program cannot download: where to get it, a clause

@@ -85,7 +85,8 @@ def incomplete(facts: DataSet, root: Path, found: Found) -> BenchError:
 
 def explain_remedy(facts: DataSet, root: Path) -> str:
     """What to do about a set that is not there: the end of a sentence."""
-    return f"run `bench data get {facts.name}`, or {explain_layout(facts, root)}"
+    first = f"{facts.source}, and" if facts.source else f"run `bench data get {facts.name}`, or"
+    return f"{first} {explain_layout(facts, root)}"
 
 
 def explain_layout(facts: DataSet, root: Path) -> str:

@@ -17,10 +17,12 @@ def _parquet(*folders: str) -> Form:
 
 def _domains(domains: Mapping[str, str], *folders: str) -> tuple[Form, ...]:
     """One folder of pictures per domain, or the Hub's Parquet files, which hold all domains."""
-    return (
-        Form("image", folders, Both(tuple(domains.values()), ())),
-        Form("parquet", folders, Both(("**/*.parquet",), ())),
-    )
+    return (*_folders(domains, *folders), Form("parquet", folders, Both(("**/*.parquet",), ())))
+
+
+def _folders(domains: Mapping[str, str], *folders: str) -> tuple[Form, ...]:
+    """One folder of pictures per domain."""
+    return (Form("image", folders, Both(tuple(domains.values()), ())),)
 
 
 def _idx(suffix: str) -> Form:
@@ -233,10 +235,106 @@ or officehome/data/*.parquet""",
         "officehome",
     ),
     domains=_OFFICEHOME_DOMAINS,
-    numbered=True,
+    numbering="{:05}.jpg",
     hub="flwrlabs/office-home",
     licence="non-commercial research use only",
     notes="Real World may also be spelled RealWorld or Real_World",
+)
+
+_OFFICE_SOURCE = "get it from the authors' page, https://www.cc.gatech.edu/~judy/domainadapt/"
+_OFFICE31_DOMAINS = {name: name for name in ("amazon", "dslr", "webcam")}
+OFFICE31 = DataSet(
+    name="office31",
+    title="Office-31: 31 classes of office objects in three domains",
+    channels=3,
+    layout="""\
+office31/<domain>/images/<class>/frame_0001.jpg
+                                      (amazon, dslr, webcam; back_pack ... trash_can)""",
+    forms=_folders(
+        _OFFICE31_DOMAINS, "office31", "Office31", "office-31", "Office-31", "office_31", "office"
+    ),
+    domains=_OFFICE31_DOMAINS,
+    inner="images",
+    numbering="frame_{:04}.jpg",
+    licence="not stated",
+    notes="Saenko et al., ECCV 2010: 2,817, 498 and 795 images; per class as in the list files of "
+    "thuml/MDD@51e5484. The folder images/ may be missing",
+    source=_OFFICE_SOURCE,
+)
+
+_OFFICECALTECH_DOMAINS = {name: name for name in ("amazon", "caltech", "dslr", "webcam")}
+OFFICECALTECH = DataSet(
+    name="officecaltech",
+    title="Office-Caltech10: the 10 classes that Office-31 and Caltech-256 share, in four domains",
+    channels=3,
+    layout="""\
+office-caltech/<domain>/<class>/*     (amazon, caltech, dslr, webcam; back_pack ... projector)""",
+    forms=_folders(
+        _OFFICECALTECH_DOMAINS,
+        "office-caltech",
+        "OfficeCaltech",
+        "office_caltech",
+        "officecaltech",
+        "office_caltech_10",
+        "Office_Caltech_DA_Dataset",
+    ),
+    domains=_OFFICECALTECH_DOMAINS,
+    licence="not stated",
+    notes="Gong et al., CVPR 2012: 958, 1,123, 157 and 295 images; per class as in the list files "
+    "of ygjwd12345/TransDA@76c76cc",
+    source=_OFFICE_SOURCE,
+)
+
+_VISDA_DOMAINS = {"synthetic": "train", "real": "validation"}
+VISDA = DataSet(
+    name="visda",
+    title="VisDA-2017, classification: renderings of 12 classes, and photographs of them",
+    channels=3,
+    layout="""\
+visda-2017/train/<class>/*            (the domain synthetic; aeroplane ... truck)
+visda-2017/validation/<class>/*       (the domain real)
+visda-2017/<folder>/image_list.txt    (of each folder, if wanted: the doctor compares with it)""",
+    forms=_folders(
+        _VISDA_DOMAINS,
+        "visda-2017",
+        "VisDA-2017",
+        "visda2017",
+        "VisDA2017",
+        "VISDA-C",
+        "visda",
+    ),
+    domains=_VISDA_DOMAINS,
+    lists={domain: f"{folder}/image_list.txt" for domain, folder in _VISDA_DOMAINS.items()},
+    licence="non-commercial research and educational use only",
+    notes="Peng et al., arXiv:1710.06924: 152,397 and 55,388 images; those of each class of the "
+    "photographs as in the list files of DianCh/AdaContrast@c3c8b88. The test images of the "
+    "challenge are not used",
+    source="unpack http://csr.bu.edu/ftp/visda17/clf/train.tar and validation.tar there",
+)
+
+_DOMAINNET126_DOMAINS = {name: name for name in ("real", "clipart", "painting", "sketch")}
+_DOMAINNET126_LISTS = {name: f"{name}_list.txt" for name in _DOMAINNET126_DOMAINS}
+DOMAINNET126 = DataSet(
+    name="domainnet126",
+    title="DomainNet-126: 126 classes of DomainNet in four domains, by list files",
+    channels=3,
+    layout="""\
+domainnet-126/<domain>/<class>/*      (real, clipart, painting, sketch: of the cleaned DomainNet)
+domainnet-126/<domain>_list.txt       (lines real/bird/real_032_000265.jpg 11)""",
+    forms=(
+        Form(
+            "lists",
+            ("domainnet-126", "DomainNet-126", "domainnet126", "domainnet", "DomainNet"),
+            Both(tuple(_DOMAINNET126_LISTS.values()), ()),
+        ),
+    ),
+    domains=_DOMAINNET126_DOMAINS,
+    lists=_DOMAINNET126_LISTS,
+    licence="not stated",
+    notes="Saito et al., ICCV 2019, by the list files of Chen et al., CVPR 2022: 69,622, 18,523, "
+    "30,042 and 24,147 images of the cleaned DomainNet, as counted in DianCh/AdaContrast@c3c8b88",
+    source="get the cleaned version of DomainNet from http://ai.bu.edu/M3SDA/ and the list files "
+    "from datasets/domainnet-126 of https://github.com/DianCh/AdaContrast",
 )
 
 FOLDER = DataSet(
@@ -251,7 +349,21 @@ or <path>/train/<class>/*.jpg and <path>/test/<class>/*.jpg""",
 
 ALL = {
     s.name: s
-    for s in (MNIST, USPS, SVHN, MNIST_M, MNIST_SAMPLE, UCI_DIGITS, PACS, OFFICEHOME, FOLDER)
+    for s in (
+        MNIST,
+        USPS,
+        SVHN,
+        MNIST_M,
+        MNIST_SAMPLE,
+        UCI_DIGITS,
+        PACS,
+        OFFICEHOME,
+        OFFICE31,
+        OFFICECALTECH,
+        VISDA,
+        DOMAINNET126,
+        FOLDER,
+    )
 }
 
 

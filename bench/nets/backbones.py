@@ -55,6 +55,15 @@ def resnet50() -> nn.Module:
     return net
 
 
+def resnet101() -> nn.Module:
+    """torchvision's ResNet-101 up to its last layer: 2048 features. It is version 1.5, too."""
+    from torchvision.models import resnet101
+
+    net: nn.Module = resnet101(weights=None)
+    net.fc = nn.Identity()
+    return net
+
+
 def resnet50_v1() -> nn.Module:
     """ResNet-50 as published, in which a block halves the image in its first 1×1 convolution.
 
@@ -130,6 +139,7 @@ BACKBONES = {
     "vgg16": Backbone(vgg16, FEATURES, "VGG16_Weights.IMAGENET1K_V1"),
     "alexnet": Backbone(alexnet, FEATURES, "AlexNet_Weights.IMAGENET1K_V1"),
     "resnet50": Backbone(resnet50, published="ResNet50_Weights.IMAGENET1K_V1"),
+    "resnet101": Backbone(resnet101, published="ResNet101_Weights.IMAGENET1K_V1"),
     "resnet50_v1": Backbone(resnet50_v1, published="ResNet-50 v1 of He et al.", download=None),
     "mobilenet_v2": Backbone(mobilenet_v2, FEATURES, "MobileNet_V2_Weights.IMAGENET1K_V1"),
     "efficientnet_lite0": Backbone(

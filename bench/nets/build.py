@@ -1,5 +1,6 @@
 """The network of a recipe, put together."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,10 +37,11 @@ def build(recipe: Recipe, classes: int, weights: StateDict | None = None) -> Net
     if recipe.channels_last:  # convolutions with such weights make such outputs
         F.to(memory_format=torch.channels_last)
     with _fitting(recipe):
-        dim = _count_features(F, recipe.pixels)
+        dim, maps = _look_inside(F, recipe.pixels)
     if recipe.bottleneck.width:
         F = nn.Sequential(F, bottleneck(dim, recipe.bottleneck))
         dim = recipe.bottleneck.width
+        maps = maps and (f"0.{maps[0]}", maps[1])
     if recipe.head == "layers":
         C = head(dim, classes, recipe.classifier)
         D = partial(discriminator, recipe.discriminator)
@@ -51,19 +53,42 @@ def build(recipe: Recipe, classes: int, weights: StateDict | None = None) -> Net
             heads = replace(backbone, prefix=("classifier.", ""))
             fill(C[:-1], weights, heads, recipe.backbone)
     joint = recipe.forward == "joint"
-    return Network(F, C, dim=dim, classes=classes, discriminator=D, joint=joint)
+    return Network(F, C, dim=dim, classes=classes, discriminator=D, joint=joint, maps=maps)
 
 
-def _count_features(F: nn.Module, pixels: int) -> int:
-    """How many features F makes of images of that size; its statistics are left as they are."""
+Maps = tuple[str, tuple[int, int, int]]
+
+
+def _look_inside(F: nn.Module, pixels: int) -> tuple[int, Maps | None]:
+    """How many features F makes of images of that size, and its last maps (see `Network`).
+
+    Its statistics are left as they are.
+    """
+    last: Maps | None = None
+
+    def watch(name: str, module: nn.Module, out: object) -> None:
+        nonlocal last
+        if isinstance(out, torch.Tensor) and out.dim() == 4 and out.shape[2:].numel() > 1:
+            last = name, (out.shape[1], out.shape[2], out.shape[3])
+        elif any(True for _ in module.parameters(recurse=False)):
+            last = None  # what is learnt behind them makes other features of them
+
+    hooks = [
+        module.register_forward_hook(lambda module, _, out, name=name: watch(name, module, out))
+        for name, module in F.named_modules()
+        if name
+    ]
     with torch.no_grad():
         F.eval()
         shape = F(torch.zeros(1, 3, pixels, pixels)).shape
         F.train()
+    for hook in hooks:
+        hook.remove()
     if len(shape) != 2:
         raise ValueError(f"it makes {tuple(shape)} of an image, not a row of features")
     dim: int = shape[1]
-    return dim
+    # of other numbers they are no maps: some transformers have their channels last
+    return dim, last if last and dim in (last[1][0], math.prod(last[1])) else None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean
+from statistics import fmean, mean
 
 from bench.runs.lines import Counts
 
@@ -44,3 +44,9 @@ def _mistaken(k: int, row: Sequence[int], labels: Sequence[str]) -> tuple[tuple[
 def average_over_classes(results: Sequence[ClassResult]) -> float:
     """The mean of the accuracies of the classes, in %."""
     return mean(r.accuracy for r in results if r.accuracy is not None)
+
+
+def mean_over_classes(correct: Sequence[int], total: Sequence[int]) -> float | None:
+    """The same from the right predictions and the images of each class; None without an image."""
+    shares = [100 * right / n for right, n in zip(correct, total, strict=True) if n]
+    return fmean(shares) if shares else None

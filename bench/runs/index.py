@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from bench import paths, suite
 from bench.runs import files
+from bench.runs.classes import mean_over_classes
 from bench.runs.lines import Counts
 
 MANY = 200  # records to be read anew, from which on several processes share the work
@@ -143,7 +144,7 @@ def summarize(raw: bytes) -> bytes:
 
     shared: JSON of those fields of `run` that many records have alike, so that it is parsed once.
     evals: [step, source, target, values], the counts of a test set as [right, images, images that
-    went to the class that received most].
+    went to the class that received most, mean of the accuracies of the classes].
     """
     content = files.parse(raw)
     evals = [[e.step, _tally(e.source), _tally(e.target), e.values] for e in content.evals]
@@ -163,5 +164,8 @@ def summarize_file(path: str | Path) -> bytes:
         return json.dumps([None, "", [], None, problem]).encode()
 
 
-def _tally(c: Counts | None) -> list[int] | None:
-    return None if c is None else [sum(c.correct), sum(c.total), max(c.predicted, default=0)]
+def _tally(c: Counts | None) -> list[float | None] | None:
+    if c is None:
+        return None
+    most = max(c.predicted, default=0)
+    return [sum(c.correct), sum(c.total), most, mean_over_classes(c.correct, c.total)]

@@ -14,7 +14,7 @@ from math import nan
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -37,11 +37,19 @@ class Tally(NamedTuple):
     correct: int  # how many are right
     total: int  # how many images there are
     most: int  # how many go to the class that receives most
+    class_accuracy: float | None = None
+    """Mean over the classes of right predictions in %; None without an image."""
 
     @property
     def accuracy(self) -> float:
         """Right predictions in %."""
         return 100 * self.correct / self.total if self.total else nan
+
+    def score(self, over: Literal["images", "classes"]) -> float:
+        """Right predictions in % of the images; or of those of each class, on average."""
+        if over == "images":
+            return self.accuracy
+        return nan if self.class_accuracy is None else self.class_accuracy
 
 
 class Evaluation(NamedTuple):

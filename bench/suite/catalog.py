@@ -36,6 +36,7 @@ class Entry:
     supervised_target: bool  # whether it is trained with target labels
     needs: tuple[str, ...]  # knobs of the recipe that it cannot do without
     proof: tuple[str, ...]  # what shows that it does what its source does: see `Method.proof`
+    origin: str  # what it was written from where no code of it is public: see `Method.origin`
 
     @property
     def summary(self) -> str:
@@ -200,6 +201,7 @@ def _parse(path: Path, tree: ast.Module) -> Entry:
         supervised_target=bool(_attribute(body, "supervised_target", False)),
         needs=_attribute(body, "needs", ()),
         proof=_attribute(body, "proof", ("identity",)),
+        origin=_attribute(body, "origin", ""),
     )
 
 

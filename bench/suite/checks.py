@@ -113,7 +113,7 @@ def check_recipes(suite: Suite) -> None:
     Of rows and tasks that change the same, the first stands for all.
     """
     rows = _first_of_each(
-        suite.rows, lambda row: (row.recipe, catalog.find_method(row.method).needs)
+        suite.rows, lambda row: (row.preset, row.recipe, catalog.find_method(row.method).needs)
     )
     tasks = _first_of_each(suite.tasks, suite.task_recipe.get)
     for row, task, budget in product(rows, tasks, ("full", *suite.budgets)):

@@ -45,8 +45,9 @@ class Claim(Strict):
     cite: str  # a key of references.bib
     where: str  # the table, figure or section
     kind: Literal[
-        "paper", "literature-copied", "library-rerun", "leaderboard", "student", "digest"
-    ] = "paper"
+        "paper", "literature-copied", "secondhand", "library-rerun", "leaderboard", "student",
+        "digest",
+    ] = "paper"  # fmt: skip
     verified: bool = True  # read in the source itself, not copied from somewhere else
     note: str = ""  # a footnote of the table
 
@@ -60,6 +61,10 @@ class PublishedCost(Claim):
     mb: Number = Field(gt=0)  # memory in MB
 
 
+COPIED = 6
+"""From so many figures on that all equal those of another paper, a row is a copy."""
+
+
 class Published(Claim):
     """Accuracies as printed, in %."""
 
@@ -68,6 +73,15 @@ class Published(Claim):
     on: Literal["target", "source"] = "target"  # the test set
     values: dict[str, PrintedFigure]  # by task
     average: PrintedFigure | None = None
+
+    def repeats(self, other: "Published") -> bool:
+        """Whether another paper prints the same figure at every task, of which there are several.
+
+        A few equal figures can be chance; so many mean that one of the two was copied.
+        """
+        ours, theirs = ({k: f.value for k, f in c.values.items()} for c in (self, other))
+        elsewhere = self.cite != other.cite and self.on == other.on
+        return elsewhere and len(ours) >= COPIED and ours == theirs
 
     def discrepancy(self, tasks: tuple[str, ...]) -> str | None:
         """A sentence if the mean over these tasks does not round to the printed average, else None.

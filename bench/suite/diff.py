@@ -15,7 +15,7 @@ def diff(a: str, b: str) -> list[tuple[str, Any, Any]]:
     """(knob, value in a, value in b) for each knob that differs, in the schema's order.
 
     a, b: a preset, a suite (its recipe before tasks and rows change it) or suite:row (with the
-    row's recipe and method). Raises UsageError.
+    row's preset, recipe and method). Raises UsageError.
     """
     left, right = list_knobs(a), list_knobs(b)
     every = dict.fromkeys([*left, *right])
@@ -39,5 +39,5 @@ def list_knobs(name: str) -> dict[str, Any]:
         raise unknown(f"row of {suite}", row, found.by_id)
     line = found.by_id[row]
     hyper = {**catalog.check(line.method, line.hyper).hyper, **line.hyper}
-    recipe = merged(found.recipe.model_dump(mode="json"), line.recipe)
+    recipe = merged(found.protocol(line).model_dump(mode="json"), line.recipe)
     return flat({"method": line.method, "hyper": hyper, **recipe})

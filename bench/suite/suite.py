@@ -1,7 +1,7 @@
 """A suite: the claims of one experiment and the recipe that tests them, as one frozen model."""
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PureWindowsPath
@@ -13,7 +13,7 @@ from bench.datasets import sets
 from bench.errors import UsageError, unknown
 from bench.suite import schema
 from bench.suite.claims import Published, PublishedCost
-from bench.suite.recipe import Changes, Pixels, Recipe, modernized
+from bench.suite.recipe import PLACEHOLDERS, Changes, Pixels, Recipe, modernized
 from bench.suite.schema import Number, Strict, Whole
 from bench.suite.search import Space
 
@@ -82,7 +82,10 @@ class Row(Strict):
     label: str  # what the table prints
     method: str  # a file of `methods`
     hyper: dict[str, Any] = Field(default_factory=dict)  # hyper-parameters that are not defaults
-    recipe: Changes = Field(default_factory=dict)  # what this row changes in the suite's recipe
+    preset: str | None = None
+    """A protocol that this row follows in place of the suite's recipe, of which it then takes only
+    what every recipe has to state and the preset leaves open."""
+    recipe: Changes = Field(default_factory=dict)  # what this row changes in that recipe
     note: str = ""  # a footnote of the table
 
 
@@ -111,6 +114,14 @@ class Metric(Strict):
     better: Literal["higher", "lower"] = "higher"  # which values are good
 
 
+def _validated(knobs: Mapping[str, Any]) -> Recipe:
+    """The recipe of these knobs. Raises UsageError."""
+    try:
+        return Recipe.model_validate(knobs)
+    except ValidationError as e:
+        raise UsageError("; ".join(schema.explain(e, Recipe, ("recipe",)))) from e
+
+
 class Suite(Strict):
     """The claims of one experiment and the recipe that tests them."""
 
@@ -123,6 +134,12 @@ class Suite(Strict):
     """Percentage points by which a measured accuracy may differ from the printed one and match."""
     confidence: Number = Field(0.95, gt=0, lt=1)  # of the intervals
     metric: Metric | None = None  # what is measured; None: accuracy in % on both test sets
+    accuracy: Literal["images", "classes"] = "images"
+    """images: the share of the test images that are predicted right.
+
+    classes: the mean of this share over the classes, as VisDA-2017 has it. Tables, verdicts and the
+    choice of evaluations use it; trainings and records are the same for both.
+    """
     baseline: str | None = None  # id of the row over which gains are counted
     seeds: Whole = Field(3, gt=0, le=10_000)  # how many trainings of a row at a task: seeds 0, 1, …
     domains: dict[str, DomainSpec]
@@ -130,6 +147,8 @@ class Suite(Strict):
     preset: str | None = None
     """The protocol that the recipe departs from; `recipe` and `differences` hold what it says."""
     recipe: Recipe
+    protocols: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """For each preset that a row names, the knobs that it states."""
     task_recipe: dict[str, Changes] = Field(default_factory=dict)  # what a task changes in it
     rows: tuple[Row, ...] = Field(min_length=1)
     published: tuple[Published, ...] = ()
@@ -138,6 +157,12 @@ class Suite(Strict):
     budgets: dict[str, Budget] = Field(default_factory=dict)
     search: Space = Field(default_factory=dict)  # what `bench tune` varies
     differences: tuple[str, ...] = ()  # what we know to do differently from the papers
+
+    @model_validator(mode="after")
+    def _check_accuracy(self) -> Self:
+        if self.metric and self.accuracy != "images":
+            raise ValueError("a suite with a `metric` measures no accuracy: remove `accuracy`")
+        return self
 
     @field_validator("domains")
     @classmethod
@@ -169,6 +194,17 @@ class Suite(Strict):
             raise unknown("budget", name, known)
         return known[name]
 
+    def protocol(self, row: Row) -> Recipe:
+        """What a row starts from: the suite's recipe, or the preset that the row names.
+
+        Raises UsageError when the suite's values do not go with the preset.
+        """
+        if row.preset is None:
+            return self.recipe
+        stated = self.protocols[row.preset]
+        left = self.recipe.model_dump(include=PLACEHOLDERS.keys() - stated.keys())
+        return _validated({**left, **stated})
+
     def recipe_for(
         self,
         row: Row,
@@ -176,23 +212,34 @@ class Suite(Strict):
         budget: str = "full",
         override: Mapping[str, Any] | None = None,
     ) -> Recipe:
-        """The suite's recipe, changed by task, row, budget and `override`, in this order.
+        """The row's protocol, changed by task, row, budget and `override`, in this order.
 
         A change of some parts of a table, such as lr_mult, leaves its other parts as they are.
         Raises UsageError when the result is no recipe.
         """
-        knobs = self.recipe.model_dump()
-        if "normalize" not in self.recipe.model_fields_set:
+        start = self.protocol(row)
+        knobs = start.model_dump()
+        if "normalize" not in start.model_fields_set:
             del knobs["normalize"]  # its default depends on the backbone
         in_task, in_budget = self.task_recipe.get(task, {}), self.budget(budget).recipe
         for change in (in_task, row.recipe, in_budget, modernized(override or {})):
             knobs = schema.merged(knobs, change)
-        try:
-            return Recipe.model_validate(knobs)
-        except ValidationError as e:
-            raise UsageError("; ".join(schema.explain(e, Recipe, ("recipe",)))) from e
+        return _validated(knobs)
 
     def warnings(self) -> list[str]:
-        """A sentence for each published row whose printed average contradicts its figures."""
-        rows = [(p, p.discrepancy(self.tasks)) for p in self.published]
-        return [f"{p.label} [{p.cite}, {p.where}]: {text}" for p, text in rows if text]
+        """A sentence for each published row whose printed average contradicts its figures, and for
+        each whose figures are all those of another paper's row."""
+        rows = [(p, text) for p in self.published for text in self._doubts(p)]
+        return [f"{p.label} [{p.cite}, {p.where}]: {text}" for p, text in rows]
+
+    def _doubts(self, claim: Published) -> Iterator[str]:
+        if text := claim.discrepancy(self.tasks):
+            yield text
+        if other := self.repeated(claim):
+            place = f"[{other.cite}, {other.where}]"
+            yield f"its {len(claim.values)} figures equal those of {other.label} {place}"
+
+    def repeated(self, claim: Published) -> Published | None:
+        """The first row above a published one that has all of its figures, in another paper."""
+        above = self.published[: self.published.index(claim)]
+        return next((other for other in above if claim.repeats(other)), None)

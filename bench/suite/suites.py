@@ -1,12 +1,14 @@
 """Suites by name: finding, reading and checking a suite's file."""
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench import paths
 from bench.errors import UsageError, shorten, unknown
 from bench.suite import checks, presets, schema
+from bench.suite.presets import Preset
 from bench.suite.recipe import modernized
 from bench.suite.suite import Suite
 
@@ -50,23 +52,33 @@ def load(path: Path) -> Suite:
             raise UsageError(
                 f"remove the key {min(taken)!r}: a suite has the name and the folder of its file"
             )
+        if "protocols" in raw:
+            raise UsageError("remove the key 'protocols': a row names its `preset`")
         place = {"name": path.stem, "folder": path.parent}
-        suite = Suite.model_validate(_with_preset(raw) | place)
+        suite = Suite.model_validate(_with_presets(raw) | place)
         checks.check_suite(suite)
     return suite
 
 
-def _with_preset(raw: dict[str, Any]) -> dict[str, Any]:
-    """What a file states, completed by what its preset states.
+def _with_presets(raw: dict[str, Any]) -> dict[str, Any]:
+    """What a file states, completed by what its preset and those of its rows state.
 
     Values of a wrong kind are left for the schema to refuse.
     """
-    if not isinstance(raw.get("preset"), str):
-        return raw
-    preset = presets.find_preset(raw["preset"])
+    rows = raw.get("rows", [])
+    own, of_rows = _presets([raw]), _presets(rows if isinstance(rows, list) else [])
+    completed = raw | {"protocols": {name: p.recipe for name, p in of_rows.items()}}
     recipe, differences = raw.get("recipe", {}), raw.get("differences", [])
-    if isinstance(recipe, dict):
-        recipe = schema.merged(preset.recipe, modernized(recipe))
-    if isinstance(differences, list):
-        differences = [*preset.differences, *differences]
-    return raw | {"recipe": recipe, "differences": differences}
+    if own and isinstance(recipe, dict):
+        (preset,) = own.values()
+        completed["recipe"] = schema.merged(preset.recipe, modernized(recipe))
+    if (own or of_rows) and isinstance(differences, list):
+        said = [text for preset in (own | of_rows).values() for text in preset.differences]
+        completed["differences"] = [*said, *differences]
+    return completed
+
+
+def _presets(tables: Iterable[Any]) -> dict[str, Preset]:
+    """The presets that some tables of a file name, each once."""
+    named = (table.get("preset") for table in tables if isinstance(table, Mapping))
+    return {name: presets.find_preset(name) for name in named if isinstance(name, str)}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from bench.runs import plan
 from bench.runs.cell import Cell
@@ -22,6 +22,7 @@ class Trial:
 
     values: Values
     states: list[CellState]  # of its cells, tasks × seeds
+    over: Literal["images", "classes"] = "images"  # the suite's `accuracy`
 
     @property
     def done(self) -> bool:
@@ -33,7 +34,7 @@ class Trial:
         by_task: dict[str, list[float]] = {}
         for s in self.states:
             if s.done:
-                by_task.setdefault(s.cell.task, []).append(accuracy(s.done))
+                by_task.setdefault(s.cell.task, []).append(accuracy(s.done, self.over))
         return {task: fmean(scores) for task, scores in by_task.items()}
 
     @property
@@ -47,13 +48,16 @@ class Trial:
         return sum(s.done is not None and s.done.status == "diverged" for s in self.states)
 
 
-def accuracy(record: Record) -> float:
-    """Accuracy on the target at the last evaluation, in %; 0 for a run that diverged."""
+def accuracy(record: Record, over: Literal["images", "classes"]) -> float:
+    """Accuracy on the target at the last evaluation, in %; 0 for a run that diverged.
+
+    over: a suite's `accuracy`.
+    """
     if record.status != "ok":
         return 0.0
     last = record.evals[-1].target
     assert last is not None
-    return last.accuracy
+    return last.score(over)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Search:
                 continue
             cells = self.cells(values)
             if any(run.key == cell.key for cell in cells):
-                out[repr(values)] = Trial(values, plan.states(cells, found))
+                out[repr(values)] = Trial(values, plan.states(cells, found), self.suite.accuracy)
         return list(out.values())
 
     def own(self) -> Values | None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,24 @@ TINY = ("--suite", "tiny.toml", "--data", "data", "--device", "cpu")
 def folder(tmp_path: Path) -> Path:
     write_pictures(tmp_path / "data", "A", "B")
     write_suite(tmp_path, rows=ROWS)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, children: Children) -> Path:
+    """Such a folder with the records of its two cells."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_pictures(folder / "data", "A", "B")
+    write_suite(folder, rows=ROWS)
+    children.cwd = folder
+    assert children.run("run", *TINY).code == 0
+    return folder
+
+
+@pytest.fixture
+def recorded(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it for each test."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -53,10 +72,9 @@ def test_made_up_images_enter_no_table_whatever_their_folder_is_called(
 
 @pytest.mark.parametrize("flip", [200, 2000, -30])
 def test_a_damaged_record_is_named_and_the_rest_goes_on(
-    flip: int, folder: Path, bench: Children
+    flip: int, recorded: Path, bench: Children
 ) -> None:
-    bench.run("run", *TINY)
-    _, bad = files(folder)
+    _, bad = files(recorded)
     raw = bytearray(bad.read_bytes())
     raw[flip] ^= 1
     bad.write_bytes(raw)
@@ -86,10 +104,9 @@ def test_a_damaged_record_is_named_and_the_rest_goes_on(
     ],
 )
 def test_a_strange_record_takes_no_command_down(
-    line: str, reason: str, folder: Path, bench: Children
+    line: str, reason: str, recorded: Path, bench: Children
 ) -> None:
-    bench.run("run", *TINY)
-    strange = files(folder)[0].with_name("s7-0123456789ab-1.jsonl")
+    strange = files(recorded)[0].with_name("s7-0123456789ab-1.jsonl")
     strange.write_text(line + "\n", encoding="utf-8")
     for command in (
         ("tables", "--suite", "tiny.toml", "--format", "md", "--out", "out"),
@@ -100,7 +117,7 @@ def test_a_strange_record_takes_no_command_down(
         ended = bench.run(*command)
         assert ended.code == 0 and "Traceback" not in ended.text, command
     assert reason in " ".join(bench.run("show", strange).err.split())
-    page = (folder / "out" / "tiny.md").read_text(encoding="utf-8")
+    page = (recorded / "out" / "tiny.md").read_text(encoding="utf-8")
     assert strange.name in page and reason in page
 
 

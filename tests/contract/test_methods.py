@@ -1,6 +1,5 @@
 """What every method promises by being in `methods/`. A new file there is tested by existing."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +23,16 @@ def test_a_method_keeps_its_promises(check: Check, name: str) -> None:
     check(name)
 
 
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """It reads the images of the demo once, for all methods."""
+    folder = tmp_path_factory.mktemp("lab")
+    return Lab(folder, folder, torch.device("cpu"))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_hands_out_target_labels_only_to_upper_bounds(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cls, seen = get(name), []
     genuine = cls.step
@@ -37,10 +43,10 @@ def test_a_run_hands_out_target_labels_only_to_upper_bounds(
 
     monkeypatch.setattr(cls, "step", watched)
     demo = suites.find("demo")
-    row = {"id": "x", "label": "x", "method": name, "recipe": needed(name)}
+    row = {"id": name, "label": name, "method": name, "recipe": needed(name)}
     suite = Suite.model_validate(demo.model_dump() | {"rows": [row]})
     (cell,) = plan.cells(suite, tasks=[demo.tasks[0]], seeds=[0], budget="smoke")
-    assert ended(cell, Lab(tmp_path, tmp_path, torch.device("cpu"))).status == "ok"
+    assert ended(cell, lab).status == "ok"
     # the probe of the record runs the method, too
     assert len(seen) >= cell.recipe.iterations and set(seen) == {(True, cls.supervised_target)}
 

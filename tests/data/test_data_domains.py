@@ -97,6 +97,22 @@ def test_published_counts_are_those_of_the_papers() -> None:
     )
 
 
+def test_the_other_sets_have_as_many_images_of_each_domain_as_published() -> None:
+    totals = {
+        "office31": {"amazon": 2817, "dslr": 498, "webcam": 795},
+        "officecaltech": {"amazon": 958, "caltech": 1123, "dslr": 157, "webcam": 295},
+        "visda": {"synthetic": 152_397, "real": 55_388},
+        "domainnet126": {"real": 69_622, "clipart": 18_523, "painting": 30_042, "sketch": 24_147},
+    }
+    classes = {"office31": 31, "officecaltech": 10, "visda": 12, "domainnet126": 126}
+    for name, expected in totals.items():
+        counts = sets.class_counts(name)
+        assert {d: sum(c.values()) for d, c in counts.items()} == expected
+        assert all(len(c) == classes[name] and [*c] == sorted(c) for c in counts.values())
+        assert len({(*c,) for c in counts.values()}) == 1, "every domain has the same classes"
+        assert [*sets.find_set(name).domains] == [*counts] and sets.find_set(name).source
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("fourth", ["Real World", "RealWorld", "Real_World"])
 def test_the_fourth_domain_is_found_in_each_of_its_spellings(tmp_path: Path, fourth: str) -> None:
@@ -222,6 +238,135 @@ def test_the_doctor_names_missing_extra_and_unreadable_files(tmp_path: Path) -> 
         "as many of each class as expected, all readable"
         for domain in ("Clipart", "Product", "Real World")
     ]
+
+
+# a folder between domain and classes, and list files
+
+BIKES = {
+    "amazon": {"bike": 2, "mug": 1},
+    "dslr": {"bike": 1, "mug": 2},
+    "webcam": {"bike": 1, "mug": 1},
+}
+NETS = {d: {"ant": 2, "bee": 1} for d in ("real", "clipart", "painting", "sketch")}
+CARS = {"synthetic": {"bus": 2, "car": 1}, "real": {"bus": 1, "car": 2}}
+
+
+@pytest.fixture
+def tiny_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one test, an Office-31, a DomainNet-126 and a VisDA of a few images were published."""
+    published = {"office31": BIKES, "domainnet126": NETS, "visda": CARS}
+    monkeypatch.setattr(sets, "class_counts", published.__getitem__)
+
+
+def load(root: Path, name: str, domain: str, classes: int = 2) -> Domain:
+    spec = DomainSpec(set=name, domain=domain)
+    return load_domain("D", spec, root=root, size=8, resize="bilinear", classes=classes)
+
+
+def said(name: str, root: Path, level: str) -> list[str]:
+    return [f.text for f in doctor.examine(name, root) if f.level == level]
+
+
+def published(name: str, root: Path) -> Path:
+    """A set as if it were the published one: made up, without the mark."""
+    folder = generate(name, root, scale=1)
+    (folder / "generated.json").unlink()
+    return folder
+
+
+@pytest.mark.usefixtures("tiny_sets")
+def test_the_folder_between_a_domain_and_its_classes_may_be_missing(tmp_path: Path) -> None:
+    folder = published("office31", tmp_path)
+    assert sorted(p.name for p in (folder / "dslr/images/mug").iterdir()) == [
+        "frame_0001.jpg",
+        "frame_0002.jpg",
+    ]
+    there = load(tmp_path, "office31", "dslr")
+    assert there.classes == ("bike", "mug") and there.train.y.tolist() == [0, 1, 1]
+    assert {f.level for f in doctor.examine("office31", tmp_path)} == {"ok"}
+    for domain in BIKES:
+        (folder / domain / "images").rename(folder / "aside")
+        (folder / domain).rmdir()
+        (folder / "aside").rename(folder / domain)
+    assert load(tmp_path, "office31", "dslr").train.fingerprint() == there.train.fingerprint()
+    (folder / "dslr/mug/frame_0002.jpg").rename(folder / "dslr/mug/frame_0003.jpg")
+    assert said("office31", tmp_path, "error") == [
+        f"dslr: {folder}/dslr/mug/frame_0002.jpg is missing"
+    ]
+
+
+@pytest.mark.usefixtures("tiny_sets")
+def test_a_set_of_list_files_is_the_pictures_that_they_name(tmp_path: Path) -> None:
+    """What else the folders of the larger set hold is left alone; labels follow the names."""
+    folder = published("domainnet126", tmp_path)
+    more = folder / "real/zebra"
+    more.mkdir()
+    Image.new("RGB", (9, 9)).save(more / "1.jpg")
+    listed = (folder / "real_list.txt").read_text().splitlines()
+    assert [line.split()[1] for line in listed] == ["0", "0", "1"]
+    (folder / "real_list.txt").write_text("\n".join(f"{x.split()[0]} 7" for x in listed[::-1]))
+    real = load(tmp_path, "domainnet126", "real")
+    assert real.classes == ("ant", "bee") and real.train.y.tolist() == [0, 0, 1]
+    assert real.train is real.test and real.origin == "lists files in domainnet-126"
+    assert find_folder("domainnet126", tmp_path) == folder
+    assert {f.level for f in doctor.examine("domainnet126", tmp_path)} == {"ok"}
+
+
+@pytest.mark.usefixtures("tiny_sets")
+def test_what_a_list_file_names_and_is_not_there_is_named(tmp_path: Path) -> None:
+    folder = published("domainnet126", tmp_path)
+    gone = next((folder / "real/ant").iterdir())
+    gone.unlink()
+    (folder / "clipart_list.txt").write_text("alone.jpg 0\n")
+    (folder / "sketch_list.txt").unlink()
+    count, missing, alone, absent = said("domainnet126", tmp_path, "error")
+    assert count == "real: has 1 images of class ant where the published set has 2"
+    assert missing == f"real: {gone} is missing"
+    assert "clipart_list.txt cannot be read ('alone.jpg' lies in no folder of a class)" in alone
+    assert "domainnet126 is incomplete" in absent and "has no sketch_list.txt" in absent
+    with pytest.raises(BenchError, match="domainnet126 real has 1 images of class ant"):
+        load(tmp_path, "domainnet126", "real")
+    assert find_folder("domainnet126", tmp_path) is None
+
+
+@pytest.mark.usefixtures("tiny_sets")
+def test_the_doctor_compares_folders_with_the_list_files_beside_them(tmp_path: Path) -> None:
+    folder = published("visda", tmp_path)
+    assert load(tmp_path, "visda", "synthetic").train.y.tolist() == [0, 0, 1]
+    assert load(tmp_path, "visda", "real").train.y.tolist() == [0, 1, 1]
+    assert {f.level for f in doctor.examine("visda", tmp_path)} == {"ok"}
+    _, second = sorted((folder / "validation/car").iterdir())
+    second.rename(second.with_name("other.jpg"))
+    assert said("visda", tmp_path, "error") == [f"real: {second} is missing"]
+    assert said("visda", tmp_path, "warn") == [
+        f"real: {second.with_name('other.jpg')} is not in image_list.txt"
+    ]
+    for domain in ("train", "validation"):
+        (folder / domain / "image_list.txt").unlink()
+    assert {f.level for f in doctor.examine("visda", tmp_path)} == {"ok"}, "as many as published"
+
+
+@pytest.mark.parametrize("name", ["office31", "officecaltech", "visda", "domainnet126"])
+def test_a_set_that_is_not_downloaded_says_where_to_get_it(name: str, tmp_path: Path) -> None:
+    facts = sets.find_set(name)
+    for do in (
+        lambda: get.get(name, tmp_path, mirror="http://127.0.0.1:9"),
+        lambda: load(tmp_path, name, next(iter(facts.domains))),
+    ):
+        with pytest.raises(BenchError) as e:
+            do()
+        text = str(e.value)
+        assert facts.source in text and facts.layout.splitlines()[0] in text
+        assert "http" in text and "bench data get" not in text
+
+
+@pytest.mark.parametrize("name", ["office31", "officecaltech", "visda", "domainnet126"])
+def test_a_made_up_copy_satisfies_the_doctor(name: str, tmp_path: Path) -> None:
+    folder = generate(name, tmp_path, scale=0.0001)
+    assert find_folder(name, tmp_path) == folder
+    assert said(name, tmp_path, "error") == []
+    (warning,) = said(name, tmp_path, "warn")
+    assert "made-up images at scale 0.0001" in warning
 
 
 # Parquet
@@ -465,7 +610,7 @@ def test_generate_never_touches_what_is_there(tmp_path: Path) -> None:
         generate("pacs", tmp_path)
     for kind, scale, says in (
         ("pcs", 0.01, "did you mean 'pacs'"),
-        ("mnist", 0.01, "known: officehome, pacs"),
+        ("mnist", 0.01, "known: domainnet126, office31, officecaltech, officehome, pacs, visda"),
         ("pacs", 0, "a scale of 0 makes no sense"),
         ("pacs", float("nan"), "a scale of nan"),
     ):

@@ -60,9 +60,16 @@ MOMENTS = {
 }
 
 
+ONE = "in the first cell, after a window"  # the others are slow
+
+
 @pytest.mark.parametrize(
     ("moment", "sig"),
-    [*((m, signal.SIGKILL) for m in MOMENTS), *((m, signal.SIGINT) for m in list(MOMENTS)[1::2])],
+    [
+        pytest.param(m, sig, marks=() if (m, sig) == (ONE, signal.SIGKILL) else pytest.mark.slow)
+        for sig, moments in ((signal.SIGKILL, MOMENTS), (signal.SIGINT, list(MOMENTS)[1::2]))
+        for m in moments
+    ],
 )
 def test_a_run_cut_short_goes_on_where_it_was(
     moment: str, sig: signal.Signals, folder: Path, bench: Children
@@ -204,6 +211,7 @@ def test_a_method_that_raises_is_recorded_as_failed_and_run_again(
     assert "0 done, 1 pending" in bench.run(*RUN, "--dry-run").out
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_no_result(folder: Path, bench: Children) -> None:
     """The system refuses to let any file grow beyond 1,500 bytes."""
     full = bench.run(*RUN, file_size=1500)
@@ -231,6 +239,7 @@ def test_records_hold_no_path_of_this_machine(folder: Path, bench: Children) -> 
     assert json.loads(text.splitlines()[0])["kind"] == "run"
 
 
+@pytest.mark.slow
 def test_the_interpreter_started_afresh_does_the_same(folder: Path) -> None:
     done = fresh(*RUN, "--methods", "one", cwd=folder)
     assert (done.code, done.err) == (0, "")

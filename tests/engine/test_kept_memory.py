@@ -48,9 +48,12 @@ def provided(mib: int = 64) -> float:
 
 
 def provided_again() -> float:
-    """The same when a tensor of that size was freed just before."""
+    """The same when tensors of that size were freed before.
+
+    The least of several: now and then something small takes the beginning of the freed block.
+    """
     provided()
-    return provided()
+    return min(provided() for _ in range(5))
 
 
 def run_line(folder: Path, results: str) -> tuple[Any, files.Content]:

@@ -86,11 +86,13 @@ def test_the_count_holds_weights_gradients_momentum_and_activations() -> None:
 
 
 @pytest.mark.parametrize("heads", [0, 3])
+@pytest.mark.slow
 def test_toalign_takes_no_more_memory_than_the_method_it_is_added_to(heads: int) -> None:
     plain = peak_mib("hda", heads=heads) if heads else peak_mib("dannp")
     assert peak_mib("toalign", heads=heads) / plain == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_metaalign_takes_no_more_where_figure_8_has_half_as_much_again() -> None:
     """The released code keeps the graph of its first loss until the second is made."""
     assert peak_mib("metaalign") / peak_mib("dannp") == pytest.approx(1, abs=0.05)
@@ -100,6 +102,7 @@ def test_metaalign_takes_no_more_where_figure_8_has_half_as_much_again() -> None
         assert ratio == pytest.approx(10_004 / 6_660 if kept else 1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_second_forward_for_toalign_is_not_what_figure_8_measured() -> None:
     """The released code takes two forwards of the source; the figure's 6,668 MB is not of that."""
     assert peak_mib("toalign", twice=True) / peak_mib("dannp") > 1.4

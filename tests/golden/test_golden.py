@@ -3,7 +3,7 @@
 See README.md here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
@@ -31,6 +31,9 @@ class Port:
     method: str  # its name
     hyper: Hyper = lambda hp: {}  # the file's `hp.*` -> its hyper-parameters
     alt: dict[str, Hyper] = field(default_factory=dict)  # the same for each `alt.*` reading
+    plus: Callable[[dict[str, float]], float] = lambda hp: 0.0
+    """What the original's loss has more than ours: a number, without a gradient."""
+    loss: tuple[str, ...] = ("total",)  # the terms `loss.*` of the file that our loss is the sum of
 
 
 def aligned(**more: Any) -> Hyper:
@@ -55,6 +58,52 @@ def counted(**more: Any) -> Hyper:
 
 def tllib(**more: Any) -> Hyper:
     return lambda hp: {"gamma": hp["T"] / 1000, "random_dim": int(hp["random_dim"]), **more}
+
+
+def confused(hp: dict[str, float]) -> dict[str, Any]:
+    return {"weight": hp["trade_off"], "temperature": hp["temperature"]}
+
+
+def weighed(**more: Any) -> Hyper:
+    return lambda hp: {"weight": hp["trade_off"], **more}
+
+
+def positive(hp: dict[str, float]) -> float:
+    """What TLlib adds to its MMD, to keep it from being negative."""
+    return 2 / (hp["B"] - 1)
+
+
+def alda(hp: dict[str, float]) -> dict[str, Any]:
+    return released(threshold=hp["threshold"])(hp)
+
+
+def symnets(hp: dict[str, float]) -> dict[str, Any]:
+    """Their λ is that of an epoch, which is not the iteration's share of T."""
+    gamma = 10 * hp["epoch"] / hp["epochs"] * hp["T"] / hp["it"]
+    return {"gamma": gamma, "entropy": bool(hp["em"])}
+
+
+def mdd(**more: Any) -> Hyper:
+    """thuml/MDD: its reversal counts to 1,000 by itself, and is a step ahead."""
+    return lambda hp: {
+        "margin": hp["srcweight"], "gamma": hp["T"] / 1000, "lead": 1 / hp["T"], **more,
+    }  # fmt: skip
+
+
+def mcd(hp: dict[str, float]) -> dict[str, Any]:
+    return {"weight": hp["trade_off"], "k": int(hp["num_k"]), "balance": hp["trade_off_entropy"]}
+
+
+def tllib_afn(hp: dict[str, float]) -> dict[str, Any]:
+    names = {"trade_off_norm": "weight", "delta": "step_length", "trade_off_entropy": "entropy"}
+    return {ours: hp[theirs] for theirs, ours in names.items()} | {"eps": hp["eps_ent"]}
+
+
+def own_afn(**more: Any) -> Hyper:
+    """jihanyang/AFN."""
+    return lambda hp: {
+        "weight": hp["weight_L2norm"], "radius": hp["radius"], "step_length": hp["delta"], **more,
+    }  # fmt: skip
 
 
 PORTS = {
@@ -105,12 +154,50 @@ PORTS = {
     "cdan_tllib": Port("cdan", tllib()),
     "cdan_tllib_random": Port("cdan", tllib()),
     "cdan_e_tllib": Port("cdan", tllib(entropy="batch")),
+    # discrepancies and regularizers: MCC, BNM, BSP, DAN, JAN
+    "mcc": Port("mcc", confused),
+    "mcc_t1": Port("mcc", confused),
+    "bnm": Port("bnm", weighed()),
+    "bnm_deepda": Port("bnm", weighed()),
+    "fbnm": Port("bnm", weighed(norm="columns")),
+    "bfm": Port("bnm", weighed(norm="frobenius")),
+    "bsp_dann": Port("bsp", lambda hp: {"bsp": hp["trade_off_bsp"], "gamma": hp["T"] / 1000}),
+    "dan": Port("dan", weighed(estimate="unbiased"), plus=positive),
+    "dan_linear": Port("dan", weighed(estimate="linear"), plus=positive),
+    "mmd_deepda": Port("dan", weighed(estimate="biased")),
+    "jan": Port("jan", weighed(estimate="unbiased"), plus=positive),
+    "jan_linear": Port("jan", weighed(estimate="linear"), plus=positive),
+    "jan_adv": Port("jan", weighed(estimate="unbiased", adversarial=True), plus=positive),
+    # several classifiers or outputs of D: ALDA, SymNets
+    "alda": Port("alda", alda, loss=("total", "reg")),
+    "alda_thr06": Port("alda", alda, loss=("total", "reg")),
+    "alda_nokeep": Port("alda", alda, loss=("total_without_correct", "reg")),
+    "symnets": Port("symnets", symnets, loss=("classifier", "G")),
+    "symnets_noem": Port("symnets", symnets, loss=("classifier", "G")),
+    # two heads, norms, covariances
+    "mdd_thuml": Port("mdd", mdd()),
+    "mdd_thuml_w4": Port("mdd", mdd()),
+    "mdd_thuml_mlp": Port("mdd", mdd()),
+    "mdd_tllib": Port(
+        "mdd",
+        lambda hp: {"margin": hp["margin"], "gamma": hp["T"] / 1000, "eps": hp["eps_log"]},
+    ),
+    "mcd": Port("mcd", mcd),
+    "mcd_tllib": Port("mcd", mcd),
+    "safn": Port("afn", tllib_afn),
+    "safn_ent": Port("afn", tllib_afn),
+    "safn_afnrepo": Port("afn", own_afn()),
+    "safn_ent_afnrepo": Port("afn", lambda hp: own_afn(entropy=hp["weight_entropy"])(hp)),
+    "hafn_afnrepo": Port("afn", own_afn(norm="hard")),
+    "deepcoral": Port("coral", lambda hp: {"weight": hp["trade_off"], "of": "features"}),
     # of a strong view, of two stages, of a memory
     "fixmatch": Port("fixmatch", lambda hp: {"tau": hp["threshold"], "weight": hp["trade_off"]}),
     "adda": Port("adda", lambda hp: {"lam": hp["grl_hi"], "gamma": hp["T"] / hp["grl_max"]}),
     "shot_source": Port("shot", lambda hp: {"smooth": hp["smooth"]}),
     "shot": Port("shot", lambda hp: {"beta": hp["cls_par"] / hp["ent_par"]}),
 }
+TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bsp_penalty": parts.spectral}
+"""Files of one term of a loss -> our function of the features."""
 
 
 def ramp_at(c: float, gamma: float, late: int = 0, top: float = 1.0) -> Callable[[int, int], float]:
@@ -196,7 +283,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _readings(file: Path) -> Iterator[Any]:
     name = file.stem.split(".")[0]
-    if name not in PORTS:
+    if name not in PORTS.keys() | TERMS:
         yield pytest.param(
             (file, ""),
             id=file.stem,
@@ -210,7 +297,7 @@ def _readings(file: Path) -> Iterator[Any]:
 
 
 def discriminator(given: dict[str, Tensor]) -> nn.Module:
-    """The D of a file, n -> 8 -> 8 -> 1 with ReLU, and batch norm if the file has it."""
+    """The D of a file, n -> 8 -> 8 -> k with ReLU, and batch norm if the file has it."""
     layers: list[nn.Module] = []
     for i in (1, 2, 3):
         w = given[f"w{i}"]
@@ -220,7 +307,7 @@ def discriminator(given: dict[str, Tensor]) -> nn.Module:
         layers.append(nn.ReLU())
     if "wz" in given:
         return TwoEnded(nn.Sequential(*layers[:-2]), layers[-2]).double()
-    return nn.Sequential(*layers[:-1], nn.Flatten(0)).double()
+    return nn.Sequential(*layers[:-1], nn.Flatten(0 if len(given["w3"]) == 1 else 1)).double()
 
 
 class TwoEnded(nn.Sequential):
@@ -236,9 +323,17 @@ class TwoEnded(nn.Sequential):
         return torch.cat([self[-2](x), self.z(x)], 1)
 
 
-def leaves(given: dict[str, Tensor], D: nn.Module, C: nn.Linear) -> dict[str, nn.Parameter]:
+def layers(module: nn.Module, prefix: str = "") -> dict[str, nn.Parameter]:
+    """A file's names -> weights and biases of C or of a head like it."""
+    if isinstance(module, nn.Linear):
+        return {f"W{prefix}": module.weight, f"b{prefix}": module.bias}
+    every = enumerate((m for m in module if isinstance(m, nn.Linear)), 1)
+    return {f"{prefix}.{k}{i}": q for i, m in every for k, q in (("w", m.weight), ("b", m.bias))}
+
+
+def leaves(given: dict[str, Tensor], D: nn.Module, C: nn.Module) -> dict[str, nn.Parameter]:
     """The file's names -> our parameters, filled with the file's values."""
-    found = {"W": C.weight, "b": C.bias}
+    found = layers(C, "" if "W" in given else "h")
     linear, norm = ([m for m in D if isinstance(m, kind)] for kind in (nn.Linear, nn.BatchNorm1d))
     if "D.wz" in given:
         *linear, _ = linear
@@ -256,21 +351,26 @@ def leaves(given: dict[str, Tensor], D: nn.Module, C: nn.Linear) -> dict[str, nn
 def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) -> None:
     """Assert that our method has the file's loss and gradients; `wrong`: other hyper-parameters."""
     with np.load(file) as z:
-        raw = {k: z[k] for k in z.files}
+        raw = halved({k: z[k] for k in z.files})
     given = {
         k.removeprefix("in."): torch.from_numpy(v) for k, v in raw.items() if k.startswith("in.")
     }
-    hp = {k.removeprefix("hp."): float(v) for k, v in raw.items() if k.startswith("hp.")}
+    hp = {k.removeprefix("hp."): float(v) for k, v in raw.items() if k[:3] == "hp." and v.ndim == 0}
     place = f"alt.{reading}." if reading else ""
 
-    port = PORTS[file.stem.split(".")[0]]
+    name = file.stem.split(".")[0]
+    if name in TERMS:
+        features = {k: given[k].clone().requires_grad_() for k in ("f_s", "f_t")}
+        compare(TERMS[name](features["f_s"], features["f_t"]), features, raw)
+        return
+    port = PORTS[name]
     hyper = port.hyper(hp) | (port.alt[reading](hp) if reading else {}) | (wrong or {})
     D = (
         discriminator({k.removeprefix("D."): v for k, v in given.items()})
         if "D.w1" in given
         else nn.Sequential()
     )
-    C = nn.Linear(given["W"].shape[1], len(given["W"])).double()
+    C = classifier(given)
     found: dict[str, Tensor] = dict(leaves(given, D, C))
     F: nn.Module = nn.Identity()
     if "Wb" in given:  # MetaAlign's linear backbone
@@ -287,7 +387,7 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
     if "f_whole" in given:  # SHOT's: all of the target
         target = replace(target, whole=lambda: map(Batch, given["f_whole"].split(6), repeat(None)))
     net = Network(
-        F, C, dim=given["W"].shape[1], classes=len(C.bias), discriminator=lambda n, k=1: D,
+        F, C, dim=F(x_s).shape[1], classes=C(F(x_s)).shape[1], discriminator=lambda n, k=1: D,
         n_t=len(given.get("f_whole", x_t)),
     )  # fmt: skip
     method = get(port.method)(net, **hyper).double()
@@ -297,19 +397,73 @@ def check(file: Path, reading: str = "", wrong: dict[str, Any] | None = None) ->
         if "Wb" not in given:  # the features are no parameters, and need a gradient all the same
             patch.setattr("methods.metaalign.differentiate", differentiate_live)
         p = Progress(int(hp["it"]), int(hp["T"]), int(hp.get("first", 0)))
-        (out,) = method.step(net, Batch(x_s, given["y_s"]), target, p)
-    loss, module = out if isinstance(out, tuple) else (out, None)
+        steps = method.step(net, Batch(x_s, given["y_s"]), target, p)
+        outs = [out if isinstance(out, tuple) else (out, None) for out in steps]
+    if "loss.A" in raw:
+        return check_steps(outs, raw, found, k=int(hp["num_k"]))
+    ((loss, module),) = outs
+    every = {*net.parameters(), *method.parameters()}
+    unstepped = set() if module is None else every - {*module.parameters()}
+    compare(loss + port.plus(hp), found, raw, place, port.loss, unstepped)
+
+
+def compare(
+    loss: Tensor,
+    found: dict[str, Tensor],
+    raw: dict[str, np.ndarray],
+    place: str = "",
+    terms: Sequence[str] = ("total",),
+    unstepped: Collection[Tensor] = (),
+) -> None:
+    """Assert that the loss and its gradient of every leaf are those of the file.
+
+    terms: those of the file, `loss.*`, that our loss is the sum of. unstepped: leaves that may have
+    a gradient, but that the optimizer would not step.
+    """
     loss.backward()
-    if module is not None:  # what else has a gradient is not stepped
-        for q in {*net.parameters(), *method.parameters()} - {*module.parameters()}:
-            q.grad = None
-    close(loss.detach(), raw[f"{place}loss.total"], "loss")
+    for q in unstepped:
+        q.grad = None
+    close(loss.detach(), sum(raw[f"{place}loss.{k}"] for k in terms), "loss")
     wanted = {
         k.removeprefix(f"{place}grad."): v for k, v in raw.items() if k.startswith(f"{place}grad.")
     }
     assert set(wanted) == set(found), "the file has other gradients than our method has leaves"
     for k, leaf in found.items():
         close(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad, wanted[k], k)
+
+
+def halved(raw: dict[str, Any]) -> dict[str, Any]:
+    """A layer of two classifiers' outputs, source first, as two layers: W and b, Wt and bt."""
+    if len(raw.get("in.W", ())) == 2 * int(raw.get("hp.C", -1)):
+        for k in ("in.W", "in.b", "grad.W", "grad.b"):
+            raw[k], raw[f"{k}t"] = np.split(raw[k], 2)
+    return raw
+
+
+def check_steps(
+    outs: list[tuple[Tensor, Any]], raw: dict[str, Any], found: dict[str, Tensor], k: int
+) -> None:
+    """MCD's steps A, B and k times C, all at the same weights, and whom B and C step."""
+    assert len(outs) == 2 + k
+    heads = {id(q) for name, q in found.items() if not name.startswith("f_")}
+    for name, (loss, only) in zip("AB" + "C" * k, outs, strict=True):
+        close(loss.detach(), raw[f"loss.{name}"], f"loss {name}")
+        prefix = f"grad{name}."
+        wanted = {key.removeprefix(prefix): v for key, v in raw.items() if key.startswith(prefix)}
+        for key, theirs in wanted.items():
+            (ours,) = torch.autograd.grad(loss, found[key], retain_graph=True, allow_unused=True)
+            close(torch.zeros_like(found[key]) if ours is None else ours, theirs, f"{prefix}{key}")
+        if only is not None:  # the features stand for F, which has no parameters here
+            assert {id(q) for q in only.parameters()} == (heads if name == "B" else set())
+
+
+def classifier(given: dict[str, Tensor]) -> nn.Module:
+    """The C of a file, linear or of two layers; `leaves` and `own` fill it."""
+    if "W" in given:
+        return nn.Linear(given["W"].shape[1], len(given["W"])).double()
+    w1, w2 = given["h.w1"], given["h.w2"]
+    layers = nn.Linear(w1.shape[1], len(w1)), nn.ReLU(), nn.Linear(w2.shape[1], len(w2))
+    return nn.Sequential(*layers).double()
 
 
 def differentiate_live(
@@ -330,6 +484,12 @@ def own(method: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
     found = {k: v for i, h in heads for k, v in ((f"Wh{i}", h.weight), (f"bh{i}", h.bias))}
     if "Wg" in given:
         found |= {"Wg": method.g.weight, "bg": method.g.bias}
+    for i, layer in enumerate(getattr(method, "theta", ())):  # JAN's
+        found |= {f"Th{i}.w": layer.weight, f"Th{i}.b": layer.bias}
+    if "Wt" in given:
+        found |= {"Wt": method.C_t.weight, "bt": method.C_t.bias}
+    for name, prefix in (("A", "a"), ("C2", "2")):
+        found |= layers(getattr(method, name), prefix) if hasattr(method, name) else {}
     maps = {"R_f": method.R_f, "R_g": method.R_p} if "R_f" in given else {}
     with torch.no_grad():
         for k, v in (found | maps).items():
@@ -363,7 +523,7 @@ def test_ramps_and_learning_rates_agree_with_the_authors_code(
 
 def test_every_port_has_a_committed_case() -> None:
     names = {f.stem.split(".")[0] for f in Path(__file__).parent.glob("*.npz")}
-    assert names == {*PORTS, "schedules"}
+    assert names == {*PORTS, *TERMS, "schedules"}
 
 
 def detached(logits: Tensor, lam: float) -> Tensor:
@@ -415,6 +575,28 @@ MISTAKES: dict[str, tuple[str, str, dict[str, Any], tuple[str, Any] | None]] = {
     "no heads": ("toalign_hda.b6c5_mid", "", {"heads": 0}, None),
     "fixed for adaptive scale": ("toalign.b6c5_early", "", {"scale": 1.0}, None),
     "weights over both domains": ("cdan_e.b6c5_early", "", {"entropy": "batch"}, None),
+    # discrepancies and regularizers
+    "the temperature of another data set": ("mcc.b6c5_early", "", {"temperature": 3.0}, None),
+    "column norms for singular values": ("bnm.b6c5_early", "", {"norm": "columns"}, None),
+    "no spectral penalty": ("bsp_dann.b5c3_mid", "", {"bsp": 0.0}, None),
+    "pairs of a sample with itself": ("dan.b6c5_early", "", {"estimate": "biased"}, None),
+    "neighbours for all pairs": ("jan.b5c3_mid", "", {"estimate": "linear"}, None),
+    "σ² for σ": ("jan.b6c5_early", "", {"sigma": 0.92**2}, None),
+    "one kernel": ("jan_linear.b5c3_mid", "", {"kernels": 1}, None),
+    "every target image is kept": ("alda.b6c5_early", "", {"threshold": 0.0}, None),
+    "no target image is kept": ("alda_thr06.b5c3_mid", "", {"threshold": 1.0}, None),
+    "D not ahead of the correction": ("alda_nokeep.b6c5_early", "", {"lead": 0.0}, None),
+    "entropy of the target": ("symnets_noem.b6c5_early", "", {"entropy": True}, None),
+    "lambda by the iteration": ("symnets.b6c5_early", "", {"gamma": 10.0}, None),
+    # two heads, norms, covariances
+    "the margin off by 1e-6": ("mdd_thuml.b5c3_mid", "", {"margin": 2 * (1 + 1e-6)}, None),
+    "the adversary not reversed": ("mdd_thuml.b6c5_early", "", {"lam": -0.1}, None),
+    "no epsilon in MDD's logarithm": ("mdd_tllib.b6c5_early", "", {"eps": 0.0}, None),
+    "no balance of the classes": ("mcd_tllib.b5c3_mid", "", {"balance": 0.0}, None),
+    "the discrepancy off by 1e-6": ("mcd.b6c5_early", "", {"weight": 1 + 1e-6}, None),
+    "the hard norm for the stepwise": ("safn.b6c5_early", "", {"norm": "hard"}, None),
+    "the entropy's epsilon": ("safn_ent.b5c3_mid", "", {"eps": 1e-30}, None),
+    "the covariance of logits": ("deepcoral.b5c3_mid", "", {"of": "logits"}, None),
     "another threshold": ("fixmatch.b6c5_early", "", {"tau": 0.5}, None),
     "FixMatch's target twice as heavy": ("fixmatch.b5c3_mid", "", {"weight": 2.0}, None),
     "a reversal that ends at 1": ("adda.b5c3_mid", "", {"lam": 1.0}, None),

@@ -49,6 +49,9 @@ class Port:
     hyper: Callable[[int], dict[str, Any]] = lambda T: {}  # T -> the method's hyper-parameters
     recipe: dict[str, Any] = field(default_factory=dict)  # what the case has otherwise
     differs: str = ""  # why it does not agree, as the preset's differences say it
+    plus: float = 0.0  # what the original's loss has more than ours, without a gradient
+    calls: tuple[int, ...] = ()
+    """Where a step has several backward calls, those whose values our loss is the sum of."""
 
 
 def ahead(**more: Any) -> Callable[[int], dict[str, Any]]:
@@ -76,6 +79,20 @@ ERM = {
     "bottleneck": {"width": 0, "batch_norm": False, "relu": False}, "lr": 0.001, "iterations": 2500,
     "schedule_gamma": 3e-4 * 2500, "weight_decay": {"F": 5e-4, "C": 5e-4, "D": 5e-4},
 }  # fmt: skip
+MMD = {
+    "lr": 0.003, "iterations": 10_000, "schedule_gamma": 3e-4 * 10_000,
+    "weight_decay": {"F": 5e-4, "C": 5e-4, "D": 5e-4},
+}  # fmt: skip
+EPOCHS = {
+    "iterations": 1600, "schedule": "step", "schedule_at": (9 / 1600,),
+    "schedule_gamma": 1.05**-0.75,
+}  # fmt: skip
+"""SymNets' rate falls once an epoch, here of 8 batches, and with the second batch of the epoch."""
+DECAY = {"weight_decay": {"F": 5e-4, "C": 5e-4, "D": 5e-4}}  # half of the preset's
+CONSTANT = {  # of the examples with a rate for all and no momentum of the backbone
+    "lr": 0.001, "schedule": "constant", "lr_mult": {"F": 1, "C": 1, "D": 1},
+    "momentum_mult": {"F": 0, "C": 1, "D": 1}, "nesterov": False, "iterations": 10000,
+}  # fmt: skip
 PORTS = {
     "uda_source_only": Port("officehome:source_only"),
     "uda_dann": Port("officehome:dann"),
@@ -99,6 +116,63 @@ PORTS = {
     "tllib_cdan": Port(preset="tllib", method="cdan", hyper=tllib()),
     "tllib_cdan_e": Port(preset="tllib", method="cdan", hyper=tllib(entropy="batch")),
     "tllib_erm": Port(preset="tllib", method="source_only", recipe=ERM),
+    # discrepancies and regularizers: MCC, BNM, BSP, DAN, JAN
+    "tllib_mcc": Port(preset="tllib", method="mcc", recipe={"lr": 0.005}),
+    "bnm_bnm": Port(preset="bnm", method="bnm"),
+    "bnm_fbnm": Port(preset="bnm", method="bnm", hyper=lambda T: {"norm": "columns"}),
+    "tllib_bsp": Port(preset="tllib", method="bsp", hyper=tllib(bsp=2e-4), recipe={"lr": 0.003}),
+    "tllib_dan": Port(
+        preset="tllib", method="dan", plus=0.4,
+        recipe=MMD | {"bottleneck": {"batch_norm": False}, "forward": "separate"},
+    ),
+    "tllib_jan": Port(
+        preset="tllib", method="jan", plus=0.4, recipe=MMD,
+        hyper=lambda T: {"estimate": "unbiased"},
+    ),
+    "tllib_jan_linear": Port(
+        preset="tllib", method="jan", plus=0.4, recipe=MMD, hyper=lambda T: {"estimate": "linear"}
+    ),
+    "tllib_jan_adv": Port(
+        preset="tllib", method="jan", plus=0.4, recipe=MMD | {"lr_mult": {"F": 0.1, "C": 1, "D": 0.1}},
+        hyper=lambda T: {"estimate": "unbiased", "adversarial": True},
+    ),
+    # several classifiers or outputs of D, nuclear norms, smooth losses
+    "alda_alda": Port(
+        preset="alda", method="alda", hyper=ahead(threshold=0.3), calls=(0, 1),
+        recipe={"iterations": 100004, "schedule_gamma": 100.004},
+    ),
+    "symnets_symnet": Port(
+        preset="symnets", method="symnets", hyper=lambda T: {"epochs": 200}, recipe=EPOCHS,
+        calls=(0, 1),
+    ),
+    "daln_daln": Port(preset="tllib", method="daln", hyper=tllib()),
+    "sdat_cdan_sdat": Port(preset="sdat", method="sdat", hyper=tllib(), calls=(1,)),
+    "sdat_cdan_mcc_sdat": Port(
+        preset="sdat", method="sdat", hyper=tllib(confusion=1.0), recipe={"lr": 0.002},
+        calls=(1,),
+    ),
+    # two heads, norms
+    "mdd_mdd": Port(
+        preset="mdd", method="mdd",
+        hyper=lambda T: {"margin": 2.0, "gamma": T / 1000, "lead": 1 / T},
+    ),
+    "tllib_mdd": Port(
+        preset="tllib", method="mdd", hyper=tllib(eps=1e-6),
+        recipe=DECAY | {
+            "classifier": {"hidden": (4,)}, "lr": 0.004, "schedule_gamma": 2e-4 * 30000,
+        },
+    ),
+    "tllib_mcd": Port(
+        preset="tllib", method="mcd", hyper=lambda T: {"weight": 30.0, "balance": 0.01},
+        recipe=DECAY | CONSTANT | {
+            "bottleneck": {"width": 0, "batch_norm": False, "relu": False},
+            "classifier": {"hidden": (4, 4), "batch_norm": True},
+        },
+    ),
+    "tllib_afn": Port(
+        preset="tllib", method="afn", hyper=lambda T: {"eps": 1e-5},
+        recipe=DECAY | CONSTANT | {"forward": "separate"},
+    ),
     # of a memory
     "atdoc_na": Port(preset="atdoc", method="atdoc", hyper=atdoc(), recipe=FROM_1),
     "atdoc_nc": Port(
@@ -162,6 +236,8 @@ def our_recipe(port: Port) -> tuple[Recipe, str, dict[str, Any]]:
     stated = find_preset(port.preset).recipe
     if "bottleneck" in stated:
         small = merged({"bottleneck": {"width": 4, "dropout": 0.0}}, small)
+    if "classifier" in stated and stated["classifier"].get("hidden"):
+        small = merged({"classifier": {"hidden": (4,), "dropout": 0.0}}, small)
     recipe = Recipe.model_validate(merged(stated, small))
     return recipe, port.method, port.hyper(recipe.iterations)
 
@@ -171,7 +247,11 @@ def names(net: Network, method: Method) -> dict[str, tuple[nn.Module, slice]]:
     every = slice(None)
     F, *bottleneck = net.F if isinstance(net.F, nn.Sequential) else [net.F]
     found = {f"F.{k}": (m, every) for k, m in F.named_children()}
-    found |= {"C": (net.C[0], every)}
+    found |= head_names(net.C, "C", "H1")
+    if hasattr(method, "A"):
+        found |= head_names(method.A, "A", "")
+    if hasattr(method, "C2"):
+        found |= head_names(method.C2, "", "H2")
     for layer in bottleneck[0] if bottleneck else ():
         if isinstance(layer, nn.Linear):
             found["B"] = layer, every
@@ -186,7 +266,21 @@ def names(net: Network, method: Method) -> dict[str, tuple[nn.Module, slice]]:
             found |= {"D3": (layers[-1], slice(0, 1)), "Dz": (layers[-1], slice(1, 2))}
     if getattr(method, "g", None) is not None:
         found["g"] = method.g, every
+    found |= {f"T{i}": (m, every) for i, m in enumerate(getattr(method, "theta", ()), 1)}  # JAN's
+    if hasattr(method, "C_t"):
+        found["Ct"] = method.C_t, every
     return found | {f"H{j}": (h, every) for j, h in enumerate(getattr(method, "H", ()))}
+
+
+def head_names(head: nn.Sequential, plain: str, normed: str) -> dict[str, tuple[nn.Module, slice]]:
+    """The same for the layers of a classifier: C, or C1 and C2; with batch norms H1a, H1b, H1c."""
+    linear, norms = ([m for m in head if isinstance(m, k)] for k in (nn.Linear, nn.BatchNorm1d))
+    if norms:
+        found = {f"{normed}{letter}": m for letter, m in zip("abc", linear, strict=True)}
+        found |= {f"{normed}.n{i}": m for i, m in enumerate(norms, 1)}
+    else:
+        found = {f"{plain}{i if len(linear) > 1 else ''}": m for i, m in enumerate(linear, 1)}
+    return {name: (m, slice(None)) for name, m in found.items()}
 
 
 def memories(method: Method, raw: Mapping[str, np.ndarray]) -> dict[Tensor, Tensor]:
@@ -223,11 +317,14 @@ def part(raw: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
 def check(file: Path, wrong: Mapping[str, Any] | None = None) -> None:
     """Train as the file did, and compare all along; `wrong`: other knobs and hyper-parameters."""
     with np.load(file) as z:
-        raw = {k: z[k] for k in z.files}
+        raw = halved({k: z[k] for k in z.files})
     about = json.loads(str(raw["meta"]))
     wrong = dict(wrong or {})
-    recipe, name, hyper = our_recipe(PORTS[file.stem.rsplit(".", 1)[0]])
-    assert recipe.iterations == about["T"]
+    port = PORTS[file.stem.rsplit(".", 1)[0]]
+    if port.calls:
+        raw["loss"] = raw["loss"][:, port.calls].sum(1)
+    recipe, name, hyper = our_recipe(port)
+    assert recipe.iterations == about.get("T", recipe.iterations)  # SymNets counts epochs
     hyper |= wrong.pop("hyper", {})
     recipe = Recipe.model_validate(merged(recipe.model_dump(), wrong))
     net = nets.build(recipe, about["classes"]).double()
@@ -246,13 +343,30 @@ def check(file: Path, wrong: Mapping[str, Any] | None = None) -> None:
             tensor[rows] = torch.from_numpy(v)
     training = Training(net, method, optimizer)
     training.step = about["start"]
-    follow(training, recipe, raw, about, ours)
+    follow(training, recipe, raw, about, ours, port.plus)
     logits = training.measure(
         lambda net, method, step: method.predict(net, torch.from_numpy(raw["in.x_test"] / 32))  # type: ignore[arg-type, return-value]
     )
+    if "eval_second_head" in about:  # theirs are of each head, ours the mean
+        both = raw["eval.logits"], np.array(about["eval_second_head"])
+        close(logits, np.mean(both, axis=0), "the mean logits of the test images")  # type: ignore[arg-type]
+        return
     close(logits, raw["eval.logits"], "the logits of the test images")  # type: ignore[arg-type]
     hits = logits.argmax(1).numpy() == raw["in.y_test"]  # type: ignore[attr-defined]
     assert hits.mean() == pytest.approx(float(raw["eval.acc"]))
+
+
+def halved(raw: dict[str, Any]) -> dict[str, Any]:
+    """SymNets' layer Cst of both classifiers' outputs as C and Ct, which predict by their mean."""
+    for k in [k for k in raw if ".Cst." in k]:
+        value, axis = raw.pop(k), {"init": 0, "step": 1, "mom": 1}.get(k.split(".")[0])
+        halves = (value, value) if axis is None else np.split(value, 2, axis)
+        for name, half in zip(("C", "Ct"), halves, strict=True):
+            raw[k.replace(".Cst.", f".{name}.")] = half
+    if "init.Ct.bias" in raw:
+        logits = np.stack(np.split(raw["eval.logits"], 2, 1)).mean(0)
+        raw |= {"eval.logits": logits, "eval.acc": (logits.argmax(1) == raw["in.y_test"]).mean()}
+    return raw
 
 
 def follow(
@@ -261,6 +375,7 @@ def follow(
     raw: Mapping[str, np.ndarray],
     about: Mapping[str, Any],
     ours: Mapping[str, tuple[Tensor, slice]],
+    plus: float = 0.0,
 ) -> None:
     """The iterations of the file: rates and weight decays at each, the state after those it kept."""
     start, N = about["start"], about["N"]
@@ -281,7 +396,8 @@ def follow(
         window = next(windows)
         assert window.step == start + k + 1
         if "loss" in raw and raw["loss"].ndim == 1:
-            close(torch.tensor(window.loss[-1], dtype=torch.float64), raw["loss"][k], f"loss {k}")
+            loss = torch.tensor(window.loss[-1] + plus, dtype=torch.float64)
+            close(loss, raw["loss"][k], f"loss {k}")
         check_groups(training.optimizer, raw, k, ours)
         for buffer, memory in memories(training.method, raw).items():
             if k + 1 < N:
@@ -358,6 +474,26 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "centroids that do not move": ("atdoc_nc", {"hyper": {"momentum": 0.0}}),
     "no label smoothing": ("atdoc_srconly", {"hyper": {"smooth": 0.0}}),
     "no batch norm in D": ("tllib_cdan", {"discriminator": {"batch_norm": False}}),
+    # discrepancies and regularizers
+    "no class confusion": ("tllib_mcc", {"hyper": {"weight": 0.0}}),
+    "the head no faster than the backbone": ("bnm_bnm", {"lr_mult": {"F": 1, "C": 1, "D": 1}}),
+    "DAN's domains in one forward": ("tllib_dan", {"forward": "joint"}),
+    "θ as fast as the head": ("tllib_jan_adv", {"lr_mult": {"D": 1}}),
+    "no spectral penalty": ("tllib_bsp", {"hyper": {"bsp": 0.0}}),
+    "another threshold": ("alda_alda", {"hyper": {"threshold": 0.35}}),
+    "lambda of every step": ("symnets_symnet", {"hyper": {"epochs": 0}}),
+    "the nuclear norms not reversed": ("daln_daln", {"hyper": {"lam": -1.0}}),
+    "half a step ahead": ("sdat_cdan_sdat", {"hyper": {"rho": 0.01}}),
+    "D without momentum": ("sdat_cdan_sdat", {"momentum_mult": {"F": 1, "C": 1, "D": 0}}),
+    "another temperature": ("sdat_cdan_mcc_sdat", {"hyper": {"temperature": 2.5}}),
+    # two heads, norms
+    "MDD's margin of Office-31": ("mdd_mdd", {"hyper": {"margin": 4.0}}),
+    "MDD's reversal not ahead": ("mdd_mdd", {"hyper": {"lead": 0.0}}),
+    "a forward for each domain in MCD": ("tllib_mcd", {"forward": "separate"}),
+    "the backbone has momentum, too": ("tllib_mcd", {"momentum_mult": {"F": 1}}),
+    "three steps of the generator": ("tllib_mcd", {"hyper": {"k": 3}}),
+    "both domains' norms together": ("tllib_afn", {"forward": "joint"}),
+    "the hard norm": ("tllib_afn", {"hyper": {"norm": "hard"}}),
 }
 
 

@@ -1,9 +1,9 @@
-"""What the mathematics of the ToAlign family promises, whatever the numbers."""
+"""What the mathematics of the methods promises, whatever the numbers."""
 
 import copy
 from collections.abc import Callable
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -11,11 +11,18 @@ from helpers import at, descend, tiny_batches, tiny_net
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    one_hot,
+)
 
 from bench.suite import suites
 from methods import Batch, Method, Network, Progress, get
-from methods._parts import ramp, reverse
+from methods._parts import confusion, entropy, gaussians, mmd, ramp, reverse, spectral
+from methods.alda import corrected, error, trust
+from methods.daln import nuclear
 
 
 def made(name: str, seed: int = 0, **hyper: object) -> tuple[Network, Method]:
@@ -256,7 +263,24 @@ class _Log(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("name", "off"), [("dannp", {}), ("hda", {"mu": 0.0}), ("toalign", {}), ("cdan", {})]
+    ("name", "off"),
+    [
+        ("dannp", {}),
+        ("hda", {"mu": 0.0}),
+        ("toalign", {}),
+        ("cdan", {}),
+        ("mcc", {}),
+        ("bnm", {}),
+        ("bsp", {"bsp": 0.0}),
+        ("dan", {}),
+        ("jan", {}),
+        ("alda", {}),
+        ("daln", {}),
+        ("sdat", {"rho": 0.0}),
+        ("mdd", {}),
+        ("afn", {}),
+        ("coral", {}),
+    ],
 )
 def test_without_alignment_only_the_source_is_learnt(name: str, off: dict[str, float]) -> None:
     (net, method), (plain, source) = made(name, weight=0.0, **off), made("source_only")
@@ -267,3 +291,266 @@ def test_without_alignment_only_the_source_is_learnt(name: str, off: dict[str, f
     assert descend(method, net, s, t, 0.5) == descend(source, plain, s, t, 0.5)
     for k, v in plain.state_dict().items():
         torch.testing.assert_close(net.state_dict()[k], v)
+
+
+# discrepancies and regularizers
+
+
+def losses(*made: tuple[Network, Method], p: float = 0.4) -> list[Tensor]:
+    """What each yields on the same batches, with the network and D of the first."""
+    (net, first), *others = made
+    for other, method in others:
+        other.load_state_dict(net.state_dict())
+        if hasattr(method, "D") and hasattr(first, "D"):
+            method.D.load_state_dict(first.D.state_dict())
+    batches = tiny_batches(dtype=torch.float64)
+    return [loss for net, m in made for loss in m.step(net, *batches, at(p))]
+
+
+def test_without_penalty_bsp_is_dann() -> None:
+    a, b = losses(made("bsp", bsp=0.0), made("dann"))
+    assert torch.equal(a, b)
+    assert same_training(made("bsp", bsp=0.0, smooth=0.2), made("dann", smooth=0.2))
+
+
+@pytest.mark.parametrize("entropy", ["none", "domain", "batch"])
+def test_what_is_added_to_cdan_is_the_loss_of_the_other_method(entropy: str) -> None:
+    base = {"entropy": entropy}
+    plain, zero, bsp, mcc, both = losses(
+        made("cdan", **base),
+        made("cdan", **base, bsp=0.0, mcc=0.0, smooth=0.0),
+        made("cdan", **base, bsp=0.3),
+        made("cdan", **base, mcc=0.7, temperature=2.0),
+        made("cdan", **base, mcc=0.7, temperature=2.0, bsp=0.3),
+    )
+    assert torch.equal(plain, zero)
+    torch.testing.assert_close(both - plain, (bsp - plain) + (mcc - plain))
+
+    net, _ = made("cdan")
+    s, t = tiny_batches(dtype=torch.float64)
+    torch.testing.assert_close(bsp - plain, 0.3 * spectral(net.F(s.x), net.F(t.x)))
+    alone, confused = losses(made("source_only"), made("mcc", weight=0.7, temperature=2.0))
+    torch.testing.assert_close(mcc - plain, confused - alone)
+
+
+def test_cdan_without_alignment_is_mcc() -> None:
+    a, b = losses(made("cdan", weight=0.0, mcc=1.0), made("mcc"))
+    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["dann", "dannp", "cdan", "bsp"])
+def test_labels_smoothed_by_a_half_tell_no_domains_apart(name: str) -> None:
+    """D's best answer is ½ for all, and the loss keeps its value when the domains change places."""
+    plain, zero, half = losses(made(name), made(name, smooth=0.0), made(name, smooth=0.5))
+    assert torch.equal(plain, zero) and not torch.equal(plain, half)
+    net, method = made(name, smooth=0.5)
+    for q in method.D.parameters():
+        nn.init.zeros_(q)
+    s, t = tiny_batches(dtype=torch.float64)
+    (loss,) = method.step(net, s, t, at(0.4))
+    for g in torch.autograd.grad(loss, list(method.D.parameters())):
+        torch.testing.assert_close(g, torch.zeros_like(g))
+
+
+@pytest.mark.parametrize("estimate", ["linear", "unbiased", "biased"])
+def test_dan_tells_the_domains_apart_where_their_batches_have_two_sizes(
+    estimate: Literal["linear", "unbiased", "biased"],
+) -> None:
+    plain, dan = losses(made("source_only"), made("dan", estimate=estimate))
+    net, _ = made("dan")
+    s, t = tiny_batches(dtype=torch.float64)
+    assert len(s.x) != len(t.x)
+    K = gaussians(torch.cat([net.F(s.x), net.F(t.x)]), 5, distinct=estimate == "biased")
+    torch.testing.assert_close(dan - plain, mmd(K, len(s.x), estimate))
+
+
+def test_jan_with_predictions_all_alike_is_dan() -> None:
+    """A width σ that is infinite makes their kernel 1."""
+    for estimate in ("linear", "unbiased"):
+        jan, dan = losses(
+            made("jan", sigma=1e200, estimate=estimate), made("dan", estimate=estimate)
+        )
+        assert torch.equal(jan, dan)
+
+
+def test_jans_layers_begin_as_the_identity_and_learn_against_the_network() -> None:
+    (net, plain), (other, method) = made("jan"), made("jan", adversarial=True)
+    a, b = losses((net, plain), (other, method))
+    torch.testing.assert_close(a, b)
+    ours = torch.autograd.grad(b, [*other.parameters(), *method.parameters()])
+    theirs = torch.autograd.grad(a, list(net.parameters()))
+    for x, y in zip(ours[: len(theirs)], theirs, strict=True):
+        torch.testing.assert_close(x, y)
+
+    with torch.no_grad():  # a step against the gradient makes the loss larger
+        for q, g in zip(method.parameters(), ours[len(theirs) :], strict=True):
+            q -= 0.01 * g
+    (after,) = method.step(other, *tiny_batches(dtype=torch.float64), at(0.4))
+    assert after > b
+
+
+# ALDA, SymNets, DALN, SDAT
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_aldas_error_is_the_binary_cross_entropy_of_the_corrected_label(classes: int) -> None:
+    """Class by class, with the matrix of the paper: column ŷ of it is the corrected label."""
+    g = torch.Generator().manual_seed(0)
+    d = torch.randn(6, classes, generator=g, dtype=torch.float64)
+    logits = torch.randn(6, classes, generator=g, dtype=torch.float64)
+    y = torch.arange(6) % classes
+    guess = logits.argmax(1)
+    assert 0 < (guess == y).sum() < 6
+
+    xi = d.sigmoid()
+    matrix = torch.empty(6, classes, classes, dtype=torch.float64)
+    for b, k, guessed in product(range(6), range(classes), range(classes)):
+        rest = (1 - xi[b, guessed]) / (classes - 1)
+        matrix[b, k, guessed] = xi[b, k] if k == guessed else rest
+    c = matrix[torch.arange(6), :, guess]
+    torch.testing.assert_close(c.sum(1), torch.ones(6, dtype=torch.float64))
+
+    v = trust(d, logits)
+    torch.testing.assert_close(corrected(v, logits), c)
+    on_source = one_hot(y, classes).double()
+    on_target = (1 - one_hot(guess, classes).double()) / (classes - 1)
+    for right, wanted in ((guess == y, on_source), (torch.tensor(False), on_target)):
+        by_hand = binary_cross_entropy(c, wanted, reduction="none").sum(1)
+        torch.testing.assert_close(error(v, right, classes), by_hand)
+
+
+def test_without_a_sure_target_image_alda_learns_from_the_source_and_stays_finite() -> None:
+    s, t = tiny_batches(dtype=torch.float64)
+    found = []
+    for shift in (0.0, 1.0):
+        net, method = made("alda", threshold=1.0)
+        found.append(descend(method, net, s, Batch(t.x + shift, None), 0.5))
+        assert all(q.isfinite().all() for m in (net, method) for q in m.parameters())
+    assert found[0] == found[1]
+
+
+def test_aldas_regularization_reaches_d_alone() -> None:
+    """Of the source's labels F and C see the cross-entropy alone, where every ŷ is wrong."""
+    gradients = []
+    for k in (1, 2):
+        net, method = made("alda")
+        s, t = tiny_batches(dtype=torch.float64)
+        guess = net.C(net.F(s.x)).argmax(1)
+        y = (guess + k) % net.classes
+        (loss,) = method.step(net, Batch(s.x, y), t, at(0.5))
+        rest = loss - cross_entropy(net.C(net.F(s.x)), y)
+        gradients.append(torch.autograd.grad(rest, [*net.parameters(), *method.parameters()]))
+    n = len([*net.parameters()])
+    for a, b in zip(gradients[0][:n], gradients[1][:n], strict=True):
+        torch.testing.assert_close(a, b)
+    assert any(
+        not torch.allclose(a, b) for a, b in zip(gradients[0][n:], gradients[1][n:], strict=True)
+    )
+
+
+def test_symnets_whose_classifiers_are_alike_cannot_tell_the_domains_apart() -> None:
+    """Then q_s = q_t = p/2: every mass is log ½, and H is that of p."""
+    net, method = made("symnets")
+    method.C_t.load_state_dict(net.C.state_dict())
+    s, t = tiny_batches(dtype=torch.float64)
+    (loss,) = method.step(net, s, t, at(0.3))
+    y_s, y_t = net.C(net.F(s.x)), net.C(net.F(t.x))
+    log2 = torch.tensor(2.0, dtype=torch.float64).log()
+    confused = log2 + entropy(y_t, eps=0.0).mean()
+    torch.testing.assert_close(loss, 3 * cross_entropy(y_s, s.y) + 3 * log2 + ramp(0.3) * confused)
+    assert torch.equal(method.predict(net, s.x), y_s)
+
+
+def test_symnets_classifiers_are_blind_to_what_f_is_taught_and_f_to_what_they_are() -> None:
+    """λ and H are F's alone; the domains' own masses are the classifiers' alone."""
+    s, t = tiny_batches(dtype=torch.float64)
+    net, method = made("symnets")
+    heads = [*net.C.parameters(), *method.C_t.parameters()]
+    found = []
+    for p in (0.2, 0.8):
+        (loss,) = method.step(net, s, t, at(p))
+        found.append(torch.autograd.grad(loss, [*heads, *net.F.parameters()]))
+    same = [torch.equal(a, b) for a, b in zip(*found, strict=True)]
+    assert all(same[: len(heads)]) and not any(same[len(heads) :])
+    x = t.x.clone().requires_grad_()  # λ = 0: of the target F learns nothing
+    (loss,) = method.step(net, s, Batch(x, None), at(0.0))
+    (slope,) = torch.autograd.grad(loss, x)
+    assert not slope.any()
+
+
+def test_symnets_lambda_may_stay_for_an_epoch() -> None:
+    s, t = tiny_batches(dtype=torch.float64)
+
+    def loss(p: float, **hyper: Any) -> float:
+        net, method = made("symnets", **hyper)
+        return next(method.step(net, s, t, at(p))).item()
+
+    assert loss(0.29, epochs=10) == loss(0.2, epochs=10) == loss(0.2) != loss(0.29)
+    assert loss(0.29, epochs=100) == loss(0.29), "0.29 · 100 rounds to a little less than 29"
+
+
+def test_the_nuclear_norm_is_large_for_sure_predictions_of_many_classes() -> None:
+    eye = torch.eye(3, dtype=torch.float64)
+    assert nuclear(1000 * eye).item() == pytest.approx(3)
+    assert nuclear(1000 * eye[[0, 0, 0]]).item() == pytest.approx(3**0.5)
+    assert nuclear(0 * eye).item() == pytest.approx(1), "each a third: one singular value of 1"
+
+
+def test_daln_is_a_game_about_the_nuclear_norms() -> None:
+    """C's gradient is that of −(‖P_s‖/B_s − ‖P_t‖/B_t), F's λ times the opposite; MCC is added."""
+    s, t = tiny_batches(dtype=torch.float64)
+    net, method = made("daln", confusion=0.5)
+    (loss,) = method.step(net, s, t, at(0.4))
+    y_s, y_t = net.C(net.F(s.x)), net.C(net.F(t.x))
+    n_s, n_t = (torch.linalg.matrix_norm(y.softmax(1), "nuc") / len(y) for y in (y_s, y_t))
+    plain, game = cross_entropy(y_s, s.y) + confusion(y_t, 2.5) / 2, n_t - n_s
+    torch.testing.assert_close(loss, plain + game)
+    for part, factor in ((net.C, 1.0), (net.F, -ramp(0.4))):
+        of = [
+            torch.autograd.grad(x, [*part.parameters()], retain_graph=True)
+            for x in (loss, plain, game)
+        ]
+        for a, b, c in zip(*of, strict=True):
+            torch.testing.assert_close(a, b + factor * c)
+
+
+def test_sdat_that_takes_no_step_ahead_is_cdan() -> None:
+    assert same_training(made("sdat", rho=0.0), made("cdan"))
+
+
+@pytest.mark.parametrize("mcc", [0.0, 1.0])
+def test_sdats_gradient_is_that_of_the_worst_weights_at_distance_rho(mcc: float) -> None:
+    """θ + ε made by hand, as weights of a copy of the network."""
+    net, method = made("sdat", rho=0.3, confusion=mcc)
+    s, t = tiny_batches(dtype=torch.float64)
+    (loss,) = method.step(net, s, t, at(0.4))
+    ours = torch.autograd.grad(loss, [*net.parameters(), *method.parameters()])
+
+    def task(n: Network) -> Tensor:
+        return cross_entropy(n.C(n.F(s.x)), s.y) + mcc * confusion(n.C(n.F(t.x)), 2.0)
+
+    slopes = torch.autograd.grad(task(net), [*net.parameters()])
+    norm = torch.cat([g.flatten() for g in slopes]).norm()
+    worst = copy.deepcopy(net)
+    with torch.no_grad():
+        for q, g in zip(worst.parameters(), slopes, strict=True):
+            q += 0.3 * g / norm
+    _, cdan = made("cdan", weight=1.0)
+    cdan.D = method.D
+    (aligned,) = cdan.step(worst, s, t, at(0.4))
+    aligned = aligned - cross_entropy(worst.C(worst.F(s.x)), s.y) + task(worst)
+    theirs = torch.autograd.grad(aligned, [*worst.parameters(), *method.parameters()])
+    torch.testing.assert_close(loss, aligned)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize(("joint", "forwards"), [(True, 2), (False, 4)])
+def test_in_a_step_of_sdat_running_statistics_move_twice(joint: bool, forwards: int) -> None:
+    net, method = made("sdat")
+    net.F, net.joint = (
+        nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 6)).double(),
+        joint,
+    )
+    descend(method, net, *tiny_batches(dtype=torch.float64), 0.5)
+    assert net.F[1].num_batches_tracked == forwards

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from methods._parts import (
+    confusion,
     differentiate,
     domain_loss,
     entropy,
     entropy_weights,
     frozen,
     heuristics,
+    outer,
     ramp,
     reverse,
     seen_twice,
@@ -336,3 +338,40 @@ def test_heuristics_start_with_widths_of_their_own_and_no_bias() -> None:
         assert head.weight.std().item() == pytest.approx(math.sqrt(2 / (1 + a**2) / 400), rel=0.02)
         assert not head.bias.any() and head(torch.ones(2, 400)).shape == (2, 100)
     assert len(heads) == 3 and len(heuristics(4, 3, 0)) == 0
+
+
+# products and confusion of predictions
+
+
+def test_the_outer_product_goes_class_by_class_and_holds_the_predictions_constant() -> None:
+    f, z = draw(0, 2, 3).requires_grad_(), draw(1, 2, 4).requires_grad_()
+    product = outer(f, z)
+    assert torch.equal(product[1, 3:6], z.softmax(1)[1, 1] * f[1])
+    (found,) = torch.autograd.grad(product.sum(), z, allow_unused=True)
+    assert found is None
+
+
+def test_class_confusion_by_hand() -> None:
+    """Two images: one says class 0 by 0.8, one is torn. M row by row, over its sum."""
+    p = np.array([[0.8, 0.2], [0.5, 0.5]])
+    logits = torch.from_numpy(2 * np.log(p)).requires_grad_()
+    w = 1 + np.exp((p * np.log(p + 1e-5)).sum(1))
+    w *= 2 / w.sum()
+    M = np.array([[(w * p[:, i] * p[:, j]).sum() for j in range(2)] for i in range(2)])
+    wanted = (M[0, 1] / M[0].sum() + M[1, 0] / M[1].sum()) / 2
+    loss = confusion(logits, 2.0)
+    assert loss.item() == pytest.approx(wanted, rel=1e-12)
+    assert confusion(torch.eye(3) * 1000, 1.0).item() == 0, "sure of different classes"
+
+
+def test_the_weights_of_class_confusion_are_constants() -> None:
+    """Its gradient is that of the same formula with the weights as numbers."""
+    z = draw(0, 4, 3).requires_grad_()
+    w = 1 + torch.exp(-entropy(z / 2.5)).detach()
+
+    def by_hand(z: Tensor) -> Tensor:
+        p = (z / 2.5).softmax(1)
+        M = torch.einsum("bi,b,bj->ij", p, 4 * w / w.sum(), p)
+        return 1 - (M.diagonal() / M.sum(1)).mean()
+
+    torch.testing.assert_close(grad(confusion(z, 2.5), z), grad(by_hand(z), z))

@@ -95,6 +95,7 @@ def test_vgg16_is_torchvisions_up_to_the_last_pooling_then_the_mean(
 NATURAL = {
     "alexnet": 9216,
     "resnet50": 2048,
+    "resnet101": 2048,
     "resnet50_v1": 2048,
     "mobilenet_v2": 1280,
     "efficientnet_lite0": 1280,
@@ -186,6 +187,29 @@ def test_heads_start_as_the_recipe_says(init: Any, variance: float) -> None:
     ):
         assert layers[0].weight.var().item() == pytest.approx(variance, rel=0.05)
         assert bool(layers[0].bias.any()) == (init == "default")
+
+
+MAPS = {
+    "ganin-mnist": (28, ("5", (48, 4, 4))),
+    "vgg16": (32, ("0", (512, 2, 2))),
+    "alexnet": (64, ("1", (256, 6, 6))),
+    "resnet50": (64, ("layer4", (2048, 2, 2))),
+    "timm/resnet10t": (64, ("layer4", (512, 2, 2))),
+    "timm/convnext_atto": (64, None),  # a norm stands behind them
+    "timm/vit_tiny_patch16_224": (32, None),
+    "timm/swin_s3_tiny_224": (224, None),  # its channels are last
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("width", [0, 5])
+def test_the_last_maps_are_those_that_features_are_made_of(name: str, width: int) -> None:
+    size, found = MAPS[name]
+    with torch.device("meta"):
+        asked = recipe(backbone=name, size=size, bottleneck={"width": width})
+        net = nets.build(asked, classes=3)
+    assert net.maps == (found and (f"0.{found[0]}" if width else found[0], found[1]))
+    assert not any(m._forward_hooks for m in net.modules())
 
 
 def test_channels_last_reaches_what_the_backbone_computes() -> None:

@@ -17,6 +17,7 @@ from bench.report.write.latex import make_document, to_latex
 from bench.report.write.render import Rendered, render_accuracies, render_costs
 from bench.suite import suites
 from bench.suite.references import read_references
+from bench.suite.suite import Suite
 
 TOY = toy()
 ALL = everything(TOY)
@@ -47,6 +48,15 @@ def test_the_order_of_the_records_changes_no_byte(fmt):
     assert page(fmt, ALL[::-1]) == page(fmt)
     assert render_costs(TOY, ALL[::-1], fmt) == render_costs(TOY, ALL, fmt)
     assert page(fmt).endswith("\n") and not page(fmt).endswith("\n\n")
+
+
+@pytest.mark.parametrize("name", ["gsda", "dann"])
+def test_a_row_whose_method_has_no_public_code_says_so(name):
+    rows = [{"id": "x", "label": "X", "method": name}]
+    suite = Suite.model_validate(suites.find("demo").model_dump() | {"rows": rows})
+    text = render_accuracies(suite, [], "md")
+    said = "X: no public code was found; written from the paper's equations"
+    assert (said in text) == (name == "gsda")
 
 
 def test_smoke_runs_are_never_shown():

@@ -8,8 +8,12 @@ from fakes import cell, record, toy
 from bench.report.numbers.aggregate import build_table
 from bench.report.numbers.scores import AVERAGE, pick_evaluation, score_row
 from bench.report.numbers.stats import compare_pairs, judge
+from bench.report.write.render import render_accuracies
+from bench.runs import index
+from bench.runs.lines import Counts
 from bench.runs.plan import settle_suite
 from bench.runs.records import Evaluation, Tally
+from bench.suite.claims import parse_figure
 from bench.suite.suite import Metric
 
 TOY = toy()
@@ -65,6 +69,38 @@ def test_the_best_value_is_the_lowest_where_the_suite_says_so(better, step):
     made = replace(record(cell(TOY, "plain", "A-B", 0)), evals=tuple(evals))
     suite = TOY.model_copy(update={"metric": metric})
     assert pick_evaluation(suite, made, "best-on-target").step == step
+
+
+def uneven(task: str, seed: int, *rights: tuple[int, int]):
+    """A record of a large class of 90 images and a small one of 10; rights: of each, by step."""
+    made = record(cell(TOY, "plain", task, seed))
+    counts = [Counts(total=(90, 10), correct=r, predicted=(90, 10)) for r in rights]
+    tallies = [Tally(*index._tally(c)) for c in counts]
+    evals = tuple(Evaluation(k, t, t) for k, t in enumerate(tallies, 1))
+    return replace(made, evals=evals)
+
+
+def test_a_suite_of_mean_class_accuracies_counts_a_small_class_like_a_large_one():
+    suite = TOY.model_copy(update={"accuracy": "classes"})
+    made = uneven("A-B", 0, (90, 0), (45, 9), (54, 7))  # 90, 54, 61 % of images; 50, 70, 65 %
+    assert pick_evaluation(TOY, made, "best-on-target").step == 1
+    assert pick_evaluation(suite, made, "best-on-target").step == 2
+    ledger = settle_suite(TOY, [made], "full")
+    found = [score_row(s, ledger, "plain", "last", "target")["A-B"].by_seed for s in (TOY, suite)]
+    assert found == [{0: 61.0}, {0: 65.0}]
+
+
+def test_the_page_of_such_a_suite_says_so_and_its_verdicts_are_about_it():
+    claim = next(c for c in TOY.published if c.row == "plain")
+    claim = claim.model_copy(update={"values": {"A-B": parse_figure("65.0")}, "average": None})
+    suite = TOY.model_copy(update={"accuracy": "classes", "published": (claim,)})
+    made = [uneven("A-B", seed, (54, 7)) for seed in range(3)]
+    plain = next(g for g in build_table(suite, made).groups if g.row and g.row.id == "plain")
+    assert plain.claims[0].verdicts["A-B"].word == "match"
+    text = render_accuracies(suite, made, references={})
+    assert "## Mean of the accuracies of the classes on the target domain, %" in text
+    assert "Accuracy in % of the test images of each class, averaged over the classes" in text
+    assert "65.00 ± 0.00 (3)" in text
 
 
 def test_verdicts_and_gains_have_the_confidence_and_the_tolerance_of_the_suite():

@@ -112,8 +112,14 @@ def test_what_is_kept_is_what_the_file_says(tmp_path: Path) -> None:
         assert found.run == content.run and found.run and found.run.env.load == 3.5
         assert found.end == content.end
         assert [e.step for e in found.evals] == [e.step for e in content.evals]
-        assert [e.target for e in found.evals] == [(2100, 3000, 1300), (2400, 3000, 1300)]
-        assert [e.source for e in found.evals] == [(2700, 3000, 1000), (2850, 3000, 1000)]
+        assert [e.target for e in found.evals] == [
+            (2100, 3000, 1300, 70.0),
+            (2400, 3000, 1300, 80.0),
+        ]
+        assert [e.source for e in found.evals] == [
+            (2700, 3000, 1000, 90.0),
+            (2850, 3000, 1000, 95.0),
+        ]
         assert [e.target.accuracy for e in found.evals if e.target] == [70.0, 80.0]
 
 

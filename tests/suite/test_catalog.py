@@ -9,9 +9,11 @@ from bench.suite import catalog
 ADVERSARIAL = {"weight": 1.0, "lam": 1.0, "gamma": 10.0}
 EPS = {"eps": 1e-08}
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "cdan": ADVERSARIAL | {"lead": 0.0, "entropy": "none", "random_dim": 0},
-    "dann": ADVERSARIAL | {"lead": 0.0, "entropy": False, "eps": 0.0},
-    "dannp": ADVERSARIAL | {"entropy": True} | EPS,
+    "cdan": ADVERSARIAL
+    | {"lead": 0.0, "entropy": "none", "random_dim": 0}
+    | {"smooth": 0.0, "bsp": 0.0, "mcc": 0.0, "temperature": 2.5},
+    "dann": ADVERSARIAL | {"lead": 0.0, "entropy": False, "eps": 0.0, "smooth": 0.0},
+    "dannp": ADVERSARIAL | {"entropy": True, "smooth": 0.0} | EPS,
     "gvb": ADVERSARIAL | {"mu_g": 1.0, "mu_d": 1.0, "lead": 0.0} | EPS,
     "hda": ADVERSARIAL | {"mu": 1.0, "heads": 3, "lead": 0.0} | EPS,
     "metaalign": ADVERSARIAL

@@ -12,6 +12,7 @@ from helpers import write_pictures, write_suite
 
 from bench import paths
 from bench.errors import UsageError
+from bench.report.write.render import render_accuracies
 from bench.runs import plan, records
 from bench.suite import presets, settings, suites
 from bench.suite.diff import diff
@@ -21,7 +22,10 @@ from bench.suite.suite import Suite
 TABLE = Path(__file__).parents[1] / "golden" / "schedules.table.npz"
 CURVES = {
     "toalign": "lr_ms", "gvb": "lr_gvb", "hda": "lr_gvb", "metaalign": "lr_gvb", "cdan": "lr_gvb",
+    "bnm": "lr_gvb",
     "mdd": "lr_mdd_thuml", "tllib": "lr_tllib_dann", "dann-jmlr": "lr_dann_jmlr",
+    "alda": "lr_gvb", "sdat": "lr_tllib_dann",
+    "deepda": "lr_deepda",
 }  # fmt: skip
 HOLES = {"backbone": "alexnet", "size": 28, "iterations": 8000, "batch": 2, "lr": 1.0}
 
@@ -59,18 +63,27 @@ def test_the_homework_divides_its_rate_after_20_of_30_epochs() -> None:
     assert first == recipe.iterations * 20 // 30 and recipe.lr_at(1) == pytest.approx(1e-4)
 
 
-@pytest.mark.parametrize("name", ["hda", "gvb", "cdan", "metaalign"])
+def test_symnets_has_a_rate_for_each_epoch_which_ours_has_at_its_start() -> None:
+    recipe = complete("symnets")
+    for epoch in (0, 1, 100, 199):
+        theirs = 0.01 / (1 + 10 * epoch / 200) ** 0.75
+        assert recipe.lr_at(epoch * recipe.eval_every / recipe.iterations) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("name", ["hda", "gvb", "cdan", "metaalign", "bsp", "alda", "mdd"])
 def test_it_names_the_hyperparameters_of_a_reversal_that_counts_before_it_is_used(
     name: str,
 ) -> None:
     T = complete(name).iterations
     text = (paths.tables()[-1] / f"presets/{name}.toml").read_text("utf-8")
     (hyper,) = re.findall(r"hyper = (\{.* lead = .*\})", text)
-    assert tomllib.loads(f"hyper = {hyper}")["hyper"] == {"gamma": T / 1000, "lead": 1 / T}
+    stated = tomllib.loads(f"hyper = {hyper}")["hyper"]
+    assert stated | {"gamma": T / 1000, "lead": 1 / T} == stated
 
 
 def test_it_resizes_as_its_code_did_with_the_pillow_of_its_time() -> None:
-    filters = {"cdan": "nearest", "mdd": "nearest", "tllib": "bicubic"}
+    filters = {"bsp": "nearest", "cdan": "nearest", "mdd": "nearest", "tllib": "bicubic"}
+    filters |= {"alda": "nearest", "sdat": "bicubic"}
     for name in presets.preset_names():
         assert complete(name).resize == filters.get(name, "bilinear")
         said = [d for d in presets.find_preset(name).differences if "Pillow's default" in d]
@@ -139,7 +152,82 @@ def toml(v: Any) -> str:
     return str(v).lower() if isinstance(v, bool) else repr(v)
 
 
+# a row that follows one
+
+ROWS = """
+[[rows]]
+id = "theirs"
+label = "Theirs"
+method = "cdan"
+preset = "cdan"
+recipe = { lr_mult = { F = 0.5 } }
+
+[[rows]]
+id = "open"
+label = "Open"
+method = "dann"
+preset = "dann-jmlr"
+"""
+
+
+def test_a_row_follows_its_preset_in_place_of_the_recipe_of_the_suite(tmp_path: Path) -> None:
+    """Of the suite's recipe it takes what the preset leaves open; tasks and budgets come on top."""
+    changes = (
+        'task_recipe.A-B = { batch = 4 }\nbudgets.short = { note = "", recipe = { size = 230 } }\n'
+    )
+    suite = load(tmp_path, changes + FOLLOWS + ROWS)
+    stated = presets.find_preset("cdan").recipe
+    expected = {**stated, "lr_mult": {"F": 0.5, "C": 10, "D": 10}, "batch": 4}
+    assert suite.recipe_for(suite.by_id["theirs"], "A-B") == Recipe.model_validate(expected)
+    short = suite.recipe_for(suite.by_id["theirs"], "A-B", "short", {"lr": 0.5})
+    assert (short.size, short.lr, short.iterations) == (230, 0.5, 100004)
+    left_open, own = suite.by_id["open"], suite.recipe
+    jmlr = presets.find_preset("dann-jmlr").recipe
+    found, holes = suite.recipe_for(left_open, "A-B"), HOLES.keys() - jmlr.keys() - {"batch"}
+    assert "backbone" in holes and all(getattr(found, k) == getattr(own, k) for k in holes)
+    assert (own.crop, found.crop, found.batch) == (224, None, 4)
+    assert suite.recipe_for(suite.by_id["dann"], "A-B").lr_mult == own.lr_mult
+
+
+def test_the_differences_of_the_presets_of_rows_are_said_once(tmp_path: Path) -> None:
+    text = FOLLOWS.replace('method = "dann"', 'method = "dann"\npreset = "cdan"')
+    suite = load(tmp_path, text + ROWS)
+    names = ("toalign", "cdan", "dann-jmlr")
+    said = [d for name in names for d in presets.find_preset(name).differences]
+    assert suite.differences == (*said, "Ours.")
+
+
+def test_a_row_with_a_preset_is_the_experiment_of_a_suite_with_it(tmp_path: Path) -> None:
+    suite = load(tmp_path, FOLLOWS + ROWS)
+    (one,) = plan.cells(suite, methods=["theirs"], seeds=[0])
+    text = FOLLOWS.replace('"toalign"', '"cdan"').replace(
+        "lr_mult.F = 0.1\niterations = 100", "lr_mult.F = 0.5"
+    )
+    (other,) = plan.cells(load(tmp_path, text.replace('"dann"', '"cdan"')), seeds=[0])
+    assert one.key == other.key
+
+
+def test_a_row_says_which_protocol_it_follows(tmp_path: Path) -> None:
+    suite = load(tmp_path, FOLLOWS + ROWS)
+    text = render_accuracies(suite, [], references={})
+    assert (
+        "By the protocol `cdan`: Theirs." in text and "By the protocol `dann-jmlr`: Open." in text
+    )
+    theirs = {k: y for k, _, y in diff("cdan", f"{tmp_path}/follows.toml:theirs")}
+    assert theirs["lr_mult.F"] == 0.5 and "bottleneck.init" not in theirs
+
+
 WRONG = {
+    "a preset of a row": (
+        'method = "dann"',
+        'method = "dann"\npreset = "cdna"',
+        "unknown preset 'cdna'; did you mean 'cdan'",
+    ),
+    "the recipe of a preset": (
+        'title = "Follows"',
+        'title = "Follows"\nprotocols = {}',
+        "remove the key 'protocols': a row names its `preset`",
+    ),
     "a preset": (
         'preset = "toalign"',
         'preset = "toaling"',

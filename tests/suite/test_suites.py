@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from bench import paths
 from bench.errors import UsageError, unknown
+from bench.report.write.render import render_accuracies
 from bench.runs import plan
 from bench.suite import schema, suites
 from bench.suite.claims import Figure, parse_figure
@@ -165,7 +166,7 @@ BAD = {
     ),
     "a task twice": ('["A-B", "B-A"]', '["A-B", "B-A", "A-B"]', "the task 'A-B' is listed twice"),
     "a task recipe of no task": ("[task_recipe.B-A]", "[task_recipe.B-B]", "unknown task 'B-B'"),
-    "a method": ('method = "dann"', 'method = "dan"', "unknown method 'dan'; did you mean 'dann'"),
+    "a method": ('method = "dann"', 'method = "dannn"', "unknown method 'dannn'; did you mean 'dann'"),
     "a hyper-parameter": (
         "gamma = 2.0",
         "gama = 2.0",
@@ -411,6 +412,15 @@ def test_a_value_of_any_wrong_shape_at_any_place_is_refused_in_sentences(
     assert 10 < loaded < 100, "texts may say anything"
 
 
+def test_which_accuracy_a_suite_is_about_changes_no_key(tmp_path: Path) -> None:
+    """Trainings and records are the same; a suite that measures something else has no accuracy."""
+    by_class = 'accuracy = "classes"\n'
+    keys = [[c.key for c in plan.cells(load(tmp_path, t))] for t in (GOOD, by_class + GOOD)]
+    assert keys[0] == keys[1]
+    with pytest.raises(UsageError, match=r"a suite with a `metric` measures no accuracy"):
+        load(tmp_path, f'{by_class}metric = {{ name = "m", title = "M" }}\n{GOOD}')
+
+
 def test_a_suite_cannot_be_altered(tmp_path: Path) -> None:
     suite = load(tmp_path)
     with pytest.raises(ValidationError, match="frozen"):
@@ -445,6 +455,54 @@ def test_a_printed_average_that_contradicts_its_tasks_is_warned_of_and_left_as_p
             message.startswith("Their DANN [ours2025, table 1]: the 2 printed tasks")
             and warned in message
         )
+
+
+SIX = ["A-B", "B-A", "A-C", "C-A", "B-C", "C-B"]
+
+
+def copied(folder: Path, *, cite: str = "theirs", tasks: list[str] = SIX, **other: str) -> Suite:
+    """A suite whose second published row has the figures of the first, but for what is said."""
+    text = GOOD.replace('tasks = ["A-B", "B-A"]', f"tasks = {tasks}")
+    text = text.replace("[recipe]", '[domains.C]\nset = "folder"\npath = "C"\n\n[recipe]', 1)
+    assert text.count(f"tasks = {tasks}") == text.count("domains.C") == 1
+    figures = {task: f"{70 + i}.0" for i, task in enumerate(tasks)}
+    text = re.sub(r"values = .*\naverage.*", f"values = {toml_table(figures)}", text)
+    second = f"""
+[[published]]
+label = "Copy"
+cite = "{cite}"
+where = "table 9"
+values = {toml_table(figures | {k: v for k, v in other.items() if k != "on"})}
+on = "{other.get("on", "target")}"
+"""
+    bib = BIB + "@article{theirs,\n  title = {Theirs},\n  year = {2025},\n}\n"
+    (folder / "references.bib").write_text(bib, encoding="utf-8")
+    (folder / "good.toml").write_text(text + second, encoding="utf-8")
+    return suites.load(folder / "good.toml")
+
+
+def toml_table(values: dict[str, str]) -> str:
+    return "{ " + ", ".join(f'{k} = "{v}"' for k, v in values.items()) + " }"
+
+
+def test_a_row_with_every_figure_of_another_papers_row_is_warned_of(tmp_path: Path) -> None:
+    told = ["Copy [theirs, table 9]: its 6 figures equal those of Their DANN [ours2025, table 1]"]
+    assert copied(tmp_path).warnings() == told
+    assert copied(tmp_path, **{"A-B": "70±1.5"}).warnings() == told, "whatever the spread"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"A-B": "70.1"}, {"cite": "ours2025"}, {"on": "source"}, {"tasks": SIX[:5]}],
+    ids=["one figure differs", "one paper", "another test set", "five figures"],
+)
+def test_a_row_that_is_no_copy_is_not_warned_of(change: dict[str, Any], tmp_path: Path) -> None:
+    assert copied(tmp_path, **change).warnings() == []
+
+
+def test_a_page_names_what_a_row_is_a_copy_of(tmp_path: Path) -> None:
+    text = render_accuracies(copied(tmp_path), [], references={})
+    assert "the 6 figures of Copy equal those of Their DANN (ours2025)" in text
 
 
 def test_an_average_over_tasks_that_are_not_all_printed_is_not_judged(tmp_path: Path) -> None:

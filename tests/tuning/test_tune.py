@@ -74,6 +74,7 @@ def refused(ended: Ended, *message: str, code: int = 2) -> None:
         assert text in flat
 
 
+@pytest.mark.slow
 def test_the_best_values_become_a_row_and_nothing_of_the_target_is_there_to_be_read(
     folder: Path, bench: Children
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_search_cut_short_goes_on_as_if_it_had_not_been(folder: Path, bench: C
     assert bench.run(*ONE, "--trials", "5").out.count(": target ") == 0
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_search(folder: Path, bench: Children) -> None:
     first, second = bench.start(*ONE, "--trials", "4"), bench.start(*ONE, "--trials", "4")
     for ended in (first.wait(), second.wait()):
@@ -331,6 +333,7 @@ def test_what_cannot_run_is_refused_before_its_trial_is_begun(
     assert "trial 1 of" in stopped.out and "trial 2 of" not in stopped.out
 
 
+@pytest.mark.slow
 def test_a_failed_run_stops_the_search_and_is_tried_anew(folder: Path, bench: Children) -> None:
     (folder / "methods").mkdir()
     (folder / "methods/fragile.py").write_text(FRAGILE, encoding="utf-8")
@@ -348,6 +351,7 @@ def test_a_failed_run_stops_the_search_and_is_tried_anew(folder: Path, bench: Ch
     assert "dann-tuned" not in (folder / "tiny.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_every_row_is_tuned_but_not_what_is_tuned_already(folder: Path, bench: Children) -> None:
     write(folder, space="[search]\nlr = [0.01, 0.001]\nhyper.lam = [0.05, 0.5]")
     for _ in range(2):

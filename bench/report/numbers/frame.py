@@ -15,7 +15,8 @@ def tidy(records: Iterable[Record]) -> "DataFrame":
 
     Columns: names (suite, row, task, budget, seed, method, key), status and problem; step, last
     (whether it is the record's last evaluation); source_accuracy and target_accuracy in %, with
-    their counts source_correct, source_total, ...; whatever else a task measured; every
+    their counts source_correct, source_total, ... and the mean of the accuracies of the classes,
+    source_class_accuracy, ...; whatever else a task measured; every
     hyper-parameter as hyper.NAME and every knob as recipe.NAME; images and fingerprints of the
     data; ms (median per iteration), memory in MiB and wall_s; code.*, env.*, weights.*; path.
     """
@@ -49,6 +50,7 @@ def _counts(name: str, counts: Tally) -> dict[str, Any]:
         f"{name}_accuracy": counts.accuracy,
         f"{name}_correct": counts.correct,
         f"{name}_total": counts.total,
+        f"{name}_class_accuracy": counts.class_accuracy,
     }
 
 

@@ -65,7 +65,7 @@ def read_value(suite: Suite, e: Evaluation, on: Side) -> float:
         return e.values[suite.metric.name]
     counts = e.source if on == "source" else e.target
     assert counts is not None, "a record that measures no accuracy is of a suite with a metric"
-    return counts.accuracy
+    return counts.score(suite.accuracy)
 
 
 def _is_collapsed(e: Evaluation, on: Side) -> bool:

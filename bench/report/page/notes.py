@@ -18,6 +18,7 @@ from bench.suite.suite import Suite
 
 KINDS = {  # kinds of claims that are not the authors' own -> what to say about them
     "literature-copied": "copied from other literature by the paper named",
+    "secondhand": "copied or run anew by the paper named, not by the method's own authors",
     "library-rerun": "a library's re-run, not the authors' own",
     "leaderboard": "taken from a leaderboard",
     "student": "a student's report",
@@ -32,14 +33,14 @@ def remark_on_claims(suite: Suite, claims: Sequence[Claim], names: Mapping[str, 
 
     names: the key of a paper -> what to call it.
     """
-    remarks = ["; ".join(_remarks(claim, suite)) for claim in claims]
+    remarks = ["; ".join(_remarks(claim, suite, names)) for claim in claims]
     return [
         f"{names[claim.cite]}: {text}." if text else ""
         for claim, text in zip(claims, remarks, strict=True)
     ]
 
 
-def _remarks(claim: Claim, suite: Suite) -> Iterator[str]:
+def _remarks(claim: Claim, suite: Suite, names: Mapping[str, str]) -> Iterator[str]:
     if claim.kind != "paper":
         yield KINDS[claim.kind]
     if not claim.verified:
@@ -51,14 +52,20 @@ def _remarks(claim: Claim, suite: Suite) -> Iterator[str]:
         )
     if isinstance(claim, Published) and (text := claim.discrepancy(suite.tasks)):
         yield text
+    if isinstance(claim, Published) and (other := suite.repeated(claim)):
+        equal = f"the {len(claim.values)} figures of {claim.label} equal those of {other.label}"
+        yield f"{equal} ({names[other.cite]})"
     if claim.note:
         yield claim.note
 
 
 def explain_accuracies(suite: Suite) -> Iterator[str]:
     """How to read the figures; once for all tables of a suite."""
+    measure = "Accuracy in % of the test images"
+    if suite.accuracy == "classes":
+        measure += " of each class, averaged over the classes"
     yield (
-        "Lines in bold are ours. Accuracy in % of the test images: mean ± sample standard "
+        f"Lines in bold are ours. {measure}: mean ± sample standard "
         "deviation over seeds (number of seeds); one seed has no ±. The suite asks for "
         f"{format_count(suite.seeds, 'seed')}. An average is taken within each seed first, and "
         "only over seeds that have all tasks."
@@ -105,10 +112,15 @@ def describe_runs(table: Table) -> Iterator[str]:
 
 
 def describe_rows(table: Table) -> Iterator[str]:
-    """What the suite's file says about single rows."""
-    for row in table.suite.rows:
-        if row.note and (table.budget == "full" or table.ledger.ran(row.id)):
-            yield f"{row.label}: {row.note}."
+    """Which protocols single rows follow, and what the suite's file says about them."""
+    shown = [r for r in table.suite.rows if table.budget == "full" or table.ledger.ran(r.id)]
+    followed: dict[str, list[str]] = {}
+    for row in shown:
+        if row.preset:
+            followed.setdefault(row.preset, []).append(row.label)
+    for preset, labels in followed.items():
+        yield f"By the protocol `{preset}`: {', '.join(labels)}."
+    yield from (f"{row.label}: {row.note}." for row in shown if row.note)
 
 
 def name_lost_seeds(table: Table) -> Iterator[str]:
@@ -226,6 +238,13 @@ def name_supervised_rows(suite: Suite) -> Iterator[str]:
                 f"{row.label} sees the target's training labels: "
                 "it is a bound, not a method of domain adaptation."
             )
+
+
+def name_rows_without_code(suite: Suite) -> Iterator[str]:
+    """The rows whose method could not be compared with any code of it."""
+    for row in suite.rows:
+        if (entry := catalog.methods().get(row.method)) and entry.origin:
+            yield f"{row.label}: no public code was found; written from {entry.origin}."
 
 
 def count_unknown_budgets(suite: Suite, records: Iterable[Record]) -> Iterator[str]:

@@ -38,7 +38,11 @@ def compose_accuracies(
     target = build_tables("target")
     source = build_tables("source") if any(c.on == "source" for c in suite.published) else []
     counted = [r for t in target for _, r in t.ledger.counted]
-    explained = (*notes.explain_accuracies(suite), *notes.name_supervised_rows(suite))
+    explained = (
+        *notes.explain_accuracies(suite),
+        *notes.name_supervised_rows(suite),
+        *notes.name_rows_without_code(suite),
+    )
     origin = (*describe_provenance(counted), *notes.count_unknown_budgets(suite, records))
     sections = [
         *(_accuracy_section(t, cited, _notes(t)) for t in target),
@@ -55,13 +59,18 @@ def compose_accuracies(
 
 
 def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...]) -> Section:
-    measure = (
-        suite_metric.title
-        if (suite_metric := t.suite.metric)
-        else f"Accuracy on the {t.on} domain, %"
-    )
-    title = f"{measure} ({_describe_choice(t)})"
+    title = f"{_name_measure(t.suite, t.on)} ({_describe_choice(t)})"
     return Section(title, layout.lay_out_table(t, cited.labels), remarks)
+
+
+def _name_measure(suite: Suite, on: Side) -> str:
+    """What the figures of a table are, with their unit."""
+    if suite.metric:
+        return suite.metric.title
+    per_class = (
+        "Mean of the accuracies of the classes" if suite.accuracy == "classes" else "Accuracy"
+    )
+    return f"{per_class} on the {on} domain, %"
 
 
 def _notes(t: Table) -> tuple[str, ...]:
