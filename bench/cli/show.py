@@ -76,8 +76,17 @@ def show_evaluations(path: Path, content: "Content") -> None:
     from bench.runs import records
 
     evals = records.read_record(path).evals
-    rows = ((f"{e.step:,}", describe_measured(e)) for e in evals)
-    print_table("evaluations", ("step", "measured"), rows, right=("step",))
+    names = list(dict.fromkeys(name for e in evals for name in e.scores))
+    rows = (
+        (
+            f"{e.step:,}",
+            describe_measured(e),
+            *(f"{e.scores[name]:.4f}" if name in e.scores else None for name in names),
+        )
+        for e in evals
+    )
+    title = f"evaluations{', with scores that know no label of the target' if names else ''}"
+    print_table(title, ("step", "measured", *names), rows, right=("step", *names))
     if not (content.evals and content.run):
         return
     last = content.evals[-1]

@@ -1,5 +1,6 @@
 """The task of this project: how well an adapted network classifies images of both domains."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from bench import nets
 from bench.data.images import Domain, Images, place_images, send
 from bench.data.stream import Ahead, Drawn, Stream, check_batch
 from bench.data.views import MeanStd, Views
+from bench.engine import scores
 from bench.engine.clock import MIB
 from bench.engine.events import Working
 from bench.engine.lab import Lab
@@ -42,7 +44,8 @@ class ServedDomain:
 class UDA(Task):
     """Trains on labelled source and unlabelled target images; measures both test sets.
 
-    An `eval` line holds the counts on both, the last one with the confusion matrix.
+    An `eval` line holds the counts on both, the last one with the confusion matrix, and how good
+    the predictions on the target look without its labels.
     """
 
     def __init__(self, cell: Cell, lab: Lab) -> None:
@@ -112,16 +115,18 @@ class UDA(Task):
             self.tell(Working(f"evaluating {self.cell}", done, total))
 
         with within_memory(self.device, self.cell.row, r, evaluated=_images_at_once(r)):
+            seen = [Seen(side.test) for side in self._sides.values()]
             source, target = (
                 evaluate(
-                    method, net, side.test, self.views, self.device, self.cell.classes, advance
+                    method, net, it.images, self.views, self.device, self.cell.classes, advance, it
                 )
-                for side in self._sides.values()
+                for it in seen
             )
         return Eval(
             step=step,
             source=count(source, confusion=last),
             target=count(target, confusion=last),
+            scores=score(*seen),
         )
 
     def placement(self) -> Placement:
@@ -207,6 +212,48 @@ def _images_at_once(r: Recipe) -> int:
     return min(EVAL_BATCH, EVAL_PIXELS // r.pixels**2)
 
 
+class Seen:
+    """What a network makes of a test set, batch by batch in the order of its images."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+        self.chosen = scores.spread(len(images), scores.EMBEDDED)  # those whose features are kept
+        self.p: list[Tensor] = []  # float (B, classes), probabilities, of each batch
+        self.f: list[Tensor] = []  # float (n, dim), features of the chosen ones among them
+
+    def add(self, logits: list[Tensor], made: list[Tensor]) -> None:
+        """A batch. logits: of each view of its images. made: what F made of them, if it was asked.
+
+        Of several views it is the mean that counts.
+        """
+        begin = sum(map(len, self.p))
+        self.p.append(torch.stack([y.float().softmax(1) for y in logits]).mean(0))
+        if made:
+            here = (self.chosen >= begin) & (self.chosen < begin + len(self.p[-1]))
+            f = torch.stack(made).float().mean(0)
+            self.f.append(f[(self.chosen[here] - begin).to(f.device)])
+
+    def mistaken(self) -> Tensor:
+        """Whether the prediction is wrong, bool (n,), of the chosen images."""
+        guess = torch.cat(self.p).argmax(1).cpu()
+        return (guess != self.images.y.cpu())[self.chosen]
+
+
+def score(source: Seen, target: Seen) -> dict[str, float] | None:
+    """The scores of predictions on the target; none that is not finite, None without any.
+
+    Of the source's labels they use which images are mistaken, of the target's nothing. Without
+    "dev" for a method that predicts without F.
+    """
+    if not target.p:
+        return None
+    found = scores.score_target(torch.cat(target.p))
+    if source.f and target.f:
+        f_s, f_t = torch.cat(source.f), torch.cat(target.f)
+        found["dev"] = scores.validate_embedded(f_s, f_t, source.mistaken())
+    return {name: round(x, 6) for name, x in found.items() if math.isfinite(x)} or None
+
+
 @torch.no_grad()
 def evaluate(
     method: Method,
@@ -216,25 +263,36 @@ def evaluate(
     device: torch.device,
     classes: int,
     advance: Callable[[int], object] = lambda images: None,
+    seen: Seen | None = None,
 ) -> Tensor:
     """Predict every image once and count, int64 (classes, classes): of each class (row), how many
     images are predicted to be of each class (column).
 
     advance: called with the number of images of each batch when it is through.
+    seen: gets what the network makes of the images.
     An image seen in several views (ten crops) gets the class whose mean softmax over the views is
     largest.
     """
 
+    made: list[Tensor] = []  # by F, of each view of a batch
+    hook = net.F.register_forward_hook(lambda F, given, f: made.append(f))
+
     def predict(x: Tensor) -> Tensor:
+        made.clear()
         logits = [method.predict(net, v) for v in views.test(send(x, device))]
-        scores = logits[0] if len(logits) == 1 else torch.stack(logits).softmax(2).mean(0)
-        return scores.argmax(1)
+        if seen:
+            seen.add(logits, made)
+        ranks = logits[0] if len(logits) == 1 else torch.stack(logits).softmax(2).mean(0)
+        return ranks.argmax(1)
 
     batches = images.x.split(_images_at_once(views.recipe))
     guesses = []
-    for x in batches:
-        guesses.append(predict(x))
-        advance(len(x))
+    try:
+        for x in batches:
+            guesses.append(predict(x))
+            advance(len(x))
+    finally:
+        hook.remove()
     guess, y = torch.cat(guesses).to(images.y.device), images.y
     return torch.bincount(y * classes + guess, minlength=classes**2).view(classes, classes)
 

@@ -143,11 +143,14 @@ def summarize(raw: bytes) -> bytes:
     """JSON of what plans and tables need of a record: [run, shared, evals, end, problem].
 
     shared: JSON of those fields of `run` that many records have alike, so that it is parsed once.
-    evals: [step, source, target, values], the counts of a test set as [right, images, images that
-    went to the class that received most, mean of the accuracies of the classes].
+    evals: [step, source, target, values, scores], the counts of a test set as [right, images,
+    images that went to the class that received most, mean of the accuracies of the classes].
     """
     content = files.parse(raw)
-    evals = [[e.step, _tally(e.source), _tally(e.target), e.values] for e in content.evals]
+    evals = [
+        [e.step, _tally(e.source), _tally(e.target), e.values, e.scores or {}]
+        for e in content.evals
+    ]
     run = json.loads(raw[: raw.index(b"\n")]) if content.run else None
     end = json.loads(raw[raw.rindex(b"\n", 0, -1) :]) if content.end else None
     shared = json.dumps({k: run.pop(k) for k in SHARED if k in run}) if run else ""

@@ -191,6 +191,12 @@ class Eval(LinePart):
     source: Counts | None = None
     target: Counts | None = None
     values: dict[str, Number] = {}  # what a task measures that counts no predictions
+    scores: dict[str, Number] | None = None
+    """How good the predictions on the target look without its labels; None: not looked at.
+
+    entropy and dev: the smaller the better; im, snd and bnm: the larger. What they are, and of how
+    many images, stands in bench/engine/scores.py.
+    """
 
 
 class End(LinePart):

@@ -61,6 +61,9 @@ class Evaluation(NamedTuple):
     values: Mapping[str, float] = MappingProxyType(
         {}
     )  # what a task measures that counts no predictions
+    scores: Mapping[str, float] = MappingProxyType(
+        {}
+    )  # how good the predictions on the target look without its labels
 
 
 KeptParts = tuple[dict[str, Any] | None, str, tuple[Evaluation, ...], End | None, str]

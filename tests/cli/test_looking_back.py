@@ -15,6 +15,7 @@ from bench.errors import BenchError
 from bench.paths import write_text
 from bench.runs.files import encode
 from bench.runs.lines import Counts, Eval, Run
+from bench.runs.records import read_record
 
 TOY = toy()
 SUITE = ("--suite", str(GOLDEN / "toy.toml"))
@@ -169,6 +170,26 @@ def test_a_record_is_shown_class_by_class(tmp_path: Path) -> None:
     (at,) = (i for i, line in enumerate(table) if line.startswith("target B: images of a class"))
     assert table[at + 4] == " ".join(map(str, ("kind 0", *matrix[0])))
     assert "source A: no confusion matrix, because an older program wrote the record" in table
+
+
+def test_a_record_is_shown_with_the_scores_of_its_evaluations(tmp_path: Path) -> None:
+    """One evaluation has them all, one a few, one comes from an older program."""
+    of = cell(TOY, "dann", "A-B", 0)
+    run, train, *evals, end = fakes.lines(of, (70.0, 80.0, 90.0))
+    given = ({"entropy": 0.25, "snd": 3.0}, {"entropy": 1.23456}, None)
+    scored = [e.model_copy(update={"scores": s}) for e, s in zip(evals, given, strict=True)]
+    before = sha256()
+    (tmp_path / "r").mkdir()
+    path = tmp_path / "r/one.jsonl"
+    path.write_bytes(b"".join(encode(line, before) for line in (run, train, *scored, end)))
+    table = [" ".join(line.split()) for line in lines(bench("show", "r/one.jsonl"))]
+    assert "evaluations, with scores that know no label of the target" in table
+    assert "step measured entropy snd" in table
+    rows = [line for line in table if "source 99.00 %" in line]
+    ends = [re.sub(r".*source 99\.00 %", "", line).split() for line in rows]
+    assert ends == [["0.2500", "3.0000"], ["1.2346"], []]
+    found = read_record(path)
+    assert found.status == "ok" and [e.scores for e in found.evals] == [s or {} for s in given]
 
 
 def test_two_records_are_compared(folder: Path) -> None:

@@ -19,7 +19,7 @@ from bench.cli import screen
 from bench.data.images import Images, place_images
 from bench.data.stream import Stream
 from bench.data.views import Views
-from bench.engine import env, memory, run, uda
+from bench.engine import env, memory, run, scores, uda
 from bench.engine import lab as lab_module
 from bench.engine.clock import Clock, Lap
 from bench.engine.lab import Lab, find_device
@@ -121,6 +121,8 @@ def test_a_record_says_all_of_its_run(data: Path) -> None:
     assert all(c and sum(c.total) == 9 for e in r.evals for c in (e.source, e.target))
     kept = [e.target is not None and e.target.confusion is not None for e in r.evals]
     assert kept == [False, False, True]
+    names = ["entropy", "im", "snd", "bnm", "dev"]
+    assert all(e.scores and list(e.scores) == names for e in r.evals)
     rows = {"only": {"method": "dann", "hyper": {"gamma": float("inf")}}}
     asked = cell(data.parent, iterations=230, eval_every=100, rows=rows)
     assert r.run.key == asked.key and r.run.hyper == {"gamma": "inf"}
@@ -326,6 +328,66 @@ def test_of_several_views_the_mean_softmax_decides_and_not_that_of_the_logits() 
     net = Network(nn.Identity(), nn.Identity(), dim=1, classes=2, discriminator=nn.Linear)  # type: ignore[arg-type]
     found = uda.evaluate(Pair(), net, Images(x, torch.zeros(1, dtype=torch.long)), views, CPU, 2)
     assert found.tolist() == [[0, 1], [0, 0]]
+
+
+def test_an_evaluation_scores_the_predictions_on_the_target(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all images, whatever the batches; with the features of the source's and their mistakes."""
+    asked = cell(data.parent, rows={"only": {"method": "dann"}})
+    task = uda.UDA(asked, Lab(data, data.parent / "results", CPU))
+    torch.manual_seed(0)
+    net, method = task.build()
+    net.eval(), method.eval()
+    task.open()
+    found = []
+    for at_once in (1000, 2):
+        monkeypatch.setattr(uda, "_images_at_once", lambda _, n=at_once: n)
+        found.append(task.measure(net, method, 5).scores)
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+    assert not net.F._forward_hooks, "nothing watches a training"
+
+    s, t = (task.domains[side].test for side in ("source", "target"))
+    with torch.no_grad():
+        x_s, x_t = (task.views.test(images.x)[0] for images in (s, t))
+        wanted = scores.score_target(method.predict(net, x_t).softmax(1))
+        wrong = method.predict(net, x_s).argmax(1) != s.y
+        assert 0 < wrong.sum() < len(wrong)
+        wanted["dev"] = scores.validate_embedded(net.F(x_s), net.F(x_t), wrong)
+    assert found[0] == pytest.approx(wanted, abs=1e-5)
+    task.close()
+
+
+def test_the_scores_of_several_views_are_of_their_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(backbone="any", size=6, iterations=1, batch=2, lr=1, crop=4, test_crop="ten")
+    views = Views(recipe, CPU, seed=0)
+    x = torch.randint(0, 255, (7, 1, 6, 6), dtype=torch.uint8)
+    F = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+    net = Network(F, nn.Linear(3, 2), dim=3, classes=2, discriminator=nn.Linear)
+    monkeypatch.setattr(scores, "EMBEDDED", 3)
+    seen = uda.Seen(Images(x, torch.zeros(7, dtype=torch.long)))
+    monkeypatch.setattr(uda, "_images_at_once", lambda _: 3)
+    source_only = get("source_only")(net)
+    uda.evaluate(source_only, net, seen.images, views, CPU, 2, lambda images: None, seen)
+    with torch.no_grad():
+        f = torch.stack([net.F(v) for v in views.test(x)])
+        p = net.C(f).softmax(2).mean(0)
+    torch.testing.assert_close(torch.cat(seen.p), p)
+    torch.testing.assert_close(torch.cat(seen.f), f.mean(0)[[0, 2, 4]])
+    assert seen.mistaken().tolist() == (p.argmax(1) != 0)[[0, 2, 4]].tolist()
+
+
+def test_what_is_no_number_is_no_score() -> None:
+    images = Images(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.zeros(2, dtype=torch.long))
+    source, target = uda.Seen(images), uda.Seen(images)
+    assert uda.score(source, target) is None, "nothing was seen"
+    for seen in (source, target):
+        seen.add([torch.tensor([[1.0, 0.0], [0.0, 1.0]])], [])
+    found = uda.score(source, target)
+    assert found and list(found) == ["entropy", "im", "snd", "bnm"], "without features no dev"
+    assert all(x == round(x, 6) for x in found.values())
+    target.p = [torch.full((2, 2), float("nan"))]
+    assert uda.score(source, target) is None
 
 
 @pytest.mark.parametrize(("pixels", "images"), [(28, 500), (109, 500), (110, 495), (224, 119)])
