@@ -377,7 +377,7 @@ def test_the_scores_of_several_views_are_of_their_mean(monkeypatch: pytest.Monke
     assert seen.mistaken().tolist() == (p.argmax(1) != 0)[[0, 2, 4]].tolist()
 
 
-def test_what_is_no_number_is_no_score() -> None:
+def test_what_is_no_number_is_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
     images = Images(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.zeros(2, dtype=torch.long))
     source, target = uda.Seen(images), uda.Seen(images)
     assert uda.score(source, target) is None, "nothing was seen"
@@ -386,6 +386,10 @@ def test_what_is_no_number_is_no_score() -> None:
     found = uda.score(source, target)
     assert found and list(found) == ["entropy", "im", "snd", "bnm"], "without features no dev"
     assert all(x == round(x, 6) for x in found.values())
+    source.f = target.f = [torch.zeros(2, 1)]
+    assert "dev" in (uda.score(source, target) or {})
+    monkeypatch.setattr(scores, "validate_embedded", lambda *_: float("inf"))
+    assert uda.score(source, target) == found
     target.p = [torch.full((2, 2), float("nan"))]
     assert uda.score(source, target) is None
 
