@@ -11,14 +11,22 @@ from bench.engine.lab import Lab
 from bench.runs import plan
 from bench.suite import catalog, suites
 from bench.suite.suite import Suite
-from contract.method_checks import CHECKS, Check
+from contract.method_checks import CHECKS, SLOW, Check
 from methods import Batch, Method, Network, Progress, get
 
 NAMES = sorted(catalog.methods())
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(
+            c, id=c.__name__.removeprefix("check_"), marks=pytest.mark.slow if c in SLOW else ()
+        )
+        for c in CHECKS
+    ],
+)
 def test_a_method_keeps_its_promises(check: Check, name: str) -> None:
     check(name)
 

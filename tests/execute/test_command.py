@@ -148,7 +148,7 @@ def test_a_hyper_parameter_is_set_for_the_rows_whose_method_has_it(tmp_path: Pat
     ("rows", "texts", "message"),
     [
         (None, ["hyper.lamb=1"], "unknown hyper-parameter .*'lamb'; did you mean 'lam'?"),
-        (["plain"], ["hyper.lam=1"], "unknown hyper-parameter .*'lam'; known: none"),
+        (["plain"], ["hyper.lam=1"], "unknown hyper-parameter .*'lam'; known: smooth"),
         (None, ["hyper.lam=much"], "lam of dann is a float such as 1.0, not 'much'"),
         (None, ["hyper=0.5"], "write hyper.NAME=VALUE"),
         (None, ["hyper.lam=1", "hyper.lam=2"], "hyper.lam is set twice; set it once"),
