@@ -310,7 +310,8 @@ def bench(folder: Path, way: str, *args: str) -> Ended:
     return fresh(*args, cwd=folder, python=(str(script),))
 
 
-@pytest.mark.parametrize("way", ["module", pytest.param("script", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["module", "script"])
 def test_a_suite_runs_a_method_of_its_own_from_any_folder(way: str, tmp_path: Path) -> None:
     write_pictures(tmp_path / "data", "A", "B")
     write(tmp_path, mine=KNOBS)

@@ -89,7 +89,7 @@ def test_no_two_of_its_cells_share_a_key(file: Path) -> None:
     assert len({c.key for c in cells}) == len(cells)
 
 
-QUICK = ("demo", "mnistm")  # the others train large networks, or many rows
+QUICK = ("mnistm",)  # the others train large networks, or many rows
 
 
 @pytest.mark.parametrize(
