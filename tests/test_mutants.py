@@ -14,6 +14,7 @@ def test_every_mutant_changes_what_stands_in_its_file_once() -> None:
     assert not stale, "a line has moved: refresh its mutants in tests/mutants"
 
 
+@pytest.mark.slow
 def test_every_mutant_is_another_program_that_python_can_read() -> None:
     for m in EVERY:
         text = (mutants.ROOT / m.file).read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from helpers import CLASSES, ended, needed, tiny_batches, tiny_net
 from torch import nn
 
 from bench.engine.lab import Lab
+from bench.engine.uda import UDA
 from bench.runs import plan
 from bench.suite import catalog, suites
 from bench.suite.suite import Suite
@@ -15,6 +16,7 @@ from contract.method_checks import CHECKS, SLOW, Check
 from methods import Batch, Method, Network, Progress, get
 
 NAMES = sorted(catalog.methods())
+QUICK = ("dann", "pseudo_label", "target_only")  # of all others the slow tests train a cell
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,6 +41,21 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_batch_has_target_labels_for_upper_bounds_alone(name: str, lab: Lab) -> None:
+    demo = suites.find("demo")
+    row = {"id": name, "label": name, "method": name, "recipe": needed(name)}
+    suite = Suite.model_validate(demo.model_dump() | {"rows": [row]})
+    (cell,) = plan.cells(suite, tasks=[demo.tasks[0]], seeds=[0], budget="smoke")
+    task = UDA(cell, lab)
+    task.build(), task.open()
+    s, t = task.batches(0)
+    task.close()
+    assert s.y is not None and (t.y is not None) == get(name).supervised_target
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
 def test_a_run_hands_out_target_labels_only_to_upper_bounds(
     name: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

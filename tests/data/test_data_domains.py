@@ -361,6 +361,7 @@ def test_a_set_that_is_not_downloaded_says_where_to_get_it(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["office31", "officecaltech", "visda", "domainnet126"])
+@pytest.mark.slow
 def test_a_made_up_copy_satisfies_the_doctor(name: str, tmp_path: Path) -> None:
     folder = generate(name, tmp_path, scale=0.0001)
     assert find_folder(name, tmp_path) == folder

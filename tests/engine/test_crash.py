@@ -122,6 +122,7 @@ def test_ctrl_c_while_the_program_starts_is_one_sentence(folder: Path) -> None:
     assert child.returncode in (130, -signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_grid_and_run_no_cell_twice(folder: Path, bench: Children) -> None:
     def start() -> Child:
         return bench.start(*RUN)

@@ -71,7 +71,10 @@ def step(cls: type[Method], *, first: bool = False, joint: bool = False, **hyper
 
 
 @pytest.mark.parametrize(("name", "hyper"), variants())
-@pytest.mark.parametrize("joint", [False, True], ids=["separate", "joint"])
+@pytest.mark.parametrize(
+    "joint",
+    [pytest.param(False, id="separate"), pytest.param(True, id="joint", marks=pytest.mark.slow)],
+)
 def test_a_step_leaves_no_tensor_on_the_cpu(name: str, hyper: dict[str, Any], joint: bool) -> None:
     for first in stages(name):
         operations = step(get(name), first=first, joint=joint, **hyper)

@@ -66,6 +66,7 @@ def run_line(folder: Path, results: str) -> tuple[Any, files.Content]:
 
 
 @gnu
+@pytest.mark.slow
 def test_freed_memory_is_kept_and_no_number_changes(
     given_back: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ print(provided())
 
 
 @gnu
+@pytest.mark.slow
 def test_what_is_kept_is_given_back_between_cells(tmp_path: Path) -> None:
     """By an interpreter of its own: the heap of this one is what other tests left of it."""
     here = {"PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, *sys.path)))}
@@ -116,6 +118,7 @@ def test_what_is_kept_is_given_back_between_cells(tmp_path: Path) -> None:
     assert float(before) > 0.9 and kept == "True" and float(after) < 0.5 and float(freed) > 0.9
 
 
+@pytest.mark.slow
 def test_another_c_library_is_left_alone(
     given_back: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

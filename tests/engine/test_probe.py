@@ -174,6 +174,7 @@ def head() -> str:
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists() or not head(), reason="not a checkout")
+@pytest.mark.slow
 def test_the_code_of_a_commit_is_run_for_the_records_that_it_made(cell: Cell) -> None:
     def run(commit: str, dirty: bool = False) -> dict[str, Any]:
         recipe = cell.recipe.model_dump(mode="json")
@@ -188,6 +189,7 @@ def test_the_code_of_a_commit_is_run_for_the_records_that_it_made(cell: Cell) ->
         assert past.probe({**run(head()), "method": "absent"}) is None
 
 
+@pytest.mark.slow
 def test_an_older_program_answers_for_itself(tmp_path: Path, cell: Cell) -> None:
     """As `bench convert` asks it, with this checkout in the place of an older one."""
     import json

@@ -236,6 +236,7 @@ def test_a_run_depends_on_its_seed_alone(data: Path) -> None:
     assert losses[0] == losses[1] != losses[2]
 
 
+@pytest.mark.slow
 def test_evaluating_more_often_does_not_change_the_training(data: Path) -> None:
     often, once = (
         trained(data.parent, iterations=40, eval_every=e, rows={"only": {"method": "dann"}})

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -116,8 +117,15 @@ def tensors(state: TrainingState) -> int:
     return len(state.net) + len(state.method) + len(momenta)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("method", sorted(catalog.methods()))
+def every_training() -> Iterator[Any]:
+    """Every method with every optimizer; most of those that tell no more than others are slow."""
+    for method, optimizer in product(sorted(catalog.methods()), OPTIMIZERS):
+        staged = "first_stage" in catalog.find_method(method).needs and "stage" in optimizer
+        quick = method == "dann" or optimizer == "sgd" or staged
+        yield pytest.param(method, optimizer, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("method", "optimizer"), list(every_training()))
 def test_resumed_in_the_middle_it_ends_as_if_never_interrupted(
     method: str, optimizer: str, lab: Lab, tmp_path: Path
 ) -> None:

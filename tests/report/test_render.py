@@ -98,7 +98,9 @@ def test_claims_of_cost_stand_beside_what_is_not_measured():
 
 
 @pytest.mark.parametrize("name", suites.names())
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize(
+    "fmt", [pytest.param(f, marks=() if f == "md" else pytest.mark.slow) for f in FORMATS]
+)
 def test_every_suite_has_a_page_before_anything_is_measured(name, fmt):
     suite = suites.find(name)
     text = render_accuracies(suite, [], fmt)
