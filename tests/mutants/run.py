@@ -105,6 +105,7 @@ def _run_pytest(copy: Path, tests: str) -> None:
     os.environ["PYTHONPATH"] = str(copy)
     sys.path.insert(0, str(copy))
     plain = ["-x", "-q", "-p", "no:benchmark", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    plain += ["-m", "slow or not slow"]  # a wrong program may be found by a slow test alone
     place = ["--rootdir", str(copy), "--basetemp", str(copy.with_suffix(".tmp"))]
     # hypothesis was imported before pytest could rewrite it
     quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
