@@ -66,7 +66,8 @@ class ATDOC(Method):
             self.f.lerp_(mean.to(self.f.dtype), self.momentum)
         else:
             self.f[i] = normalize(f)
-            self.q[i] = p**2 / (p**2).sum(0)
+            squares = p**2  # of a class that no image may be of all are 0: released, 0/0
+            self.q[i] = squares / squares.sum(0).clamp(min=torch.finfo(p.dtype).tiny)
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
         f_s, f_t = net.features(s.x, t.x)

@@ -536,6 +536,7 @@ def test_data_in_the_environment_is_used(folder: Path, bench: Children) -> None:
     assert ended.code == 0 and "1 ok" in ended.out
 
 
+@pytest.mark.slow
 def test_tables_are_written_and_checked_against_the_records(folder: Path, bench: Children) -> None:
     bench.run("run", *TINY, "--seeds", "0-1")
     ask = ("tables", "--suite", "tiny.toml", "--out", "out")
@@ -592,6 +593,7 @@ def test_pages_of_other_records_lie_beside_them(folder: Path, bench: Children) -
     assert "--results other -> other/tables/tiny.md" in " ".join(ran.out.split())
 
 
+@pytest.mark.slow
 def test_tables_of_the_suites_that_come_with_the_program_render_without_records(
     folder: Path, bench: Children
 ) -> None:

@@ -44,6 +44,7 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.glob("results/tiny/*/*/*.jsonl"))
 
 
+@pytest.mark.slow
 def test_made_up_images_enter_no_table_whatever_their_folder_is_called(
     folder: Path, bench: Children
 ) -> None:
@@ -171,6 +172,7 @@ def to_schema_1(path: Path) -> None:
     (path.parent / "s0-0123456789ab-1.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_older_records_are_converted_once_and_count_again(folder: Path, bench: Children) -> None:
     bench.run("run", *TINY)
     before = bench.run("tables", "--suite", "tiny.toml", "--format", "md", "--out", "out").out

@@ -51,6 +51,7 @@ def test_domains_are_read_once_for_all_cells(
     assert lab.domains(other)[0].train.x.shape[-1] == 32 and len(asked) == 4
 
 
+@pytest.mark.slow
 def test_arrays_that_were_read_for_a_check_serve_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,7 @@ class DrawnOtherwise(Drawn):
     fingerprint = "cd" * 8
 
 
+@pytest.mark.slow
 def test_a_cell_is_run_once_on_made_up_images_and_again_on_others(cell: Cell, lab: Lab) -> None:
     """They never count for it, and are no reason to begin it whenever the grid is."""
     *_, end = run_cell(cell, lab, redo=False, make_task=Drawn)

@@ -337,3 +337,13 @@ def test_adda_is_a_game_about_features_of_the_frozen_and_of_the_present_backbone
         torch.autograd.grad(loss, heads), torch.autograd.grad(plain, heads), strict=True
     ):
         torch.testing.assert_close(x, y)
+
+
+def test_atdoc_stays_finite_where_a_class_has_no_probability_at_all() -> None:
+    _, method = made("atdoc", norm=True)
+    i = torch.arange(3)
+    p = torch.eye(CLASSES, dtype=torch.float64)[[0, 0, 1]]
+    method.renew(torch.randn(3, 6, dtype=torch.float64), p, i)
+    assert method.q.isfinite().all()
+    torch.testing.assert_close(method.q[:3, 0], torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64))
+    assert not method.q[:3, 2].any()

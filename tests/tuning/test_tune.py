@@ -286,6 +286,7 @@ def test_a_suite_that_says_nothing_to_search_is_told_what_to_add(
     )
 
 
+@pytest.mark.slow
 def test_a_space_of_few_values_is_tried_out_and_divergence_counts_as_nothing_learnt(
     folder: Path, bench: Children
 ) -> None:
