@@ -52,6 +52,11 @@ def test_without_a_score_nothing_is_chosen() -> None:
     for missing in SIGNS:
         assert pick_evaluation(TOY, run(**{missing: ()}), missing) is None
         assert judge_choices(TOY, [run(**{missing: ()})]) == []
+        now_and_then = run()
+        first = now_and_then.evals[0]
+        lacking = first._replace(scores={k: v for k, v in first.scores.items() if k != missing})
+        now_and_then = replace(now_and_then, evals=(lacking, *now_and_then.evals[1:]))
+        assert pick_evaluation(TOY, now_and_then, missing) is None
 
 
 def test_regret_is_what_the_oracle_has_more_and_correlation_is_spearmans() -> None:
