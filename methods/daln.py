@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from methods._method import Batch, Method, Network
-from methods._parts import confusion, ramp, reverse
+from methods._parts import confusion, ramp, reverse, singular_values
 
 
 class DALN(Method):
@@ -49,5 +49,4 @@ class DALN(Method):
 def nuclear(logits: Tensor) -> Tensor:
     """‖softmax(logits)‖_*, the sum of its singular values."""
     p = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1)
-    singular: Tensor = torch.linalg.svdvals(p)
-    return singular.sum()
+    return singular_values(p).sum()
