@@ -49,9 +49,10 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Whether the tests find what is wrong: five hundred wrong programs, about half an hour.
+    """Whether the tests find what is wrong: about 750 wrong programs, an hour or more.
 
-    `nox -s mutants -- bench/runs` tries those of one room. Fails below 95 % found.
+    `nox -s mutants -- bench/runs` tries those of one room, `-- --sample 200` so many of all rooms,
+    drawn by chance. Fails below 95 % found.
     """
     install(session)
     session.run("python", "tests/mutants/run.py", *session.posargs)

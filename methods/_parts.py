@@ -52,6 +52,17 @@ def sides(module: Callable[[Tensor], Tensor], f_s: Tensor, f_t: Tensor) -> tuple
     return u_s, u_t
 
 
+def log_otherwise(a: Tensor, label: Tensor, eps: float = 0.0) -> Tensor:
+    """log(min(1 − q + ε, 1)), q = softmax(a)_label: (B, classes), (B,) -> (B,).
+
+    Worked out from the logits, so that it is finite where the softmax rounds to 1.
+    """
+    a = a.to(torch.promote_types(a.dtype, torch.float32))
+    others = a.scatter(1, label[:, None], -torch.inf)
+    log_q = others.logsumexp(1) - a.logsumexp(1)
+    return (log_q.exp() + eps).clamp(max=1).log() if eps else log_q
+
+
 def frozen(module: nn.Module, x: Tensor) -> Tensor:
     """module(x) with its parameters held constant: x gets a gradient, they get none."""
     constants = {k: v.detach() for k, v in module.named_parameters()}

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from methods._method import Batch, Method, Network
-from methods._parts import ramp, reverse, sides
+from methods._parts import log_otherwise, ramp, reverse, sides
 
 
 class EMix(Method):
@@ -49,10 +49,8 @@ class EMix(Method):
     def discrepancy(self, f_s: Tensor, f_t: Tensor, y_s: Tensor, y_t: Tensor) -> Tensor:
         """d of features f, where C predicts the logits y."""
         a_s, a_t = sides(self.adversary, f_s, f_t)
-        # log(1 − softmax) is the log of the sum over the other classes
-        others = a_t.masked_fill(one_hot(y_t.argmax(1), a_t.shape[1]).bool(), -torch.inf)
-        far = a_t.logsumexp(1) - others.logsumexp(1)
-        return far.mean() + self.margin * cross_entropy(a_s, y_s.argmax(1))
+        L_t = -log_otherwise(a_t, y_t.argmax(1)).mean()
+        return L_t + self.margin * cross_entropy(a_s, y_s.argmax(1))
 
     def partners(self, f_s: Tensor, f_t: Tensor) -> Tensor:
         """For each source image the place of its partner in the target batch, (B_s,)."""

@@ -1,12 +1,11 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from methods._method import Batch, Method, Network
-from methods._parts import fresh, ramp, reverse, sides
+from methods._parts import fresh, log_otherwise, ramp, reverse, sides
 
 
 class MDD(Method):
@@ -38,18 +37,11 @@ class MDD(Method):
         self.weight, self.margin, self.eps = weight, margin, eps
         self.lam, self.gamma, self.lead = lam, gamma, lead
 
-    def log_otherwise(self, a: Tensor, label: Tensor) -> Tensor:
-        """log(1 − softmax(a)_label): (B, classes), (B,) -> (B,)."""
-        a = a.to(torch.promote_types(a.dtype, torch.float32))
-        others = a.scatter(1, label[:, None], -torch.inf)
-        log_q = others.logsumexp(1) - a.logsumexp(1)
-        return (log_q.exp() + self.eps).clamp(max=1).log() if self.eps else log_q
-
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
         lam = self.lam * ramp(p + self.lead, self.gamma)
         f_s, f_t = net.features(s.x, t.x)
         y_s, y_t = net.C(f_s), net.C(f_t)
         a_s, a_t = sides(self.A, reverse(f_s, lam), reverse(f_t, lam))
         L_s = cross_entropy(a_s, y_s.argmax(1))
-        L_t = -self.log_otherwise(a_t, y_t.argmax(1)).mean()
+        L_t = -log_otherwise(a_t, y_t.argmax(1), self.eps).mean()
         yield cross_entropy(y_s, s.y) + self.weight * (self.margin * L_s + L_t)

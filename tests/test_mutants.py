@@ -40,6 +40,13 @@ def test_a_stale_mutant_is_told_and_nothing_is_run(monkeypatch, capsys) -> None:
     )
 
 
+def test_a_sample_is_drawn_by_its_seed_from_all_and_keeps_their_order() -> None:
+    drawn = mutants.draw(EVERY, 50, 1)
+    assert len(drawn) == 50 and drawn == [m for m in EVERY if m in drawn]
+    assert drawn == mutants.draw(EVERY, 50, 1) != mutants.draw(EVERY, 50, 2)
+    assert mutants.draw(EVERY, 0, 1) == mutants.draw(EVERY, len(EVERY), 1) == EVERY
+
+
 @pytest.mark.parametrize(("survivors", "status"), [(0, 0), (1, 0), (2, 1)])
 def test_below_95_of_100_the_session_fails(survivors: int, status: int, capsys) -> None:
     tried = EVERY[:20]

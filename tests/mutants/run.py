@@ -17,6 +17,7 @@ what is slow to import. Exit status: 1 below the wanted score, 2 for a list or t
 import argparse
 import multiprocessing
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -69,6 +70,13 @@ def read_mutants(folder: Path = HERE) -> Iterator[Mutant]:
                 yield Mutant(file, old, new, why, *(own or [listed["tests"]]))
 
 
+def draw(mutants: list[Mutant], n: int, seed: int) -> list[Mutant]:
+    """n of them by chance, in their order; all of them when n is 0 or they are no more."""
+    if not 0 < n < len(mutants):
+        return mutants
+    return [mutants[i] for i in sorted(random.Random(seed).sample(range(len(mutants)), n))]
+
+
 def try_tests(tests: str, mutant: Mutant | None, timeout: float, copies: Path) -> str:
     """How pytest ends in this worker's copy, with a mutant or with none: 'passed', 'failed',
     'timeout', or 'wrong' where it found no tests to run."""
@@ -119,11 +127,16 @@ def main() -> int:
     )
     asked.add_argument("--workers", type=int, default=2)
     asked.add_argument("--timeout", type=float, default=300, help="seconds, which count as killed")
+    asked.add_argument("--sample", type=int, default=0, help="so many of them, drawn by chance")
+    asked.add_argument("--seed", type=int, default=0, help="of the sample")
     given = asked.parse_args()
     mutants = [m for m in read_mutants() if any(x in m.file for x in given.only or [""])]
     if stale := [m for m in mutants if m.is_stale()]:
         print(*(f"stale: {m.file}: {m.old!r} does not stand there once" for m in stale), sep="\n")
         return 2
+    drawn = draw(mutants, given.sample, given.seed)
+    print(f"{len(drawn)} of {len(mutants)} mutants")
+    mutants = drawn
     os.environ["OMP_NUM_THREADS"] = "1"
     for module in SLOW.split():
         import_module(module)
