@@ -77,9 +77,14 @@ def special_kind(path: Path) -> str | None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, and the folders above it where they are missing. Raises BenchError."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, and the folders above it where they are missing. Raises BenchError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
     except OSError as e:
         raise BenchError(
             f"cannot write {path} ({e.strerror}); free space or choose another folder"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bench.cli import convert, data, diff, doctor, ls, merge, run, show, tables, tune
+from bench.cli import convert, data, diff, doctor, export, ls, merge, run, show, tables, tune
 from bench.errors import BenchError, shorten
 from bench.paths import VERSION
 
@@ -46,6 +46,7 @@ app.command("ls")(ls.list_known)
 app.command("diff")(diff.compare)
 app.command("show")(show.show_record)
 app.command("merge")(merge.merge_folders)
+app.command("export")(export.export_records)
 app.command("convert")(convert.convert_records)
 app.command("doctor")(doctor.show_installation)
 app.add_typer(data_app, name="data")

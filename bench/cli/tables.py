@@ -2,13 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.cli.options import AnySuiteOption, ResultsOption, flag, option, split_list
 from bench.errors import BenchError, UsageError, unknown
 from bench.report.numbers.selection import Select
+
+if TYPE_CHECKING:
+    from bench.runs.records import Record
+    from bench.suite.suite import Suite
 
 FormatsOption = Annotated[
     str, typer.Option("--format", help="md, latex, html: one or several, comma-separated.")
@@ -23,6 +27,16 @@ CostOption = Annotated[bool, flag("--cost", help="Time and memory instead of acc
 BusyOption = Annotated[
     bool,
     flag("--busy", help="With --cost: let times taken on a busy machine into ratios, too."),
+]
+LayoutOption = Annotated[
+    Literal["full", "paper"],
+    option(
+        help="paper: what was measured as papers print it, a row a method, the best in bold, with "
+        "a caption; to files NAME-paper."
+    ),
+]
+StandaloneOption = Annotated[
+    bool, flag("--standalone", help="LaTeX files that compile by themselves.")
 ]
 OutOption = Annotated[
     Path | None,
@@ -40,6 +54,8 @@ def print_tables(
     check: CheckOption = False,
     cost: CostOption = False,
     busy: BusyOption = False,
+    layout: LayoutOption = "full",
+    standalone: StandaloneOption = False,
     out: OutOption = None,
     results: ResultsOption = None,
 ) -> None:
@@ -48,7 +64,7 @@ def print_tables(
     Nothing but the records and the suite decides what a table says.
     """
     from bench import paths
-    from bench.report.write.render import FORMAT_SUFFIXES, render_accuracies, render_costs
+    from bench.report.write.render import FORMAT_SUFFIXES
     from bench.runs import records
     from bench.suite import suites
 
@@ -58,18 +74,30 @@ def print_tables(
             raise unknown("format", kind, FORMAT_SUFFIXES)
     if busy and not cost:
         raise UsageError("--busy is about times: give it with --cost")
-    tag = f"-cost{'-busy' * busy}" if cost else "" if select == "last" else f"-{select}"
+    if cost and layout == "paper":
+        raise UsageError("the paper layout is of accuracies: leave out --cost or --layout paper")
+    if standalone and "latex" not in kinds:
+        raise UsageError("--standalone is about LaTeX: give it with --format latex")
+    tag = "-paper" * (layout == "paper") + f"-{select}" * (select != "last")
+    tag = f"-cost{'-busy' * busy}" if cost else tag
     stale, root, told = [], paths.results_root(results), out is not None
     out = out or paths.pages_root(root)
     found = records.read_all(root)
     for name in [suite] if suite else suites.names():
         chosen = suites.find(name)
-        for kind in kinds:
-            text = (
-                render_costs(chosen, found, kind, busy_too=busy)
-                if cost
-                else render_accuracies(chosen, found, kind, select)
-            )
+        try:
+            texts = {
+                kind: _render(chosen, found, kind, select, layout, cost, busy) for kind in kinds
+            }
+        except BenchError:
+            if suite or layout == "full":
+                raise
+            continue  # of all suites, those of which nothing was measured are left out
+        for kind, text in texts.items():
+            if standalone and kind == "latex":
+                from bench.report.write.latex import make_document
+
+                text = make_document(text)
             path = out / f"{chosen.name}{tag}{FORMAT_SUFFIXES[kind]}"
             if not check:
                 paths.write_text(path, text)
@@ -84,3 +112,16 @@ def print_tables(
         typer.echo(f"every rendered table in {out} matches the records")
     elif not told:
         typer.echo(f"written to {out}", err=True)  # stdout holds the pages alone
+
+
+def _render(
+    suite: "Suite", found: "list[Record]", kind: str, select: Select, layout: str, cost: bool,
+    busy: bool,
+) -> str:  # fmt: skip
+    from bench.report.write.render import render_accuracies, render_costs, render_paper
+
+    if cost:
+        return render_costs(suite, found, kind, busy_too=busy)
+    if layout == "paper":
+        return render_paper(suite, found, kind, select)
+    return render_accuracies(suite, found, kind, select)

@@ -16,9 +16,10 @@ def tidy(records: Iterable[Record]) -> "DataFrame":
     Columns: names (suite, row, task, budget, seed, method, key), status and problem; step, last
     (whether it is the record's last evaluation); source_accuracy and target_accuracy in %, with
     their counts source_correct, source_total, ... and the mean of the accuracies of the classes,
-    source_class_accuracy, ...; whatever else a task measured; every
-    hyper-parameter as hyper.NAME and every knob as recipe.NAME; images and fingerprints of the
-    data; ms (median per iteration), memory in MiB and wall_s; code.*, env.*, weights.*; path.
+    source_class_accuracy, ...; whatever else a task measured; the scores that know no label of the
+    target as scores.NAME; every hyper-parameter as hyper.NAME and every knob as recipe.NAME; images
+    and fingerprints of the data; ms (median per iteration), memory in MiB and wall_s; code.*,
+    env.*, weights.*; path.
     """
     from pandas import DataFrame
 
@@ -42,7 +43,7 @@ def _measured(e: Evaluation, last: bool) -> dict[str, Any]:
     out: dict[str, Any] = {"step": e.step, "last": last}
     for name, counts in (("source", e.source), ("target", e.target)):
         out |= _counts(name, counts) if counts else {}
-    return {**out, **e.values}
+    return {**out, **e.values, **{f"scores.{name}": x for name, x in e.scores.items()}}
 
 
 def _counts(name: str, counts: Tally) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from bench.report.page.text import (
 from bench.suite.claims import PublishedCost
 from bench.suite.suite import Suite
 
+Mark = Literal["best", "second", ""]
+"""How a cell is set off: bold, underlined, not at all."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -30,6 +33,7 @@ class Line:
     label: str
     cells: tuple[str, ...]
     first: bool = False  # whether it opens a group
+    marks: tuple[Mark, ...] = ()  # of each cell; () for none
 
 
 @dataclass(frozen=True)
@@ -38,21 +42,24 @@ class Grid:
 
     head: tuple[str, ...]  # headings: of the labels (blank), then of the cells
     lines: tuple[Line, ...]
+    caption: str = ""  # what stands with it wherever it is put; a grid without one needs its page
+    name: str = ""  # what a text refers to it by, such as tab:demo
+    width: int = 160  # characters of its widest piece
 
-    def panels(self, width: int = 160) -> list["Grid"]:
+    def panels(self) -> list["Grid"]:
         """The grid cut between columns into equal pieces of at most about `width` characters."""
         label = max((len(x.label) for x in self.lines), default=0)
         columns = zip(self.head[1:], *(x.cells for x in self.lines), strict=True)
         needed = sum(3 + max(map(len, column)) for column in columns)
-        n, pieces = len(self.head) - 1, -(-needed // max(width - label, width // 2))
+        n, pieces = len(self.head) - 1, -(-needed // max(self.width - label, self.width // 2))
         cuts = [slice(i * n // pieces, (i + 1) * n // pieces) for i in range(pieces)]
         return [self._piece(cut) for cut in cuts]
 
     def _piece(self, cut: slice) -> "Grid":
         """Only these columns, without the lines about claims that would hold nothing but dashes."""
-        lines = (replace(x, cells=x.cells[cut]) for x in self.lines)
+        lines = (replace(x, cells=x.cells[cut], marks=x.marks[cut]) for x in self.lines)
         kept = (x for x in lines if x.kind in ("ours", "heading") or set(x.cells) != {DASH})
-        return Grid((self.head[0], *self.head[1:][cut]), tuple(kept))
+        return replace(self, head=(self.head[0], *self.head[1:][cut]), lines=tuple(kept))
 
 
 @dataclass(frozen=True)

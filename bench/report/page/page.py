@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.errors import BenchError
 from bench.report.numbers.aggregate import Table, build_table
 from bench.report.numbers.choice import judge_choices
 from bench.report.numbers.costs import Cost, summarise_costs
 from bench.report.numbers.selection import Select, Side
 from bench.report.page import cites, layout, notes
 from bench.report.page.layout import Page, Reference, Section
+from bench.report.page.paper import lay_out_paper
 from bench.report.page.provenance import describe_provenance, warn_of_other_images
 from bench.report.page.text import SELECTED
 from bench.runs.plan import settle_suite
@@ -27,10 +29,10 @@ def compose_accuracies(
     It shows the full budget, whatever is recorded, then each other budget that has records; never
     smoke runs, nor budgets that measure costs alone.
     """
-    hidden = {"smoke", *(name for name, b in suite.budgets.items() if b.measures == "cost")}
     records = list(records)
-    ledgers = {b: settle_suite(suite, records, b) for b in suite.budgets if b not in hidden}
-    budgets = ["full", *(b for b, found in ledgers.items() if found.counted or found.aside)]
+    first, *others = _accuracy_budgets(suite)
+    ledgers = {b: settle_suite(suite, records, b) for b in others}
+    budgets = [first, *(b for b, found in ledgers.items() if found.counted or found.aside)]
     cited = _cite(suite, suite.published, references)
 
     def build_tables(on: Side) -> list[Table]:
@@ -58,6 +60,35 @@ def compose_accuracies(
     shown = tuple(s for s in sections if s.grid or s.notes)
     warnings = tuple(warn_of_other_images(counted))
     return Page(suite.title, suite.about, warnings, shown, cited.references)
+
+
+def compose_paper(
+    suite: Suite, records: Iterable[Record], select: Select, references: References
+) -> Page:
+    """One table a budget, as papers print it, of what was measured.
+
+    Raises BenchError when nothing was.
+    """
+    records = list(records)
+    names = cites.name_papers(dict.fromkeys(c.cite for c in suite.published), references)
+    labels = [f"{c.label} ({names[c.cite]})" for c in suite.published]
+    sections, nothing = [], None
+    for budget in _accuracy_budgets(suite):
+        t = build_table(suite, records, select=select, budget=budget)
+        title = f"{_name_measure(suite, 'target')} ({_describe_choice(t)})"
+        try:
+            sections.append(Section(title, lay_out_paper(t, labels, title), ()))
+        except BenchError as e:
+            nothing = nothing or e
+    if not sections and nothing:
+        raise nothing
+    return Page(suite.title, "", (), tuple(sections), ())
+
+
+def _accuracy_budgets(suite: Suite) -> list[str]:
+    """The full budget first; never smoke runs, nor budgets that measure costs alone."""
+    hidden = {"smoke", *(name for name, b in suite.budgets.items() if b.measures == "cost")}
+    return ["full", *(b for b in suite.budgets if b not in hidden)]
 
 
 def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...]) -> Section:

@@ -38,8 +38,14 @@ FOREIGN = "\N{SOFT HYPHEN}ĦħĸĿŀŉŦŧſ"  # letters that the fonts of the e
 
 
 def write_latex(page: Page) -> str:
-    """The page without a preamble; `make_document` makes a whole file of it."""
-    parts = [*(f"% {line}" for line in PACKAGES.splitlines())]
+    """The page without a preamble; `make_document` makes a whole file of it.
+
+    A page of tables with captions is these tables alone, as floats to \\input into a paper.
+    """
+    needed = [*(f"% {line}" for line in PACKAGES.splitlines())]
+    if all(s.grid and s.grid.caption for s in page.sections):
+        return "\n".join([*needed, *(_write_float(s.grid) for s in page.sections if s.grid)])
+    parts = needed
     parts += [rf"\section*{{{to_latex(page.title)}}}", to_latex(page.about)]
     parts += [rf"\par\textbf{{{to_latex(warning)}}}\par" for warning in page.warnings]
     for section in page.sections:
@@ -90,8 +96,13 @@ def _write_character(c: str) -> str:
     return c if printed else f"(U+{ord(c):04X})"
 
 
+def _write_float(grid: Grid) -> str:
+    begin = rf"\begin{{table}}[tbp]\centering\caption{{{to_latex(grid.caption)}}}"
+    return "\n".join([begin, rf"\label{{{grid.name}}}", _write_grid(grid), r"\end{table}"])
+
+
 def _write_grid(grid: Grid) -> str:
-    rows = [[_label(line, i), *map(to_latex, line.cells)] for i, line in enumerate(grid.lines)]
+    rows = [[_label(line, i), *_cells(line)] for i, line in enumerate(grid.lines)]
     style = DataFrame(rows, columns=[to_latex(h) for h in grid.head]).style.hide(axis="index")
     table = style.to_latex(hrules=True, column_format="l" + "r" * (len(grid.head) - 1))
     # shrinks only a table that is too wide or too tall for the page
@@ -99,9 +110,20 @@ def _write_grid(grid: Grid) -> str:
     return f"\\begin{{adjustbox}}{{{fit}}}\n{table}\\end{{adjustbox}}\n\\par\\medskip"
 
 
+def _cells(line: Line) -> list[str]:
+    commands = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
+    marks = line.marks or ("",) * len(line.cells)
+    return [commands[m] % to_latex(c) for m, c in zip(marks, line.cells, strict=True)]
+
+
 def _label(line: Line, place: int) -> str:
-    """place: the number of the line in its grid, because no space is wanted above the first."""
+    """place: the number of the line in its grid, because no space is wanted above the first.
+
+    Bold is for the best of a line whose cells are marked.
+    """
     label = to_latex(line.label)
+    if line.marks:
+        return label
     text = rf"\textbf{{{label}}}" if line.kind in ("ours", "heading") else rf"\quad {label}"
     return rf"\addlinespace {text}" if line.first and place else text
 

@@ -15,6 +15,7 @@ def write_markdown(page: Page) -> str:
     for section in page.sections:
         panels = section.grid.panels() if section.grid else []
         parts += [f"## {escape_markdown(section.title)}", *map(_write_grid, panels)]
+        parts.append(escape_markdown(section.grid.caption) if section.grid else "")
         parts.append("\n".join(f"- {escape_markdown(note)}" for note in section.notes))
     if page.references:
         entries = (
@@ -27,7 +28,7 @@ def write_markdown(page: Page) -> str:
 
 def _write_grid(grid: Grid) -> str:
     text: str = tabulate(
-        [[_label(line), *map(_escape_cell, line.cells)] for line in grid.lines],
+        [[_label(line), *_cells(line)] for line in grid.lines],
         headers=list(map(_escape_cell, grid.head)),
         tablefmt="pipe",
         disable_numparse=True,
@@ -36,13 +37,19 @@ def _write_grid(grid: Grid) -> str:
     return text
 
 
+def _cells(line: Line) -> list[str]:
+    marked = {"best": "**%s**", "second": "<u>%s</u>", "": "%s"}
+    marks = line.marks or ("",) * len(line.cells)
+    return [marked[m] % _escape_cell(c) for m, c in zip(marks, line.cells, strict=True)]
+
+
 def _escape_cell(text: str) -> str:
     return escape_markdown(text, cell=True)
 
 
 def _label(line: Line) -> str:
     text = _escape_cell(line.label)
-    return f"**{text}**" if line.kind in ("ours", "heading") else text
+    return f"**{text}**" if line.kind in ("ours", "heading") and not line.marks else text
 
 
 MARKS = re.compile(

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from bench.errors import unknown
 from bench.report.numbers.selection import Select
 from bench.report.page.layout import Page
-from bench.report.page.page import References, compose_accuracies, compose_costs
+from bench.report.page.page import (
+    References,
+    compose_accuracies,
+    compose_costs,
+    compose_paper,
+)
 from bench.runs.records import Record
 from bench.suite.references import read_references
 from bench.suite.suite import Suite
@@ -29,6 +34,21 @@ def render_accuracies(
     """
     known = read_references(suite.folder) if references is None else references
     return _write(compose_accuracies(suite, list(records), select, known), fmt)
+
+
+def render_paper(
+    suite: Suite,
+    records: Iterable[Record],
+    fmt: str = "md",
+    select: Select = "last",
+    references: References | None = None,
+) -> str:
+    """What was measured as papers print it: a row a method, the best marked, a caption.
+
+    The arguments are those of `render_accuracies`. Raises BenchError when nothing was measured.
+    """
+    known = read_references(suite.folder) if references is None else references
+    return _write(compose_paper(suite, list(records), select, known), fmt)
 
 
 def render_costs(
