@@ -10,7 +10,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bench.cli import convert, data, diff, doctor, export, ls, merge, run, show, tables, tune
+from bench.cli import (
+    convert,
+    data,
+    diff,
+    doctor,
+    explain,
+    export,
+    ls,
+    merge,
+    run,
+    show,
+    tables,
+    tune,
+)
 from bench.errors import BenchError, shorten
 from bench.paths import VERSION
 
@@ -46,6 +59,7 @@ app.command("ls")(ls.list_known)
 app.command("diff")(diff.compare)
 app.command("show")(show.show_record)
 app.command("merge")(merge.merge_folders)
+app.command("explain")(explain.explain_row)
 app.command("export")(export.export_records)
 app.command("convert")(convert.convert_records)
 app.command("doctor")(doctor.show_installation)

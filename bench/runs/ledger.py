@@ -144,18 +144,26 @@ def _strangers(cells: Sequence[Cell], records: Iterable[Record]) -> Iterable[Asi
 
 def _changes(run: Run, now: Cell) -> str:
     """'lr 0.003, now 0.01': where a record departs from the cell that took its place."""
+    found = compare_content(run, now)
+    return "; ".join(f"{k} {then}, now {today}" for k, (then, today) in found.items()) or (
+        "a key of another version"
+    )
+
+
+def compare_content(run: Run, cell: Cell) -> dict[str, tuple[Any, Any]]:
+    """What decides the outcome and differs between a record and a cell, by dotted name, sorted.
+
+    Both values, the record's first; 'unset' for what only one of them has.
+    """
     recipe = released.completed(run.recipe)
     then = _flat(run.method, run.hyper_all, run.classes, run.source, run.target, recipe)
-    recipe = now.recipe.model_dump(mode="json")
-    today = _flat(now.method, now.hyper_all, now.classes, *now.ends, recipe)
-    return (
-        "; ".join(
-            f"{k} {then.get(k, 'unset')}, now {today.get(k, 'unset')}"
-            for k in sorted(then | today)
-            if then.get(k) != today.get(k)
-        )
-        or "a key of another version"
-    )
+    recipe = cell.recipe.model_dump(mode="json")
+    today = _flat(cell.method, cell.hyper_all, cell.classes, *cell.ends, recipe)
+    return {
+        k: (then.get(k, "unset"), today.get(k, "unset"))
+        for k in sorted(then | today)
+        if then.get(k) != today.get(k)
+    }
 
 
 def _flat(

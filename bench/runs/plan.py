@@ -1,7 +1,7 @@
 """Which cells a suite has, which of them are still to be run, and what that will cost."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from statistics import median
@@ -110,6 +110,13 @@ def seeds(text: str) -> list[int]:
     if not out:
         raise UsageError(f"the seeds {text!r} are an empty range; write 0-4 or 0,2,5")
     return list(dict.fromkeys(out))
+
+
+def write_seeds(chosen: Sequence[int]) -> str:
+    """(0, 1, 2) -> '0-2'; (0, 2) -> '0,2': what `seeds` reads as these, in their order."""
+    if len(chosen) > 1 and list(chosen) == list(range(chosen[0], chosen[-1] + 1)):
+        return f"{chosen[0]}-{chosen[-1]}"
+    return ",".join(map(str, chosen))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bench.errors import UsageError, shorten, unknown
 from bench.suite import catalog, search
 from bench.suite.recipe import Recipe
 from bench.suite.references import read_references
+from bench.suite.settings import nest, split_override
 from bench.suite.suite import Suite
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ def check_suite(suite: Suite) -> None:
     search.check_space(suite.search, suite.recipe, [(row.method, row.hyper) for row in suite.rows])
     check_changes(suite)
     check_recipes(suite)
+    check_unstated(suite)
     check_ids(suite)
     check_claims(suite)
 
@@ -122,6 +124,21 @@ def check_recipes(suite: Suite) -> None:
         except UsageError as e:
             raise UsageError(f"row {row.id!r}, task {task!r}, budget {budget!r}: {e}") from e
         check_needs(row.method, recipe, f"row {row.id!r}")
+
+
+def check_unstated(suite: Suite) -> None:
+    """What the papers leave open are knobs of a recipe, or hyper-parameters of its rows."""
+    for open_knob in suite.unstated:
+        for name in open_knob.rows:
+            if name not in suite.by_id:
+                raise unknown("row", name, suite.by_id)
+        rows = suite.rows_open_to(open_knob)
+        if not rows:
+            raise UsageError(f"unstated: no row has {open_knob.knob!r}; name a knob that one has")
+        for row, value in product(rows, open_knob.values):
+            knobs, hyper = split_override(nest(open_knob.knob, value))
+            catalog.check(row.method, {**row.hyper, **hyper})
+            suite.recipe_for(row, suite.tasks[0], override=knobs)
 
 
 def check_needs(method: str, recipe: Recipe, where: str) -> None:

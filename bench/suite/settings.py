@@ -28,9 +28,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
                 "lr_mult.F=0.1"
             )
         try:
-            setting: Any = _value(value)
-            for part in reversed(key.split(".")):
-                setting = {part: setting}
+            setting = nest(key, _value(value))
             check_depth(setting)
         except UsageError as e:
             raise UsageError(f"--set {shorten(repr(text))}: {e}") from e
@@ -38,6 +36,14 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
             raise UsageError(f"{min(twice)} is set twice; set it once")
         out = merged(out, setting)
     return out
+
+
+def nest(key: str, value: Any) -> dict[str, Any]:
+    """('lr_mult.F', 0.2) -> {'lr_mult': {'F': 0.2}}"""
+    first, *rest = key.split(".")
+    for part in reversed(rest):
+        value = {part: value}
+    return {first: value}
 
 
 def write_settings(values: Mapping[str, Any]) -> list[str]:

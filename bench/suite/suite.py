@@ -11,11 +11,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bench.datasets import sets
 from bench.errors import UsageError, unknown
-from bench.suite import schema
+from bench.suite import catalog, schema
 from bench.suite.claims import Published, PublishedCost
 from bench.suite.recipe import PLACEHOLDERS, Changes, Pixels, Recipe, modernized
 from bench.suite.schema import Number, Strict, Whole
-from bench.suite.search import Space
+from bench.suite.search import HYPER, Space
 
 
 class DomainSpec(Strict):
@@ -106,6 +106,15 @@ SMALL = {"size": 72, "crop": 64, "test_limit": 16}
 """What SMOKE changes further for natural images: 64 pixels are the fewest that AlexNet takes."""
 
 
+class Unstated(Strict):
+    """A knob that the papers leave open, or are read in two ways, and what it may have been."""
+
+    knob: str  # as --set spells it: lr, weight_decay.F, hyper.gamma
+    values: tuple[str | bool | int | float | list[int], ...] = Field(min_length=1)
+    why: str  # what is not known
+    rows: tuple[str, ...] = ()  # ids of the rows that it concerns; (): all whose method has it
+
+
 class Metric(Strict):
     """What the runs of a suite measure where that is no accuracy: a value that its task names."""
 
@@ -157,6 +166,7 @@ class Suite(Strict):
     budgets: dict[str, Budget] = Field(default_factory=dict)
     search: Space = Field(default_factory=dict)  # what `bench tune` varies
     differences: tuple[str, ...] = ()  # what we know to do differently from the papers
+    unstated: tuple[Unstated, ...] = ()  # what we do not know of the papers' protocol
 
     @model_validator(mode="after")
     def _check_accuracy(self) -> Self:
@@ -182,6 +192,14 @@ class Suite(Strict):
     def by_id(self) -> dict[str, Row]:
         """The rows by their id."""
         return {row.id: row for row in self.rows}
+
+    def rows_open_to(self, knob: Unstated) -> list[Row]:
+        """The rows that an unstated knob concerns: of a hyper-parameter those that have it."""
+        named = [row for row in self.rows if not knob.rows or row.id in knob.rows]
+        if not knob.knob.startswith(HYPER):
+            return named
+        name = knob.knob.removeprefix(HYPER)
+        return [row for row in named if name in catalog.find_method(row.method).hyper]
 
     def budget(self, name: str) -> Budget:
         """The budget of that name; 'full' (the suite as written) and 'smoke' always exist.

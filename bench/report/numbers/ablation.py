@@ -1,0 +1,114 @@
+"""What a single knob moves: a row's runs beside runs that differ from them in it alone."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.numbers.scores import pick_evaluation, read_value, score_row
+from bench.report.numbers.selection import Select
+from bench.report.numbers.stats import Gain, Summary, compare_pairs, summarise
+from bench.runs.cell import Cell
+from bench.runs.ledger import compare_content
+from bench.runs.plan import cells, settle_suite
+from bench.runs.records import Record
+from bench.suite.search import HYPER
+from bench.suite.suite import Row, Suite, Unstated
+
+IDLE = {"eval_every"}  # knobs that train nothing otherwise
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Runs of a row with one knob set otherwise, at one task."""
+
+    task: str
+    knob: str  # as --set spells it
+    value: Any  # what it was set to
+    stated: Any  # what the row has
+    seeds: tuple[int, ...]  # of the runs with the knob set otherwise
+    reached: Summary  # in %, over these runs
+    moved: Gain | None  # those − the row's own, over the seeds that both have; None without any
+
+
+def find_ablations(
+    suite: Suite, records: Iterable[Record], row: str, budget: str = "full", select: Select = "last"
+) -> list[Ablation]:
+    """Every knob that was varied alone, sorted by task, knob and value.
+
+    Whatever suite and row asked for the runs: content decides. Runs that diverged, failed, are
+    damaged or on made-up images are left out. Raises UsageError for a row or budget that the suite
+    does not have.
+    """
+    every = list(records)
+    ledger = settle_suite(suite, every, budget)
+    own = score_row(suite, ledger, row, select, "target")
+    found = []
+    for cell in cells(suite, methods=[row], budget=budget, seeds=[0]):
+        varied: dict[tuple[str, str], tuple[Any, Any, dict[int, float]]] = {}
+        for r in sorted(every, key=lambda r: r.age):  # of two runs of a seed the newer one counts
+            if not (one := _single_change(r, cell)) or r.run is None:
+                continue
+            knob, value, stated = one
+            if evaluation := pick_evaluation(suite, r, select):
+                _, _, by_seed = varied.setdefault((knob, str(value)), (value, stated, {}))
+                by_seed[r.run.seed] = read_value(suite, evaluation, "target")
+        found += [
+            Ablation(
+                cell.task, knob, value, stated, tuple(sorted(by_seed)), summarise(by_seed.values()),
+                compare_pairs(by_seed, own[cell.task].by_seed, suite.confidence),
+            )
+            for (knob, _), (value, stated, by_seed) in sorted(varied.items())
+        ]  # fmt: skip
+    return found
+
+
+def _single_change(r: Record, cell: Cell) -> tuple[str, Any, Any] | None:
+    """The one knob in which a run that went well departs from a cell: its name, both values."""
+    if r.run is None or r.status != "ok" or r.generated or r.run.method != cell.method:
+        return None
+    found = {k: v for k, v in compare_content(r.run, cell).items() if k not in IDLE}
+    if len(found) != 1:
+        return None
+    ((knob, (value, stated)),) = found.items()
+    if knob.partition(".")[0] in ("source", "target", "classes"):
+        return None
+    return knob, value, stated
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run that would tell more about what the papers leave open."""
+
+    knob: str
+    value: Any
+    why: str  # what is not known
+    seeds: tuple[int, ...]  # those that are not recorded
+
+
+def list_wanted(suite: Suite, row: Row, found: Iterable[Ablation], seeds: int) -> Iterator[Wanted]:
+    """The values of `unstated` that the row was not run with, up to so many seeds.
+
+    found: what was. A value that the row has anyway is not wanted.
+    """
+    recorded: Mapping[tuple[str, str], tuple[int, ...]] = {
+        (a.knob, str(a.value)): a.seeds for a in found
+    }
+    for open_knob in suite.unstated:
+        if row not in suite.rows_open_to(open_knob):
+            continue
+        for value in open_knob.values:
+            if _has(suite, row, open_knob, value):
+                continue
+            known = recorded.get((open_knob.knob, str(value)), ())
+            if missing := tuple(s for s in range(seeds) if s not in known):
+                yield Wanted(open_knob.knob, value, open_knob.why, missing)
+
+
+def _has(suite: Suite, row: Row, open_knob: Unstated, value: Any) -> bool:
+    (cell, *_) = cells(suite, methods=[row.id], seeds=[0])
+    if open_knob.knob.startswith(HYPER):
+        return bool(cell.hyper_all[open_knob.knob.removeprefix(HYPER)] == value)
+    at: Any = cell.recipe.model_dump(mode="json")
+    for part in open_knob.knob.split("."):
+        at = at[part]
+    return bool(at == value)

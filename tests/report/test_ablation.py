@@ -1,0 +1,137 @@
+"""One knob at a time: which runs are an ablation of a row, and which commands are still wanted."""
+
+import pytest
+from fakes import cell, record, write
+from helpers import ROOT
+from typer.testing import CliRunner
+
+from bench.cli.app import app
+from bench.errors import UsageError
+from bench.report.numbers.ablation import find_ablations, list_wanted
+from bench.runs.plan import seeds, write_seeds
+from bench.suite import suites
+
+DEMO = suites.find("demo")
+TASK = "UCI-MNIST"
+OWN = [record(cell(DEMO, "dann", TASK, s), [50.0 + s]) for s in range(3)]
+
+
+def varied(by_seed: dict[int, float], row="dann", task=TASK, **override):
+    return [record(cell(DEMO, row, task, s, **override), [x]) for s, x in by_seed.items()]
+
+
+def test_runs_that_differ_in_one_knob_are_found_with_what_they_moved():
+    (one,) = find_ablations(DEMO, [*OWN, *varied({0: 53.0, 1: 54.0, 2: 55.0}, lr=0.01)], "dann")
+    assert (one.task, one.knob, one.value, one.stated) == (TASK, "lr", 0.01, 0.02)
+    assert one.seeds == (0, 1, 2) and one.reached.mean == 54.0
+    assert one.moved.gap == pytest.approx(3.0) and one.moved.interval == pytest.approx((3.0, 3.0))
+
+
+def test_hyper_parameters_and_parts_of_tables_are_knobs():
+    found = find_ablations(
+        DEMO,
+        [*OWN, *varied({0: 53.0}, hyper={"lam": 0.5}), *varied({0: 52.0}, lr_mult={"F": 0.5})],
+        "dann",
+    )
+    assert [(a.knob, a.value) for a in found] == [("hyper.lam", 0.5), ("lr_mult.F", 0.5)]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        varied({0: 53.0}, lr=0.01, batch=16),  # two knobs
+        varied({0: 53.0}, row="mcc"),  # another method
+        varied({0: 53.0}),  # the row itself
+        varied({0: 53.0}, eval_every=300),  # trains nothing otherwise
+        [record(cell(DEMO, "dann", TASK, 0, lr=0.01), [], status="diverged", reason="x")],
+        [record(cell(DEMO, "dann", TASK, 0, lr=0.01), [53.0], generated=True)],
+    ],
+    ids=["two knobs", "method", "itself", "evaluations", "diverged", "made up"],
+)
+def test_other_runs_are_no_ablation(others):
+    assert find_ablations(DEMO, [*OWN, *others], "dann") == []
+
+
+def test_seeds_that_the_row_lacks_are_counted_but_not_compared():
+    (one,) = find_ablations(DEMO, [*OWN, *varied({7: 53.0}, lr=0.01)], "dann")
+    assert one.reached.n == 1 and one.moved is None
+
+
+def test_of_two_runs_of_a_seed_the_newer_counts():
+    older, newer = (
+        record(cell(DEMO, "dann", TASK, 0, lr=0.01), [x], attempt=i)
+        for i, x in ((1, 10.0), (2, 60.0))
+    )
+    for order in ([older, newer], [newer, older]):
+        (one,) = find_ablations(DEMO, [*OWN, *order], "dann")
+        assert one.reached.mean == 60.0
+
+
+# what a suite says to be open
+
+
+def opened(**unstated):
+    suite = DEMO.model_dump() | {"unstated": [{"why": "It is not said.", **unstated}]}
+    return type(DEMO).model_validate(suite)
+
+
+def test_what_was_not_measured_is_wanted_seed_by_seed():
+    suite = opened(knob="lr", values=[0.01, 0.02, 0.05])  # the row has 0.02
+    found = find_ablations(suite, [*OWN, *varied({1: 50.0}, lr=0.01)], "dann")
+    wanted = list(list_wanted(suite, suite.by_id["dann"], found, 3))
+    assert [(w.value, w.seeds) for w in wanted] == [(0.01, (0, 2)), (0.05, (0, 1, 2))]
+
+
+def test_a_hyper_parameter_is_wanted_of_the_rows_that_have_it():
+    suite = opened(knob="hyper.gamma", values=[2.0])
+    assert not list(list_wanted(suite, suite.by_id["source_only"], [], 3))
+    assert len(list(list_wanted(suite, suite.by_id["dann"], [], 3))) == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('knob = "lrr"\nvalues = [1]', "did you mean 'lr'"),
+        ('knob = "lr"\nvalues = ["fast"]', "recipe.lr"),
+        ('knob = "hyper.nothing"\nvalues = [1]', "no row has 'hyper.nothing'"),
+        ('knob = "lr"\nvalues = [0.1]\nrows = ["dan"]', "did you mean 'dann'"),
+        ('knob = "lr"\nvalues = []', "at least 1"),
+    ],
+)
+def test_a_mistake_is_named_when_the_suite_is_read(tmp_path, lines, says):
+    text = (ROOT / "tables" / "demo.toml").read_text()
+    (tmp_path / "own.toml").write_text(f'{text}\n[[unstated]]\nwhy = "x"\n{lines}\n')
+    with pytest.raises(UsageError, match=says):
+        suites.load(tmp_path / "own.toml")
+
+
+@pytest.mark.parametrize("chosen", [(0,), (0, 1, 2), (0, 2), (3, 4), (2, 1)])
+def test_seeds_are_written_as_they_are_read(chosen):
+    assert seeds(write_seeds(chosen)) == list(chosen)
+
+
+# the command
+
+
+def test_explain_prints_the_gap_what_was_varied_and_commands_that_parse(tmp_path):
+    results = tmp_path / "results"
+    suite = suites.find("mnistm")
+    for s in range(3):
+        write(results, cell(suite, "dann", "MNIST-MNIST-M", s), [74.0 + s])
+        write(results, cell(suite, "dann", "MNIST-MNIST-M", s, batch=128), [76.0 + s])
+    args = ["explain", "--suite", "mnistm", "--row", "dann", "--results", str(results)]
+    out = CliRunner().invoke(app, args).stdout
+    assert "report, 20 epochs has 76.33; ours − published −1.3" in out
+    assert "batch=128" in out and "+2.0 [2.0, 2.0] (3)" in out
+    commands = [line.strip() for line in out.splitlines() if line.strip().startswith("bench run")]
+    assert len(commands) == len(set(commands)) > 5
+    assert not any("batch=128" in c for c in commands) and any("batch=32" in c for c in commands)
+    for text in commands:
+        words = text.split()[1:]
+        result = CliRunner().invoke(app, [*words, "--dry-run", "--data", str(tmp_path)])
+        assert "MNIST" in str(result.exception) or "missing" in str(result.exception), result.output
+
+
+def test_a_row_that_is_none_is_named():
+    result = CliRunner().invoke(app, ["explain", "--suite", "mnistm", "--row", "dan"])
+    assert isinstance(result.exception, UsageError) and "did you mean" in str(result.exception)
