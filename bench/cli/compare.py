@@ -1,6 +1,6 @@
 """`bench compare`: whether one row is better than another, or the rows of two results folders."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,6 +97,24 @@ def read_values(suite: "Suite", ledger: "Ledger", row: str, select: Select) -> "
     return {task: scores[task].by_seed for task in suite.tasks if scores[task].by_seed}
 
 
+def show_lost(suite: "Suite", sides: Iterable[tuple[str, "Ledger", str]], select: Select) -> None:
+    """Say which runs have no value and so no pair, and which collapsed and count all the same.
+
+    sides: what to call each, its records, its row.
+    """
+    from bench.report.numbers.scores import score_row
+    from bench.report.page.text import format_column
+
+    for label, ledger, row in sides:
+        scores = score_row(suite, ledger, row, select, "target")
+        for task in suite.tasks:
+            place = f"{label}, {format_column(suite, task)}"
+            for seed, why in sorted(scores[task].lost.items()):
+                typer.echo(f"left out: {place}, seed {seed}: {why}")
+            for seed in sorted(scores[task].collapsed):
+                typer.echo(f"collapsed, and counted: {place}, seed {seed}")
+
+
 def compare_two(
     suite: "Suite", ledger: "Ledger", a: str, b: str, select: Select, budget: str, root: Path
 ) -> tuple["Comparison", "Sides"]:
@@ -105,6 +123,7 @@ def compare_two(
     from bench.report.page.comparison import Sides
 
     sides = [read_values(suite, ledger, row, select) for row in (a, b)]
+    show_lost(suite, [(suite.by_id[row].label, ledger, row) for row in (a, b)], select)
     for row, values in zip((a, b), sides, strict=True):
         if not values:
             raise BenchError(explain_nothing(suite, ledger, row, budget, root))
@@ -164,7 +183,10 @@ def compare_folders(
         found = compare_rows(*sides, confidence=suite.confidence, tolerance=suite.tolerance)
         if found:
             compared += 1
-            yield found, Sides(suite, f"{row.label} in {a}", f"{row.label} in {b}")
+            names = [f"{row.label} in {folder}" for folder in (a, b)]
+            some = [(*two, row.id) for two in zip(names, ledgers, strict=True)]
+            show_lost(suite, some, select)
+            yield found, Sides(suite, *names)
         elif any(sides):
             left_out.append(row.id)
     if not compared:

@@ -125,6 +125,7 @@ def tell_answers(settling: Settling) -> None:
     tally = Counter(q.answer for q in settling.ask())
     counts = ", ".join(f"{n} {answer}" for answer, n in tally.items())
     typer.echo(
-        f"{settling.subject}: {counts} (each right with {100 * settling.suite.confidence:.3g} % "
-        "although seeds were added until it was settled)"
+        f"{settling.subject}: {counts}. Each that is settled is right with "
+        f"{100 * settling.suite.confidence:.3g} % confidence although seeds were added until it "
+        "was; pages, which do not count how often one looked, may settle more"
     )

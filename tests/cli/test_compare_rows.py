@@ -83,6 +83,17 @@ def test_folders_are_compared_row_by_row():
     assert "without a seed at a task in both folders: nogrl" in done.out
 
 
+def test_seeds_that_were_lost_or_collapsed_are_named():
+    record("results", "plain", "A-B", 70.0, 71.0, 72.0)
+    record("results", "dann", "A-B", 80.0, 82.0)
+    record("results", "dann", "A-B", 0.0, first=2, status="diverged", reason="nan")
+    record("results", "dann", "B-A", 0.0, constant=3)
+    done = compare("plain", "dann")
+    assert "left out: DANN, A→B, seed 2: diverged\n" in done.out
+    assert "collapsed, and counted: DANN, B→A, seed 0\n" in done.out
+    assert "over 2 seeds" in done.out
+
+
 def test_a_row_goes_before_a_folder_of_its_name():
     Path("plain").mkdir()
     record("results", "plain", "A-B", 70.0)

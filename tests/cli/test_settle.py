@@ -84,12 +84,12 @@ def test_a_run_adds_seeds_and_says_what_was_settled(bench: Children, tmp_path: P
     assert {"ones0", "ones1", "ones2", "twos0", "twos1"} <= found, "two seeds settle nothing"
     assert not found & {"twos2", "twos3", "ones4"}, "only row one has a published figure"
     assert re.search(
-        r"verdicts against published figures: 1 (unresolved|match|differs) \(each", text
+        r"verdicts against published figures: 1 (unresolved|match|differs)\. Each", text
     )
     again = bench.run(*TINY, "--max-seeds", 4)
     assert again.code == 0 and ("nothing to do" in again.out)
     dry = bench.run(*TINY, "--max-seeds", 9, "-n")
-    assert dry.code == 0 and "up to 9" in dry.out and "each right with" not in dry.out
+    assert dry.code == 0 and "up to 9" in dry.out and "is right with" not in dry.out
 
 
 def test_what_cannot_be_settled_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

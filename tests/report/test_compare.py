@@ -206,6 +206,9 @@ def test_one_task_in_a_sentence():
     assert say(base, (50.1, 51.0, 52.0)).endswith(
         ", and they match within ±1 points (two one-sided tests)."
     )
+    assert say(base, (50.4, 51.5, 52.5)).endswith(
+        "+0.5 points [0.3, 0.6] over 3 seeds, p = 0.0051 (paired t), which lies within ±1 points."
+    )
     assert say(base[:1], (60.0,)) == (
         "Whether dann is better than plain on A→B cannot be told from one seed: +10.0 points."
     )
@@ -231,8 +234,25 @@ def test_two_tasks_in_a_sentence():
         {"A-B": {0: 1.0, 1: 2.0}, "B-A": {5: 1.0}}, {"A-B": seeds(2.0, 4.0), "B-A": {5: 1.0}}
     )
     assert describe_comparison(c, SIDES).startswith(
-        "dann and plain share no seed at all 2 tasks, so there is no average; after Holm's"
+        "dann and plain share no seed that has all 2 tasks, so there is no average; after Holm's "
+        "correction no single task shows a difference."
     )
+    # every task a little better: shown on average, and by no task after Holm's correction
+    rng = np.random.default_rng(1)
+    a = {task: seeds(*rng.normal(50, 1, 4)) for task in ("A-B", "B-A")}
+    b = {
+        task: {s: x + 1 + (s % 2) * (1 if task == "A-B" else -1) for s, x in a[task].items()}
+        for task in a
+    }
+    text = describe_comparison(compare_rows(a, b), SIDES)
+    assert text.endswith("; after Holm's correction no single task shows a difference."), text
+    b["B-A"] = {0: a["B-A"][0] + 1}
+    b["A-B"] = {s: x + 9 + s / 9 for s, x in a["A-B"].items()}
+    text = describe_comparison(compare_rows(a, b), SIDES)
+    assert text.startswith(
+        "Whether dann is better than plain on average over 2 tasks cannot be told"
+    )
+    assert text.endswith(" and one seed tells nothing on B→A."), text
 
 
 def test_many_tasks_are_counted():

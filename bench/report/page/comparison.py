@@ -43,12 +43,15 @@ class Sides:
 
 
 def describe_comparison(c: Comparison, sides: Sides) -> str:
-    """One sentence: whether b is better than a, by how much, and how sure that is."""
+    """One sentence: whether b is better than a, by how much, and how sure that is.
+
+    Of several tasks the average leads, and what single tasks show after Holm's correction follows.
+    """
     level = 1 - c.confidence
     main = c.main
     if main is None:
         head = (
-            f"{sides.b} and {sides.a} share no seed at all {len(c.tasks)} tasks, "
+            f"{sides.b} and {sides.a} share no seed that has all {len(c.tasks)} tasks, "
             "so there is no average"
         )
     else:
@@ -65,14 +68,13 @@ def _describe_main(x: Paired, sides: Sides, place: str, level: float) -> str:
         asked = f"Whether {sides.b} is better than {sides.a} {place}"
         return f"{asked} cannot be told from one seed: {gap}"
     numbers = f"{gap}{format_interval(x.interval)} over {x.n} seeds, {format_p(x.p)} (paired t)"
+    within = f"within ±{sides.suite.tolerance:g}{sides.unit}"
+    equal = x.equal is not None and x.equal <= level / 2
     if x.p < level:
         text = f"{sides.b} is {sides.judge(x)} than {sides.a} {place}: {numbers}"
-    else:
-        text = f"No difference between {sides.b} and {sides.a} is shown {place}: {numbers}"
-    if x.equal is not None and x.equal <= level / 2:
-        tolerance = f"±{sides.suite.tolerance:g}{sides.unit}"
-        text += f", and they match within {tolerance} (two one-sided tests)"
-    return text
+        return text + (f", which lies {within}" if equal else "")
+    text = f"No difference between {sides.b} and {sides.a} is shown {place}: {numbers}"
+    return text + (f", and they match {within} (two one-sided tests)" if equal else "")
 
 
 def _describe_tasks(c: Comparison, sides: Sides, level: float) -> str:
@@ -81,18 +83,21 @@ def _describe_tasks(c: Comparison, sides: Sides, level: float) -> str:
     for x in c.tasks:
         if x.holm is not None:
             found[sides.judge(x) if x.holm < level else ""].append(x)
-    tested, shown = sum(map(len, found.values())), len(found["better"]) + len(found["worse"])
-    if not tested:
+    if not any(found.values()):
         return ""
-    if not shown:
-        return "; after Holm's correction no single task shows a difference, either"
+    if not found["better"] and not found["worse"]:
+        either = ", either" if c.main and c.main.p is not None and c.main.p >= level else ""
+        return f"; after Holm's correction no single task shows a difference{either}"
     parts = [
-        f"{sides.b} is {word} on {_list(found[word], sides, tested)}"
+        f"{sides.b} is {word} on {_list(found[word], sides, len(c.tasks))}"
         for word in ("better", "worse")
         if found[word]
     ]
     if found[""]:
-        parts.append(f"no difference is shown on {_list(found[''], sides, tested)}")
+        parts.append(f"no difference is shown on {_list(found[''], sides, len(c.tasks))}")
+    if untested := [sides.name(x) for x in c.tasks if x.holm is None]:
+        some = _join(untested) if len(untested) <= LISTED else f"{len(untested)} tasks"
+        parts.append(f"one seed tells nothing on {some}")
     return f"; task by task, after Holm's correction, {_join(parts)}"
 
 
