@@ -241,7 +241,9 @@ def test_two_tasks_in_a_sentence():
     rng = np.random.default_rng(1)
     a = {task: seeds(*rng.normal(50, 1, 4)) for task in ("A-B", "B-A")}
     b = {
-        task: {s: x + 1 + (s % 2) * (1 if task == "A-B" else -1) for s, x in a[task].items()}
+        task: {
+            s: x + 1 + (s % 2 * 2 - 1) * (1 if task == "A-B" else -1) for s, x in a[task].items()
+        }
         for task in a
     }
     text = describe_comparison(compare_rows(a, b), SIDES)
