@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from bench.cli import (
+    compare,
     convert,
     data,
     diff,
@@ -55,6 +56,7 @@ data_app = typer.Typer(
 app.command("run")(run.run_cells)
 app.command("tune")(tune.tune_rows)
 app.command("tables")(tables.print_tables)
+app.command("compare")(compare.compare_rows)
 app.command("ls")(ls.list_known)
 app.command("diff")(diff.compare)
 app.command("show")(show.show_record)

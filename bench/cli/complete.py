@@ -70,6 +70,11 @@ def diff_names(ctx: typer.Context, incomplete: str) -> list[str]:
     return protocols + record_names(ctx, incomplete)
 
 
+def compared_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Row ids of the suite that stands in the command; folders the shell completes by itself."""
+    return _beginning((row.id for s in _suites(ctx) for row in s.rows), incomplete)
+
+
 def _suites(ctx: typer.Context) -> Iterator["Suite"]:
     """The suite of --suite; every suite where the command takes any and none is given."""
     from bench.suite import suites

@@ -46,10 +46,6 @@ TasksOption = Annotated[
         autocompletion=task_names,
     ),
 ]
-SeedsOption = Annotated[
-    str | None,
-    option("--seeds", help="0-4 or 0,2,5 (default: those of the suite; 0 with --smoke)."),
-]
 AnySeedsOption = Annotated[str | None, option("--seeds", help="0-4 or 0,2,5 (default: all).")]
 BudgetOption = Annotated[
     str,

@@ -1,6 +1,7 @@
 """`bench run`: train what is not yet recorded."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +15,6 @@ from bench.cli.options import (
     KnobsOption,
     MethodsOption,
     ResultsOption,
-    SeedsOption,
     SkipUnreadableOption,
     SuiteOption,
     TasksOption,
@@ -30,10 +30,14 @@ from bench.errors import BenchError, UsageError
 if TYPE_CHECKING:
     import torch
 
+    from bench.cli.screen import Screen
+    from bench.cli.settle import Settling
     from bench.engine.events import Listener
     from bench.execute.here import Here
     from bench.runs.cell import Cell
     from bench.suite.suite import Suite
+
+GOOD_ENDS = {"ok", "busy", "out of memory"}  # those after which further cells are started
 
 SmokeOption = Annotated[
     bool,
@@ -44,6 +48,18 @@ RedoOption = Annotated[
 ]
 KeepGoingOption = Annotated[
     bool, flag("--keep-going", "-k", help="Go on when a cell fails or diverges.")
+]
+SeedsOption = Annotated[
+    str | None,
+    option(
+        "--seeds",
+        help="0-4 or 0,2,5 (default: those of the suite; 0 with --smoke); auto: those of the "
+        "suite, then one more at a time until every verdict is settled.",
+    ),
+]
+MaxSeedsOption = Annotated[
+    int | None,
+    option("--max-seeds", min=1, max=10_000, help="With --seeds auto: the most (default: 20)."),
 ]
 PrecisionOption = Annotated[
     Literal["fp32", "tf32", "bf16"] | None,
@@ -56,6 +72,7 @@ def run_cells(
     methods: MethodsOption = None,
     tasks: TasksOption = None,
     seeds: SeedsOption = None,
+    max_seeds: MaxSeedsOption = None,
     budget: BudgetOption = "full",
     smoke: SmokeOption = False,
     dry_run: DryRunOption = False,
@@ -71,7 +88,7 @@ def run_cells(
 ) -> None:
     """Train every cell (row × task × seed) that is not yet recorded."""
     from bench import paths
-    from bench.cli import screen
+    from bench.cli import screen, settle
     from bench.data import counts
     from bench.runs import plan, records
     from bench.suite import settings
@@ -81,11 +98,13 @@ def run_cells(
     if smoke:
         budget, seeds = "smoke", "0" if seeds is None else seeds
     knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
-    cells = plan.cells(
-        chosen, methods=split_list(methods), tasks=split_list(tasks), budget=budget,
-        seeds=None if seeds is None else plan.seeds(seeds), override=settings.parse_settings(knobs),
+    make_cells = partial(
+        plan.cells, chosen, methods=split_list(methods), tasks=split_list(tasks), budget=budget,
+        override=settings.parse_settings(knobs),
     )  # fmt: skip
     root = paths.results_root(results, smoke=smoke)
+    settling = settle.prepare_settling(seeds, max_seeds, chosen, make_cells, root, budget)
+    cells = make_cells(seeds=None if settling or seeds is None else plan.seeds(seeds))
     found = records.read_all(root)
     states = plan.states(cells, found)
     if budget != "smoke":  # which makes do with a few images, or with random ones
@@ -93,20 +112,40 @@ def run_cells(
     screen.show_plan(states, found, console(), redo=redo)
     todo = [s.cell for s in states if redo or not s.done]
     tally: Mapping[str, int] = {}
-    if todo:
+    if todo or settling:
         with screen.Screen(console()) as drawing:
             executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw)
             note_slow_bf16(todo, executor.lab.device)
             check_cells(executor, todo, go_on=keep_going and not dry_run)
             if not dry_run:
                 tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
+                cells += add_seeds(settling, executor, drawing, keep_going=keep_going)
     if dry_run:
         return
     screen.show_result(tally, plan.states(cells, records.read_all(root)))
+    if settling:
+        settle.tell_answers(settling)
     options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
     name_next_command(chosen, budget, options, paths.pages_root(root), changed=bool(knobs))
     if set(tally) - {"ok", "busy"}:
         raise typer.Exit(1)
+
+
+def add_seeds(
+    settling: "Settling | None", executor: "Here", drawing: "Screen", *, keep_going: bool
+) -> list["Cell"]:
+    """Run one seed more at a time of what is not settled; returns the cells that were run.
+
+    After an end that stops the rest, nothing is added unless the user asked to keep going.
+    """
+    added: list[Cell] = []
+    for todo in settling.next_cells() if settling else ():
+        if not keep_going and set(drawing.tally) - GOOD_ENDS:
+            break
+        check_cells(executor, todo, go_on=keep_going)
+        drawing.follow(executor.run(todo, keep_going=keep_going))
+        added += todo
+    return added
 
 
 def run_here(

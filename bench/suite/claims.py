@@ -1,12 +1,12 @@
 """What papers say: figures as printed, whose they are and where they are printed."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from bench.errors import shorten
-from bench.suite.schema import Number, Strict
+from bench.suite.schema import Number, Strict, Whole
 
 
 class Figure(Strict):
@@ -14,7 +14,7 @@ class Figure(Strict):
 
     printed: str  # the text itself
     value: Number
-    error: Number | None  # the printed error bar, if there is one; papers rarely say what it means
+    error: Number | None  # the printed error bar, if there is one; see Published.error
 
 
 def parse_figure(printed: str) -> Figure:
@@ -73,6 +73,22 @@ class Published(Claim):
     on: Literal["target", "source"] = "target"  # the test set
     values: dict[str, PrintedFigure]  # by task
     average: PrintedFigure | None = None
+    error: Literal["sd", "se", "ci95"] | None = None
+    """What the source says of its ±: the sample standard deviation of the runs, the standard error
+    of their mean, or half the width of its 95 % Student interval. None: papers rarely say."""
+    n: Whole | None = Field(None, ge=2, le=10_000)  # of how many runs each figure is the mean
+
+    @model_validator(mode="after")
+    def _check_error(self) -> Self:
+        if (self.error is None) != (self.n is None):
+            raise ValueError(
+                "`error` (what the printed ± means) and `n` (of how many runs) say something only "
+                "together: state both or neither"
+            )
+        figures = [*self.values.values(), *([self.average] if self.average else [])]
+        if self.error and all(f.error is None for f in figures):
+            raise ValueError("`error` says what a ± means, and no figure has one: remove it")
+        return self
 
     def repeats(self, other: "Published") -> bool:
         """Whether another paper prints the same figure at every task, of which there are several.

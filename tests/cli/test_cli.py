@@ -30,6 +30,7 @@ COMMANDS = [
     "data doctor",
     "data where",
     "data generate",
+    "compare",
     "diff",
     "merge",
     "tune",

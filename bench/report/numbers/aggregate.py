@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import mean
 
+from bench.report.numbers.errorbars import read_bar
 from bench.report.numbers.scores import AVERAGE, Scores, score_row
 from bench.report.numbers.selection import Select, Side
 from bench.report.numbers.stats import Gain, Verdict, compare_pairs, judge
@@ -96,13 +97,12 @@ def _compare(suite: Suite, claim: Published, ours: Mapping[Select, Scores]) -> C
     select = match_selection(claim)
     figures = dict(claim.values) | ({AVERAGE: claim.average} if claim.average else {})
     scores = ours.get(select, {})
-    verdicts = {
-        column: judge(
-            scores[column].by_seed.values(), figure.value, suite.tolerance, suite.confidence
-        )
-        for column, figure in figures.items()
-        if column in scores
-    }
+
+    def judge_figure(column: str, figure: Figure) -> Verdict:
+        values, bar = scores[column].by_seed.values(), read_bar(claim, figure)
+        return judge(values, figure.value, suite.tolerance, suite.confidence, bar)
+
+    verdicts = {c: judge_figure(c, figure) for c, figure in figures.items() if c in scores}
     return Compared(claim, select, figures, verdicts)
 
 

@@ -53,16 +53,42 @@ def estimate_interval(
     return s.mean - reference - half, s.mean - reference + half
 
 
-def student_quantile(freedom: int, confidence: float) -> float:
+def student_quantile(freedom: float, confidence: float) -> float:
     """Half the width of a Student interval in standard errors: t((1 + confidence)/2, freedom).
 
-    freedom: degrees of freedom, one less than the number of values.
+    freedom: degrees of freedom, of a single sample one less than the number of values.
     """
-    if confidence == 0.95 and freedom <= len(T95):
+    if confidence == 0.95 and isinstance(freedom, int) and freedom <= len(T95):
         return T95[freedom - 1]
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + confidence) / 2))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The error bar of a published mean."""
+
+    se: float  # its standard error
+    n: int  # how many runs the mean is of, at least 2
+
+
+def estimate_welch(
+    values: Iterable[float], published: float, bar: Bar, confidence: float = 0.95
+) -> Interval | None:
+    """Welch's interval of the mean minus a published mean; None for fewer than two values.
+
+    Degrees of freedom by Welch (1947) and Satterthwaite (1946).
+    """
+    s = summarise(values)
+    if s.mean is None or s.sd is None:
+        return None
+    ours, theirs, gap = s.sd**2 / s.n, bar.se**2, s.mean - published
+    if ours + theirs == 0:
+        return gap, gap
+    freedom = (ours + theirs) ** 2 / (ours**2 / (s.n - 1) + theirs**2 / (bar.n - 1))
+    half = student_quantile(freedom, confidence) * sqrt(ours + theirs)
+    return gap - half, gap + half
 
 
 @dataclass(frozen=True)
@@ -75,27 +101,36 @@ class Verdict:
 
 
 def judge(
-    values: Iterable[float], published: float, tolerance: float, confidence: float = 0.95
+    values: Iterable[float],
+    published: float,
+    tolerance: float,
+    confidence: float = 0.95,
+    bar: Bar | None = None,
 ) -> Verdict:
     """Compare one value for each seed with a published figure.
 
-    "match": the interval of the gap lies within ±tolerance. "differs": it lies wholly outside.
-    "unresolved": anything else, and always so for a single seed.
-    The published figure counts as exact, because what its error bar means is rarely stated.
+    "match": the interval of the gap lies within ±tolerance, which is two one-sided tests at half of
+    1 − confidence each (see `equivalence`). "differs": it lies wholly outside. "unresolved":
+    anything else, and always so for a single seed. bar: the error bar of the figure where its
+    meaning is stated, and then the interval is Welch's; without it the figure counts as exact.
     """
     x = list(values)
     if not x:
         return Verdict("not measured", None, None)
     gap, interval = mean(x) - published, estimate_interval(x, published, confidence)
-    if interval is None:
-        return Verdict("unresolved", gap, None)
+    if bar:
+        interval = estimate_welch(x, published, bar, confidence)
+    return Verdict("unresolved" if interval is None else decide(interval, tolerance), gap, interval)
+
+
+def decide(interval: Interval, tolerance: float) -> Word:
+    """The verdict that an interval of the gap gives."""
     lo, hi = interval
-    word: Word = "unresolved"
     if -tolerance <= lo and hi <= tolerance:
-        word = "match"
-    elif lo > tolerance or hi < -tolerance:
-        word = "differs"
-    return Verdict(word, gap, interval)
+        return "match"
+    if lo > tolerance or hi < -tolerance:
+        return "differs"
+    return "unresolved"
 
 
 @dataclass(frozen=True)

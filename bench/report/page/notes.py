@@ -24,6 +24,11 @@ KINDS = {  # kinds of claims that are not the authors' own -> what to say about 
     "student": "a student's report",
     "digest": "from a digest, not from the paper",
 }
+BARS = {  # what a printed ± can mean -> in words
+    "sd": "the sample standard deviation",
+    "se": "the standard error",
+    "ci95": "half the width of the 95 % Student interval",
+}
 ENDED = {"ok": "finished", "diverged": "diverged", "failed": "failed"}  # status -> adjective
 ONE_BY_ONE = 3  # up to as many tasks get a sentence each; more are counted
 
@@ -50,6 +55,8 @@ def _remarks(claim: Claim, suite: Suite, names: Mapping[str, str]) -> Iterator[s
             "the checkpoint was chosen on the target's test labels, "
             "so it stands beside our best on target ‡"
         )
+    if isinstance(claim, Published) and claim.error:
+        yield f"its ± is {BARS[claim.error]} over {claim.n} runs, so intervals are Welch's"
     if isinstance(claim, Published) and (text := claim.discrepancy(suite.tasks)):
         yield text
     if isinstance(claim, Published) and (other := suite.repeated(claim)):
@@ -76,8 +83,14 @@ def explain_accuracies(suite: Suite) -> Iterator[str]:
             "Student interval over seeds; the published figure counts as exact, because what its "
             "error bar means is rarely stated. Verdict: match when the interval lies within "
             f"±{suite.tolerance:g} points, differs when it lies wholly outside, else unresolved; "
-            "one seed leaves it unresolved."
+            "one seed leaves it unresolved. So match is two one-sided tests (TOST), each at "
+            f"{50 * (1 - suite.confidence):.3g} %."
         )
+        if any(claim.error for claim in suite.published):
+            yield (
+                "Where a source says what its ± means and of how many runs, both errors count: the "
+                "interval is Welch's. Remarks on claims name those."
+            )
         yield (
             "Where a paper does not say which checkpoint it reports, "
             "it stands beside our last step."

@@ -9,6 +9,7 @@ from bench.report.numbers.choice import judge_choices
 from bench.report.numbers.costs import Cost, summarise_costs
 from bench.report.numbers.selection import Select, Side
 from bench.report.page import cites, layout, notes
+from bench.report.page.foresight import foretell_verdicts
 from bench.report.page.layout import Page, Reference, Section
 from bench.report.page.paper import lay_out_paper
 from bench.report.page.provenance import describe_provenance, warn_of_other_images
@@ -112,6 +113,7 @@ def _notes(t: Table) -> tuple[str, ...]:
         *notes.describe_runs(t),
         *notes.describe_rows(t),
         *notes.name_lost_seeds(t),
+        *foretell_verdicts(t),
         *notes.count_set_aside(t),
     )
 

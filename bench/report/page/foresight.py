@@ -1,0 +1,60 @@
+"""Sentences about verdicts that are unresolved: how many seeds would settle them."""
+
+from collections.abc import Iterator
+
+from bench.report.numbers.aggregate import Compared, Group, Table
+from bench.report.numbers.errorbars import read_bar
+from bench.report.numbers.power import count_seeds, find_detectable
+from bench.report.page.text import format_column
+
+
+def foretell_verdicts(table: Table) -> Iterator[str]:
+    """One sentence for each claim with unresolved verdicts of two seeds or more, below one that
+    says how to read them."""
+    found = [text for g in table.groups for c in g.claims if (text := _foretell(table, g, c))]
+    if found:
+        yield (
+            "Unresolved verdicts, foretold with a chance of 0.8 if gap and spread stay as they "
+            "are: how many seeds settle each, and from which gap on those at hand show that it "
+            "lies beyond the tolerance."
+        )
+    yield from found
+
+
+def _foretell(table: Table, group: Group, c: Compared) -> str:
+    """'DANN, table 1: A→B settled with about 9 seeds (now 3, which show gaps from 2.6 points on);
+    too near the tolerance to foretell: B→A (now 2).'; '' where nothing is unresolved."""
+    places = [column for column in table.columns if _is_open(c, column)]
+    if not (group.row and places):
+        return ""
+    told = {column: _foretell_one(table, group, c, column) for column in places}
+    texts = [text for text in told.values() if text]
+    near = [
+        f"{format_column(table.suite, column)} (now {group.ours[c.select][column].summary.n})"
+        for column, text in told.items()
+        if not text
+    ]
+    if near:
+        texts.append(f"too near the tolerance to foretell: {', '.join(near)}")
+    return f"{group.row.label}, {c.claim.label}: {'; '.join(texts)}."
+
+
+def _is_open(c: Compared, column: str) -> bool:
+    verdict = c.verdicts.get(column)
+    return bool(verdict and verdict.word == "unresolved" and verdict.interval)
+
+
+def _foretell_one(table: Table, group: Group, c: Compared, column: str) -> str:
+    """'' where the gap is too near the edge of the tolerance."""
+    suite, score = table.suite, group.ours[c.select][column].summary
+    gap = c.verdicts[column].gap
+    assert score.sd is not None and gap is not None
+    bar = read_bar(c.claim, c.figures[column])
+    needed = count_seeds(gap, score.sd, score.n, suite.tolerance, suite.confidence, bar)
+    if needed is None:
+        return ""
+    now = f"now {score.n}"
+    if bar is None:
+        least = find_detectable(score.sd, score.n, suite.confidence, suite.tolerance)
+        now += f", which show gaps from {least:.1f} points on"
+    return f"{format_column(suite, column)} settled with about {needed} seeds ({now})"
