@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bench.cli import convert, data, diff, doctor, ls, merge, run, show, tables, tune
+from bench.cli import convert, data, diff, doctor, ls, merge, predict, run, show, tables, tune
 from bench.errors import BenchError, shorten
 from bench.paths import VERSION
 
@@ -43,6 +43,7 @@ app.command("run")(run.run_cells)
 app.command("tune")(tune.tune_rows)
 app.command("tables")(tables.print_tables)
 app.command("ls")(ls.list_known)
+app.command("predict")(predict.predict_folder)
 app.command("diff")(diff.compare)
 app.command("show")(show.show_record)
 app.command("merge")(merge.merge_folders)
