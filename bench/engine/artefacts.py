@@ -1,6 +1,6 @@
 """What a finished training leaves beside its record, and how large that will be."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -38,21 +38,26 @@ def keep(
     The hours of a training are not to be lost because the disk is full: its record counts without.
     """
     names = list(names)
+    writers: dict[ArtefactName, Callable[[BinaryIO], object]] = {
+        "weights": partial(write_weights, training.net, training.method)
+    }
     kept: dict[ArtefactName, Artefact] = {}
-    arrays = [name for name in names if name != "weights"]
-    try:
-        if "weights" in names:
-            write = partial(write_weights, training.net, training.method)
-            kept["weights"] = artefacts.store(record, "weights", write)
-        if arrays:
+    lost: dict[ArtefactName, str] = {}
+    if arrays := [name for name in names if name != "weights"]:
+        try:
             made = training.measure(lambda net, method, step: task.keep(net, method, arrays))
-            for name in arrays:
-                write_one = partial(artefacts.write_arrays, made[name])
-                kept[name] = artefacts.store(record, name, write_one)
-    except BenchError as e:
-        lost = " and ".join(name for name in names if name not in kept)
-        return kept, f"{lost} could not be kept: {e}"
-    return kept, ""
+            writers |= {name: partial(artefacts.write_arrays, made[name]) for name in made}
+        except BenchError as e:
+            lost = dict.fromkeys(arrays, str(e))
+    for name in names:
+        try:
+            if name in writers:
+                kept[name] = artefacts.store(record, name, writers[name])
+            else:
+                lost.setdefault(name, "the method predicts without them")
+        except BenchError as e:
+            lost[name] = str(e)
+    return kept, "; ".join(f"{name} could not be kept: {why}" for name, why in lost.items())
 
 
 def write_weights(net: nn.Module, method: nn.Module, file: BinaryIO) -> None:

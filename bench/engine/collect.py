@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from bench.data.images import Images
-from bench.errors import BenchError
 from bench.runs.artefacts import Arrays
 from bench.runs.lines import ArtefactName
 
@@ -34,7 +33,7 @@ class Collector:
 
     def __init__(self, images: Images, names: Collection[ArtefactName]) -> None:
         """names: which of the two are wanted."""
-        self.images, self.names = images, names
+        self.images = images
         self.prediction: list[Tensor] = []
         self.values: dict[ArtefactName, list[Tensor]] = {
             name: [] for name in ("logits", "features") if name in names
@@ -43,21 +42,20 @@ class Collector:
     def add(self, logits: list[Tensor], made: list[Tensor]) -> None:
         """A batch. logits: of each view of its images. made: what F made of them, each view once.
 
-        Of several views the mean is kept. Raises BenchError when features are wanted and the method
-        asked F for none.
+        Of several views the mean is kept. There are no features of a method that asks F for none.
         """
         self.prediction.append(choose(logits).cpu())
         if "logits" in self.values:
             self.values["logits"].append(average(logits).cpu())
+        if not made:
+            self.values.pop("features", None)
         if "features" in self.values:
-            if not made:
-                raise BenchError("the method predicts without F, so there are no features")
             f = torch.stack(made).float().mean(0)
             self.values["features"].append(f.flatten(1).cpu())
 
 
 def join(seen: Mapping[str, Collector]) -> dict[ArtefactName, Arrays]:
-    """The arrays of all sides, one below the other, by the names that were wanted."""
+    """The arrays of all sides, one below the other, by the names that were wanted and are there."""
     n = {side: len(it.images) for side, it in seen.items()}
     label = torch.cat([it.images.y.cpu() for it in seen.values()]).numpy()
     prediction = torch.cat([p for it in seen.values() for p in it.prediction]).numpy()

@@ -69,8 +69,9 @@ class Task(ABC):
     ) -> dict[ArtefactName, Arrays]:
         """What a trained network makes of the test images, by those names of `keeps` but "weights".
 
-        Called after the last measurement, with both modules in evaluation mode. Raises BenchError
-        where that cannot be had; the run then counts without it.
+        A name may be left out where the method makes no such thing. Called after the last
+        measurement, with both modules in evaluation mode. Raises BenchError where nothing can be
+        had. The run counts without what is missing, and says so.
         """
         return {}
 

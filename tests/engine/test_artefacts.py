@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fakes
 import numpy as np
 import pytest
 import torch
@@ -19,15 +20,18 @@ from bench.data.decode import decode_rgb
 from bench.data.images import Images
 from bench.engine import uda
 from bench.engine.artefacts import estimate, write_weights
-from bench.engine.collect import Collector, average, choose
+from bench.engine.collect import Collector, average, choose, join
 from bench.engine.lab import Lab
+from bench.engine.model import Model
 from bench.engine.training import Training
 from bench.errors import BenchError, UsageError
 from bench.runs import artefacts, files, plan, records
 from bench.runs.cell import Cell
+from bench.runs.lines import Normalization
 from bench.runs.records import Record
 from bench.suite import suites
-from methods import Method
+from bench.suite.recipe import Recipe
+from methods import Method, get
 
 CPU = torch.device("cpu")
 ALL = ("logits", "features", "weights")
@@ -179,6 +183,16 @@ def test_a_loaded_model_averages_the_views_of_a_picture() -> None:
     np.testing.assert_allclose(p, mine, atol=1e-6)
 
 
+def test_a_loaded_model_normalizes_by_the_run_s_own_normalization() -> None:
+    recipe = Recipe(backbone="timm/any", normalize="model", size=2, iterations=1, batch=2, lr=0.1)
+    own = Normalization(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0))
+    run = fakes.run_line(cell()).model_copy(update={"normalization": own})
+    model = Model(tiny_net(), get("source_only")(tiny_net()), recipe, run)
+    x = model.preprocess(Image.new("RGB", (5, 3), (255, 255, 255)))
+    assert x.shape == (1, 3, 2, 2)
+    torch.testing.assert_close(x[0, :, 0, 0], torch.tensor([1.0, 3.0, 0.5]))
+
+
 def test_a_loaded_model_has_the_parameters_of_the_record() -> None:
     record = kept(rows={"m": {"method": "cdan"}})
     state = torch.get_rng_state()
@@ -261,7 +275,9 @@ def test_what_cannot_be_written_is_no_reason_to_lose_the_training(
     record = records.read_record(ended(cell(), lab()).path or Path())
     assert record.status == "ok" and record.end and list(record.end.artefacts) == ["weights"]
     assert record.end.reason == (
-        f"logits and features could not be kept: cannot write {record.path.stem}.logits.parquet "
+        f"logits could not be kept: cannot write {record.path.stem}.logits.parquet "
+        "(No space left on device); "
+        f"features could not be kept: cannot write {record.path.stem}.features.parquet "
         "(No space left on device)"
     )
     assert not list(Path("results").rglob("*.part")), "nothing half-written is left"
@@ -316,9 +332,17 @@ def test_several_views_are_averaged_as_they_are_counted() -> None:
 
 def test_a_method_that_predicts_without_the_backbone_has_no_features() -> None:
     images = Images(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.zeros(2, dtype=torch.long))
-    Collector(images, ["logits"]).add([torch.zeros(2, 3)], [])
-    with pytest.raises(BenchError, match="predicts without F"):
-        Collector(images, ["features"]).add([torch.zeros(2, 3)], [])
+    seen = Collector(images, ["logits", "features"])
+    seen.add([torch.zeros(2, 3)], [])
+    assert list(join({"source": seen, "target": seen})) == ["logits"]
+
+
+def test_a_run_without_features_says_so_and_keeps_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = uda.UDA.keep
+    monkeypatch.setattr(uda.UDA, "keep", lambda *x: {"logits": genuine(*x)["logits"]})
+    end = records.read_record(ended(cell(), lab()).path or Path()).end
+    assert end and list(end.artefacts) == ["logits", "weights"]
+    assert end.reason == "features could not be kept: the method predicts without them"
 
 
 class Shares(Method):
