@@ -5,6 +5,7 @@
     bench.run("demo", methods=["dann"], seeds=range(3))   # trains what is not yet recorded
     bench.records("demo")                                 # a DataFrame, a row per evaluation
     bench.table("demo")                                   # shows itself in a notebook
+    bench.load_model("s0-0123456789ab-1")                 # a module, of a run that kept its weights
 
 The same as the commands `bench run` and `bench tables`; whatever is slow to import is imported when
 a function is called.
@@ -19,10 +20,11 @@ from bench.paths import VERSION
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from bench.engine.model import Model
     from bench.report.write.render import Rendered
 
 __version__ = VERSION
-__all__ = ["records", "run", "table"]
+__all__ = ["load_model", "records", "run", "table"]
 
 
 def run(
@@ -39,12 +41,14 @@ def run(
     results: str | Path | None = None,
     redo: bool = False,
     keep_going: bool = False,
+    keep: Iterable[str] = (),
 ) -> "DataFrame":
     """Train what is not yet recorded; returns `records` of the cells asked for.
 
     suite: a name or a .toml file. methods: ids of rows. override: knobs otherwise than the suite
     says, {"lr": 0.003, "hyper": {"lam": 0.5}}. data, weights, results: as --data, --weights and
     --results of `bench run`. redo: also cells that are done. keep_going: also after a failure.
+    keep: what each cell leaves beside its record, of "logits", "features" and "weights".
     Raises UsageError for what does not exist and, unless keep_going, BenchError when a cell fails;
     Ctrl-C loses no finished cell.
     """
@@ -54,10 +58,11 @@ def run(
     from bench.cli.run import check_cells, run_here
     from bench.errors import BenchError
     from bench.report.numbers.frame import tidy
-    from bench.runs import plan
+    from bench.runs import artefacts, plan
     from bench.runs.records import read_all
     from bench.suite import suites
 
+    wanted = artefacts.check_names(keep)
     cells = plan.cells(
         suites.find(suite),
         methods=methods,
@@ -70,7 +75,9 @@ def run(
     todo = [s.cell for s in plan.states(cells, read_all(root)) if redo or not s.done]
     if todo:
         with screen.Screen(console()) as drawing:
-            executor = run_here(_path(data), root, _path(weights), device, False, drawing.draw)
+            executor = run_here(
+                _path(data), root, _path(weights), device, False, drawing.draw, wanted
+            )
             check_cells(executor, todo, go_on=keep_going)
             tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
         if (failed := set(tally) - {"ok", "busy", "diverged"}) and not keep_going:
@@ -112,6 +119,25 @@ def table(
 
     found = read_all(paths.results_root(_path(results)))
     return Rendered(suites.find(suite), tuple(found), select, cost)
+
+
+def load_model(
+    record: str | Path, *, results: str | Path | None = None, device: str = "auto"
+) -> "Model":
+    """The trained network of a run that kept its weights (--keep weights), in evaluation mode.
+
+    record: a file, or a name as `bench ls runs` prints it. `model(x)` takes normalized images,
+    float (B, 3, H, W), and gives logits (B, classes); `model.preprocess(picture)` makes such an x
+    of a PIL image, and `model.classes` names the classes. Raises BenchError, in a sentence, when
+    the record kept no weights or they are absent or damaged.
+    """
+    from bench import paths
+    from bench.engine.lab import find_device
+    from bench.engine.model import load_model
+    from bench.runs.records import find_record
+
+    path = find_record(str(record), paths.results_root(_path(results)))
+    return load_model(path, find_device(device))
 
 
 def _path(given: str | Path | None) -> Path | None:

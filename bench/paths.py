@@ -75,6 +75,15 @@ def special_kind(path: Path) -> str | None:
         return None
 
 
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, and the folders above it where they are missing. Raises BenchError."""
     write_bytes(path, text.encode())

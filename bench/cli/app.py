@@ -20,6 +20,7 @@ from bench.cli import (
     export,
     ls,
     merge,
+    predict,
     run,
     show,
     tables,
@@ -58,6 +59,7 @@ app.command("tune")(tune.tune_rows)
 app.command("tables")(tables.print_tables)
 app.command("compare")(compare.compare_rows)
 app.command("ls")(ls.list_known)
+app.command("predict")(predict.predict_folder)
 app.command("diff")(diff.compare)
 app.command("show")(show.show_record)
 app.command("merge")(merge.merge_folders)

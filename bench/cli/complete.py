@@ -41,6 +41,13 @@ def budget_names(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(("full", "smoke", *named), incomplete)
 
 
+def artefact_names(incomplete: str) -> list[str]:
+    """What a run can leave beside its record."""
+    from bench.runs.artefacts import FILES
+
+    return _last_of_list(FILES, incomplete)
+
+
 def state_names(incomplete: str) -> list[str]:
     """The states of runs."""
     from typing import get_args

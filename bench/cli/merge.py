@@ -27,7 +27,8 @@ def merge_folders(
     """Add the records of one results folder to another.
 
     Every record is checked against its seal first. Nothing is overwritten, and a record that is
-    there already is not added again. Damaged ones are named and left; the exit code is then 1.
+    there already is not added again. Its artefacts go with it, each checked against its sha256.
+    What is damaged is named and left; the exit code is then 1.
     """
     from bench.report.page.text import format_count
     from bench.runs.merge import merge
@@ -37,10 +38,19 @@ def merge_folders(
         tally[one.fate] += 1
         if one.fate == "damaged":
             typer.echo(f"left {one.path}: {one.reason}", err=True)
+        tally["artefacts"] += one.artefacts
+        tally["absent"] += one.absent
+        tally["damaged artefacts"] += len(one.left)
+        for sentence in one.left:
+            typer.echo(f"left: {sentence}", err=True)
     done = "would be copied" if dry_run else "copied"
-    parts = [f"{format_count(tally['copied'], 'record')} {done} into {into}"]
+    what = [format_count(tally["copied"], "record")]
+    what += [format_count(tally["artefacts"], "artefact")] if tally["artefacts"] else []
+    parts = [f"{' and '.join(what)} {done} into {into}"]
     parts.append(f"{tally['there already']} there already")
     parts += [f"{tally[k]} {k} left in {source}" for k in ("unfinished", "damaged") if tally[k]]
+    parts += [f"{n} damaged artefacts left"] if (n := tally["damaged artefacts"]) else []
+    parts += [f"{format_count(tally['absent'], 'artefact')} in neither"] if tally["absent"] else []
     typer.echo(", ".join(parts))
-    if tally["damaged"]:
+    if tally["damaged"] or tally["damaged artefacts"]:
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.complete import budget_names, row_names, suite_names, task_names
+from bench.cli.complete import budget_names, record_names, row_names, suite_names, task_names
 from bench.errors import UsageError
 
 
@@ -93,6 +93,15 @@ KnobsOption = Annotated[
 ]
 ResultsOption = Annotated[
     Path | None, option("--results", help="Folder of the run records (default: ./results).")
+]
+RecordArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECORD",
+        help="A record's file, or its name as `bench ls runs` prints it.",
+        show_default=False,
+        autocompletion=record_names,
+    ),
 ]
 DataSetArgument = Annotated[
     str,

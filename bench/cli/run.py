@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bench.cli.complete import artefact_names
 from bench.cli.options import (
     BudgetOption,
     DataOption,
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from bench.cli.screen import Screen
     from bench.cli.settle import Settling
     from bench.engine.events import Listener
+    from bench.engine.lab import Lab
     from bench.execute.here import Here
     from bench.runs.cell import Cell
+    from bench.runs.lines import ArtefactName
+    from bench.runs.plan import CellState
     from bench.suite.suite import Suite
 
 GOOD_ENDS = {"ok", "busy", "out of memory"}  # those after which further cells are started
@@ -61,6 +65,16 @@ MaxSeedsOption = Annotated[
     int | None,
     option("--max-seeds", min=1, max=10_000, help="With --seeds auto: the most (default: 20)."),
 ]
+KeepOption = Annotated[
+    str | None,
+    option(
+        "--keep",
+        metavar="WHAT",
+        help="Leave these beside each record, comma-separated: logits, features (of both test "
+        "sets), weights (default: nothing).",
+        autocompletion=artefact_names,
+    ),
+]
 PrecisionOption = Annotated[
     Literal["fp32", "tf32", "bf16"] | None,
     option(help="Short for --set precision=...; bf16 is slow on a CPU that lacks it."),
@@ -84,16 +98,18 @@ def run_cells(
     device: DeviceOption = "auto",
     knobs: KnobsOption = None,
     precision: PrecisionOption = None,
+    keep: KeepOption = None,
     results: ResultsOption = None,
 ) -> None:
     """Train every cell (row × task × seed) that is not yet recorded."""
     from bench import paths
     from bench.cli import screen, settle
     from bench.data import counts
-    from bench.runs import plan, records
+    from bench.runs import artefacts, plan, records
     from bench.suite import settings
 
     check_device(device)
+    wanted = artefacts.check_names(split_list(keep) or ())
     chosen = find_suite(suite)
     if smoke:
         budget, seeds = "smoke", "0" if seeds is None else seeds
@@ -111,23 +127,30 @@ def run_cells(
         screen.show_images(counts.count_plan(cells, paths.data_root(data)), console())
     screen.show_plan(states, found, console(), redo=redo)
     todo = [s.cell for s in states if redo or not s.done]
+    if not redo:
+        note_lacking(states, wanted, "add --redo to train it again and keep them")
     tally: Mapping[str, int] = {}
     if todo or settling:
         with screen.Screen(console()) as drawing:
-            executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw)
+            executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw, wanted)
             note_slow_bf16(todo, executor.lab.device)
             check_cells(executor, todo, go_on=keep_going and not dry_run)
+            show_kept_size(todo, executor.lab)
             if not dry_run:
                 tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
                 cells += add_seeds(settling, executor, drawing, keep_going=keep_going)
     if dry_run:
         return
-    screen.show_result(tally, plan.states(cells, records.read_all(root)))
+    states = plan.states(cells, records.read_all(root))
+    screen.show_result(tally, states)
     if settling:
         settle.tell_answers(settling)
     options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
     name_next_command(chosen, budget, options, paths.pages_root(root), changed=bool(knobs))
-    if set(tally) - {"ok", "busy"}:
+    keys = {cell.key for cell in todo}
+    trained = [s for s in states if s.cell.key in keys] if tally.get("ok") else []
+    unkept = note_lacking(trained, wanted, "see the reason in `bench show`")
+    if set(tally) - {"ok", "busy"} or unkept:
         raise typer.Exit(1)
 
 
@@ -155,15 +178,16 @@ def run_here(
     device: str,
     skip_unreadable: bool,
     tell: "Listener",
+    keep: tuple["ArtefactName", ...] = (),
 ) -> "Here":
     """The executor that runs cells in this process. tell: hears how far decoding and evaluating
-    are. Raises UsageError for an absent device."""
+    are. keep: what each cell leaves beside its record. Raises UsageError for an absent device."""
     from bench import paths
     from bench.engine.lab import Lab, find_device
     from bench.execute.here import Here
 
     found = find_device(device)
-    return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable, tell))
+    return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable, tell, keep))
 
 
 def check_cells(executor: "Here", cells: list["Cell"], *, go_on: bool) -> None:
@@ -191,6 +215,40 @@ def note_slow_bf16(cells: Iterable["Cell"], device: "torch.device") -> None:
             "slower than --precision fp32",
             dim=True,
         )
+
+
+def note_lacking(
+    states: Iterable["CellState"], wanted: tuple["ArtefactName", ...], advice: str
+) -> int:
+    """Say so when recorded cells lack what is to be kept of them; how many do."""
+    from bench.report.page.text import format_count
+    from bench.runs import artefacts
+
+    done = [s.done for s in states if s.done and s.done.status == "ok"]
+    lacking = [names for r in done if (names := artefacts.find_lacking(r, wanted))]
+    if lacking:
+        named = ", ".join(n for n in wanted if any(n in names for names in lacking))
+        cells = format_count(len(lacking), "recorded cell")
+        typer.echo(f"without their {named}: {cells}; {advice}")
+    return len(lacking)
+
+
+def show_kept_size(cells: Iterable["Cell"], lab: "Lab") -> None:
+    """Say how much disk and time it takes to keep what is to be kept of the cells."""
+    from bench.engine.artefacts import estimate
+
+    if not lab.keep:
+        return
+    sizes = [sum(made.values()) / 2**20 for made in estimate(cells, lab, lab.keep)]
+    if not sizes:
+        return
+    low, high = f"{min(sizes):,.1f}", f"{max(sizes):,.1f}"
+    each = low if low == high else f"{low} to {high}"
+    longer = ", and about one evaluation longer each" if {*lab.keep} - {"weights"} else ""
+    typer.echo(
+        f"--keep {','.join(lab.keep)}: at most {each} MiB a cell, "
+        f"{sum(sizes):,.1f} MiB in all{longer}"
+    )
 
 
 def find_suite(name: str) -> "Suite":

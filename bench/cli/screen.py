@@ -113,7 +113,8 @@ def describe_end(ended: Ended) -> str:
     if ended.status != "ok" or record is None or record.end is None or record.end.ms is None:
         return f"{ended.cell}: {ended.status}" + (f": {ended.reason}" if ended.reason else "")
     speed = f"{record.end.ms['p50']:.1f} ms/it, {format_duration(record.end.wall_s)}"
-    return f"{ended.cell}: {describe_measured(record.evals[-1])} ({speed})"
+    lost = f"; {ended.reason}" if ended.reason else ""
+    return f"{ended.cell}: {describe_measured(record.evals[-1])} ({speed}){lost}"
 
 
 def describe_measured(e: Evaluation) -> str:

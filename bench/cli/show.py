@@ -2,37 +2,29 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from bench.cli.complete import record_names
-from bench.cli.options import ResultsOption
+from bench.cli.options import RecordArgument, ResultsOption
 from bench.cli.output import TABLE_WIDTH, print_table
 from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
     from bench.runs.files import Content
-    from bench.runs.lines import Counts, Run
+    from bench.runs.lines import Counts, End, Run
 
 MISTAKES = 3  # so many classes that a class is taken for are named
 
 
 def show_record(
-    record: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECORD",
-            help="A record's file, or its name as `bench ls runs` prints it.",
-            show_default=False,
-            autocompletion=record_names,
-        ),
-    ],
+    record: RecordArgument,
     results: ResultsOption = None,
 ) -> None:
     """Print what one record holds.
 
-    What was run, on what data and machine, how it went, and what it came to class by class.
+    What was run, on what data and machine, how it went, what it came to class by class, and what
+    was kept of it.
     """
     from bench import paths
     from bench.runs import files, records
@@ -49,8 +41,25 @@ def show_record(
     if content.end is None:
         typer.echo(content.problem or "unfinished: it is still running, or was interrupted")
         return
-    ended = content.end.model_dump(exclude={"kind", "status"}, exclude_defaults=True)
+    ended = content.end.model_dump(exclude={"kind", "status", "artefacts"}, exclude_defaults=True)
     print_table(f"end: {content.end.status}", ("", ""), ((k, compact(v)) for k, v in ended.items()))
+    if content.end.artefacts:
+        show_artefacts(path, content.end)
+
+
+def show_artefacts(path: Path, end: "End") -> None:
+    """What was kept of a run, and whether it is as it was then: every byte is read."""
+    from bench.runs import artefacts
+
+    rows = (
+        (
+            artefacts.locate(path, made.file).name,
+            f"{made.bytes / 2**20:,.1f}",
+            artefacts.find_problem(path, made) or "intact",
+        )
+        for made in end.artefacts.values()
+    )
+    print_table("artefacts", ("file", "MiB", "state"), rows, right=("MiB",))
 
 
 def _standing(path: Path, run: "Run") -> Iterator[tuple[str, str]]:

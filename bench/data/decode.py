@@ -122,6 +122,19 @@ def _unopened(picture: Picture, error: OSError) -> BenchError:
     )
 
 
+def decode_each(
+    pictures: Sequence[Picture], target: Square
+) -> Iterator[tuple[int, ByteArray | str]]:
+    """(i, its pixels) of each picture in their order or, where it cannot be decoded, (i, why).
+
+    Nothing of it is kept in the cache. Raises BenchError when a Parquet file cannot be read.
+    """
+    made: dict[int, ByteArray] = {}
+    for chunk in _attempt_all(pictures, target.convert, made.__setitem__):
+        for i, error in chunk:
+            yield i, made.pop(i) if error is None else _explain(error)
+
+
 def find_unreadable(pictures: Sequence[Picture]) -> Iterator[str]:
     """A sentence about each picture that cannot be decoded. Raises BenchError when a Parquet file
     cannot be read."""

@@ -15,7 +15,7 @@ from bench.engine.events import Listener, Working, ignore
 from bench.errors import BenchError, UsageError
 from bench.nets.namings import StateDict
 from bench.runs.cell import Cell
-from bench.runs.lines import Weights
+from bench.runs.lines import ArtefactName, Weights
 from bench.suite.suite import DomainSpec
 
 K = TypeVar("K")
@@ -53,6 +53,7 @@ class Lab:
     weights: Path | None = None  # file of pretrained weights; None: downloaded from their publisher
     skip_unreadable: bool = False  # leave out images that cannot be decoded
     tell: Listener = ignore  # is told how far decoding and evaluating are
+    keep: tuple[ArtefactName, ...] = ()  # what a finished cell leaves beside its record
     built: set[Hashable] = field(default_factory=set)  # networks that were found to go together
     stood_in: set[str] = field(default_factory=set)  # domains that random images stood in for
     _domains: dict[Hashable, Domain | BenchError] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from bench.engine.loop import Window
 from bench.engine.probe import probe
 from bench.engine.task import Materials, Placement
 from bench.runs.cell import Cell
-from bench.runs.lines import End, Run, Spread, Train, now, plain
+from bench.runs.lines import Artefact, ArtefactName, End, Run, Spread, Train, now, plain
 
 
 @dataclass
@@ -35,12 +35,13 @@ class Outcome:
     """How a training ended."""
 
     status: Literal["ok", "diverged", "failed"]
-    reason: str = ""  # one sentence; empty when the status is ok
+    reason: str = ""  # one sentence; of an ok one what could not be kept, else empty
     trace: str = ""  # the traceback of an error that nobody foresaw
     out_of_memory: bool = False  # it failed for want of memory
     costs: Costs = field(default_factory=Costs)  # counts when the status is ok
     placement: Placement = field(default_factory=Placement)  # the same
     parameters: str | None = None  # digest of the final parameters and buffers, likewise
+    artefacts: Mapping[ArtefactName, Artefact] = field(default_factory=dict)  # what was kept
 
 
 def make_run_line(
@@ -105,6 +106,7 @@ def make_end_line(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:
     return End(
         status="ok",
         step=cell.recipe.iterations,
+        reason=outcome.reason,
         ms=ms,
         wait_ms=summarize_ms(outcome.costs.wait_ms),
         images_per_s=round(2e3 * cell.recipe.batch / (ms["p50"] or math.inf), 1),
@@ -112,6 +114,7 @@ def make_end_line(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:
         data_mib=round(outcome.placement.mib, 1),
         placement=outcome.placement.places,
         parameters=outcome.parameters,
+        artefacts=dict(outcome.artefacts),
         wall_s=wall_s,
         finished=now(),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from bench import nets
-from bench.engine import env, lines
+from bench.engine import artefacts, env, lines
 from bench.engine.clock import Clock
 from bench.engine.events import Ended, Event, Measured, Progressed, Started
 from bench.engine.lab import Lab
@@ -42,6 +42,9 @@ def run_cell(
     redo: also when another process has finished the cell in the meantime.
     make_task: what is to be measured.
 
+    What `lab.keep` names lies beside the record before its `end` is written; where it cannot be
+    kept the run still counts, and the end says why.
+
     Raises BenchError, with nothing recorded, when data or weights are missing, and Busy when
     another process has the cell. Whatever goes wrong from then on ends the record as diverged or
     failed, with the reason; only a full disk still raises.
@@ -49,6 +52,7 @@ def run_cell(
     load = env.read_load()
     kept = lab.device.type == "cpu" and keep_freed()
     task = make_task(cell, lab)
+    artefacts.check_kept(task, lab.keep)
     began = time.perf_counter()
     made_of = task.describe()
 
@@ -121,7 +125,12 @@ def _train(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, No
             yield Measured(cell, found)
             free()
             clock.reset_peak()  # what a measurement takes is not the method's
-    return Outcome("ok", costs=costs, placement=task.placement(), parameters=training.digest())
+    parameters = training.digest()
+    with autocast:
+        kept, lost = artefacts.keep(lab.keep, training, task, out.path)
+    return Outcome(
+        "ok", lost, costs=costs, placement=task.placement(), parameters=parameters, artefacts=kept
+    )
 
 
 def without_folders(text: str) -> str:

@@ -1,9 +1,12 @@
 """What a run measures: the contract between the engine and a task."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from bench.runs.lines import Eval, LoadedDomain, Normalization, Weights
+from bench.runs.artefacts import Arrays
+from bench.runs.lines import ArtefactName, Eval, LoadedDomain, Normalization, Weights
 from methods import Batch, Method, Network
 
 
@@ -33,6 +36,9 @@ class Task(ABC):
     a task knows what it measures: an accuracy, a distance, any numbers.
     """
 
+    keeps: ClassVar[tuple[ArtefactName, ...]] = ("weights",)
+    """What of a finished run can be kept; the engine itself keeps the weights."""
+
     @abstractmethod
     def describe(self) -> Materials:
         """What the run is made of."""
@@ -57,6 +63,17 @@ class Task(ABC):
 
         Both modules are in evaluation mode while it is called.
         """
+
+    def keep(
+        self, net: Network, method: Method, names: Collection[ArtefactName]
+    ) -> dict[ArtefactName, Arrays]:
+        """What a trained network makes of the test images, by those names of `keeps` but "weights".
+
+        A name may be left out where the method makes no such thing. Called after the last
+        measurement, with both modules in evaluation mode. Raises BenchError where nothing can be
+        had. The run counts without what is missing, and says so.
+        """
+        return {}
 
     def placement(self) -> Placement:
         """Where the data were kept. Called before `close`."""

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from bench.engine.clock import Clock
 from bench.engine.loop import Window, train
-from bench.runs.lines import Eval
 from bench.suite.recipe import Recipe
 from methods import Batch, Method, Network, Progress
 
+T = TypeVar("T")
 WARMUP = 10  # iterations before times and memory count
 WINDOW = 100  # iterations between two lines of a record
 
@@ -117,7 +117,7 @@ class Training:
             self.step = window.step
             yield window
 
-    def measure(self, task_measure: Callable[[Network, Method, int], Eval]) -> Eval:
+    def measure(self, task_measure: Callable[[Network, Method, int], T]) -> T:
         """What the function finds while both modules are in evaluation mode."""
         self.net.eval(), self.method.eval()
         found = task_measure(self.net, self.method, self.step)

@@ -1,7 +1,7 @@
 """The task of this project: how well an adapted network classifies images of both domains."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,14 +15,16 @@ from bench.data.stream import Ahead, Drawn, Stream, check_batch
 from bench.data.views import MeanStd, Views
 from bench.engine import scores
 from bench.engine.clock import MIB
+from bench.engine.collect import Collector, choose, join
 from bench.engine.events import Working
 from bench.engine.lab import Lab
 from bench.engine.memory import within_memory
 from bench.engine.task import Materials, Placement, Task
 from bench.errors import UsageError
 from bench.runs import lines
+from bench.runs.artefacts import Arrays
 from bench.runs.cell import Cell
-from bench.runs.lines import Counts, Eval
+from bench.runs.lines import ArtefactName, Counts, Eval
 from bench.suite.recipe import Recipe
 from methods import Batch, Method, Network, get
 
@@ -47,6 +49,8 @@ class UDA(Task):
     An `eval` line holds the counts on both, the last one with the confusion matrix, and how good
     the predictions on the target look without its labels.
     """
+
+    keeps = ("logits", "features", "weights")
 
     def __init__(self, cell: Cell, lab: Lab) -> None:
         """Reads domains and weights. Raises BenchError when something is missing."""
@@ -98,7 +102,7 @@ class UDA(Task):
 
     def _whole(self, images: Tensor) -> Iterator[Batch]:
         """All images of a training set, without labels, as a test sees them from its first view."""
-        n, nobody = _images_at_once(self.cell.recipe), None
+        n, nobody = images_at_once(self.cell.recipe), None
         for start in range(0, len(images), n):
             x = send(images[start : start + n], self.device)
             i = torch.arange(start, start + len(x), device=self.device)
@@ -107,27 +111,41 @@ class UDA(Task):
     def measure(self, net: Network, method: Method, step: int) -> Eval:
         r = self.cell.recipe
         last = step == r.iterations
-        done, total = 0, sum(len(side.test) for side in self._sides.values())
-
-        def advance(images: int) -> None:
-            nonlocal done
-            done += images
-            self.tell(Working(f"evaluating {self.cell}", done, total))
-
-        with within_memory(self.device, self.cell.row, r, evaluated=_images_at_once(r)):
-            seen = [Seen(side.test) for side in self._sides.values()]
-            source, target = (
-                evaluate(
-                    method, net, it.images, self.views, self.device, self.cell.classes, advance, it
-                )
-                for it in seen
-            )
+        seen = [Seen(side.test) for side in self._sides.values()]
+        source, target = self._evaluate(net, method, seen, "evaluating")
         return Eval(
             step=step,
             source=count(source, confusion=last),
             target=count(target, confusion=last),
             scores=score(*seen),
         )
+
+    def keep(
+        self, net: Network, method: Method, names: Collection[ArtefactName]
+    ) -> dict[ArtefactName, Arrays]:
+        seen = {name: Collector(side.test, names) for name, side in self._sides.items()}
+        self._evaluate(net, method, list(seen.values()), "keeping what is made by")
+        return join(seen)
+
+    def _evaluate(
+        self, net: Network, method: Method, seen: "Sequence[Seen | Collector]", doing: str
+    ) -> list[Tensor]:
+        """What `evaluate` gives of each test set. doing: what it is called while it goes on."""
+        r = self.cell.recipe
+        done, total = 0, sum(len(it.images) for it in seen)
+
+        def advance(images: int) -> None:
+            nonlocal done
+            done += images
+            self.tell(Working(f"{doing} {self.cell}", done, total))
+
+        with within_memory(self.device, self.cell.row, r, evaluated=images_at_once(r)):
+            return [
+                evaluate(
+                    method, net, it.images, self.views, self.device, self.cell.classes, advance, it
+                )
+                for it in seen
+            ]
 
     def placement(self) -> Placement:
         sides = self._sides.values()
@@ -208,7 +226,7 @@ def _state_normalization(r: Recipe, own: MeanStd | None) -> lines.Normalization 
     return lines.Normalization(mean=own[0], std=own[1])
 
 
-def _images_at_once(r: Recipe) -> int:
+def images_at_once(r: Recipe) -> int:
     return min(EVAL_BATCH, EVAL_PIXELS // r.pixels**2)
 
 
@@ -263,7 +281,7 @@ def evaluate(
     device: torch.device,
     classes: int,
     advance: Callable[[int], object] = lambda images: None,
-    seen: Seen | None = None,
+    seen: Seen | Collector | None = None,
 ) -> Tensor:
     """Predict every image once and count, int64 (classes, classes): of each class (row), how many
     images are predicted to be of each class (column).
@@ -282,10 +300,9 @@ def evaluate(
         logits = [method.predict(net, v) for v in views.test(send(x, device))]
         if seen:
             seen.add(logits, made)
-        ranks = logits[0] if len(logits) == 1 else torch.stack(logits).softmax(2).mean(0)
-        return ranks.argmax(1)
+        return choose(logits)
 
-    batches = images.x.split(_images_at_once(views.recipe))
+    batches = images.x.split(images_at_once(views.recipe))
     guesses = []
     try:
         for x in batches:

@@ -13,7 +13,8 @@ def command(cell: Cell, suite: Suite, *options: str) -> list[str]:
     """The words of a `bench run` that runs this cell of the suite and no other.
 
     What the cell has otherwise than the suite says stands as `--set`. options: further words such
-    as "--device", "cuda:1". Raises UsageError when the cell is none that the suite can have.
+    as "--device", "cuda:1" or "--keep", "weights", which are no part of a cell. Raises UsageError
+    when the cell is none that the suite can have.
     """
     row = suite.by_id.get(cell.row)
     if row is None or row.method != cell.method or cell.task not in suite.tasks:

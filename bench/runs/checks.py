@@ -7,6 +7,7 @@ from operator import gt
 from pydantic import ValidationError
 
 from bench.errors import BenchError
+from bench.runs.artefacts import FILES
 from bench.runs.cell import brief, describe_content, digest
 from bench.runs.lines import Counts, End, Eval, Run, Train
 from bench.suite import released
@@ -34,6 +35,7 @@ def contradiction(run: Run, lines: Sequence[Train | Eval | End]) -> str:
         _check_key(run, recipe, ends),
         _check_steps(recipe.iterations, end, train, evals),
         _check_costs(end),
+        _check_artefacts(end),
         *(_check_counts(run, e) for e in evals),
     )
     return next(filter(None, checks), "")
@@ -72,6 +74,14 @@ def _check_costs(end: End) -> str:
         return "it says that all went well without a time"
     if end.memory.keys() not in ({"rss_mib"}, {"allocated_mib", "reserved_mib"}):
         return "it says that all went well without its memory"
+    return ""
+
+
+def _check_artefacts(end: End) -> str:
+    if end.artefacts and end.status != "ok":
+        return "it keeps artefacts of a training that did not go well"
+    if any(FILES[name] != made.file for name, made in end.artefacts.items()):
+        return "it calls an artefact by the name of another"
     return ""
 
 

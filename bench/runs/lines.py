@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 SCHEMA: Literal[2] = 2
 Status = Literal["ok", "diverged", "failed"]
+ArtefactName = Literal["logits", "features", "weights"]
 Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -199,13 +200,22 @@ class Eval(LinePart):
     """
 
 
+class Artefact(LinePart):
+    """A file beside a record, which holds more of what the run made."""
+
+    file: Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
+    """The end of its name: before it stand the record's own name without .jsonl, and a dot."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # of its bytes
+    bytes: Count  # how many these are
+
+
 class End(LinePart):
     """The last line, whose seal covers every byte of the file before the seal's own digits."""
 
     kind: Literal["end"] = "end"
     status: Status
     step: Count | None = None  # iterations done, when all went well
-    reason: str = ""  # why it diverged or failed
+    reason: str = ""  # why it diverged or failed, or what could not be kept of it
     trace: str = ""  # the traceback of a failure, without paths of this machine
     out_of_memory: bool = False
     ms: Spread | None = None  # per iteration, warm-up left out
@@ -215,6 +225,7 @@ class End(LinePart):
     data_mib: Number | None = None  # images that lie on the device
     placement: dict[str, str] = {}  # where each split's images lie, such as "cuda:0" or "cpu"
     parameters: str | None = None  # sha256 of the final parameters and buffers, 16 hex digits
+    artefacts: dict[ArtefactName, Artefact] = {}  # what was kept of it, as --keep asked
     wall_s: Number  # of the whole run
     finished: str  # UTC
     seal: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""

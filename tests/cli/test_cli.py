@@ -33,6 +33,7 @@ COMMANDS = [
     "compare",
     "diff",
     "merge",
+    "predict",
     "tune",
 ]
 TINY = ("--suite", "tiny.toml", "--data", "data", "--device", "cpu")
@@ -94,6 +95,11 @@ MISTAKES = {
         ("run", *TINY, "--device", "gpu", "--dry-run"),
         ["unknown device 'gpu'"],
     ),
+    "artefact": (
+        ("run", *TINY, "--keep", "logits,wieghts"),
+        ["unknown artefact 'wieghts'; did you mean 'weights'? known: features, logits, weights"],
+    ),
+    "pictures of nowhere": (("predict", "none", "data"), ["no record none"]),
     "precision": (("run", *TINY, "--precision", "fp8"), ["'fp8'", "'fp32', 'tf32', 'bf16'"]),
     "flag": (("run", "--sute", "demo"), ["No such option", "--suite"]),
     "command": (("rum",), ["No such command 'rum'", "run"]),

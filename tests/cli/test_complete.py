@@ -43,6 +43,8 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("bench ls runs --state sta", ["stale"]),
         ("bench diff toal", ["toalign"]),
         ("bench diff toalign tiny:", ["tiny:one", "tiny:other"]),
+        ("bench run --keep l", ["logits"]),
+        ("bench run --keep logits,", ["logits,features", "logits,weights"]),
         ("bench run --suite none --methods ", []),
         ("bench run --suite none.toml --budget f", ["full"]),
     ],
@@ -53,6 +55,6 @@ def test_names_are_completed(typed: str, wanted: list[str]) -> None:
 
 def test_records_are_completed(tmp_path: Path) -> None:
     path = write(tmp_path / "r", cell(toy(), "plain", "A-B", 7), (70.0,))
-    for command in ("show", "diff"):
+    for command in ("show", "diff", "predict"):
         assert offered(f"bench {command} --results r s7") == [path.stem]
         assert offered(f"bench {command} s7") == []

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from itertools import chain, combinations, product
 from typing import Any
 
@@ -20,6 +21,7 @@ from helpers import CLASSES, course, descend, on_meta, stages, state, tiny_batch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bench.engine.artefacts import read_weights, write_weights
 from bench.suite import catalog
 from bench.suite.catalog import Entry
 from contract.constants import Constants, check_gradient
@@ -412,3 +414,23 @@ def trained(
 
     net.F.register_forward_pre_hook(look)
     return [x for _ in range(2) for x in descend(method, net, s, t, p)], given
+
+
+@promise
+def check_what_is_kept_of_a_method_predicts_as_it_did(name: str) -> None:
+    """Written after a few steps, and read into a network and a method that were drawn otherwise."""
+    for hyper in [{}, *variations(catalog.find_method(name))]:
+        net, method = make(name, dtype=torch.float32, **hyper)
+        s, t = batches(name, torch.float32)
+        for p in course(name, 0.2, 0.8):
+            descend(method, net, s, t, p)
+        file = BytesIO()
+        write_weights(net, method, file)
+        again, own = make(name, seed=1, dtype=torch.float32, **hyper)
+        states = read_weights(file.getvalue())
+        again.load_state_dict(states[0], strict=True), own.load_state_dict(states[1], strict=True)
+        for module in (net, method, again, own):
+            module.eval()
+        with torch.no_grad():
+            made, kept = method.predict(net, t.x), own.predict(again, t.x)
+        assert torch.equal(made, kept), f"{name} {hyper}"

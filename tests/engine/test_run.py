@@ -343,7 +343,7 @@ def test_an_evaluation_scores_the_predictions_on_the_target(
     task.open()
     found = []
     for at_once in (1000, 2):
-        monkeypatch.setattr(uda, "_images_at_once", lambda _, n=at_once: n)
+        monkeypatch.setattr(uda, "images_at_once", lambda _, n=at_once: n)
         found.append(task.measure(net, method, 5).scores)
     assert found[0] == pytest.approx(found[1], abs=1e-5)
     assert not net.F._forward_hooks, "nothing watches a training"
@@ -367,7 +367,7 @@ def test_the_scores_of_several_views_are_of_their_mean(monkeypatch: pytest.Monke
     net = Network(F, nn.Linear(3, 2), dim=3, classes=2, discriminator=nn.Linear)
     monkeypatch.setattr(scores, "EMBEDDED", 3)
     seen = uda.Seen(Images(x, torch.zeros(7, dtype=torch.long)))
-    monkeypatch.setattr(uda, "_images_at_once", lambda _: 3)
+    monkeypatch.setattr(uda, "images_at_once", lambda _: 3)
     source_only = get("source_only")(net)
     uda.evaluate(source_only, net, seen.images, views, CPU, 2, lambda images: None, seen)
     with torch.no_grad():
@@ -399,7 +399,7 @@ def test_what_is_no_number_is_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_at_once_so_many_images_are_evaluated_as_their_pixels_allow(
     pixels: int, images: int
 ) -> None:
-    assert uda._images_at_once(RECIPE.model_copy(update={"size": pixels})) == images
+    assert uda.images_at_once(RECIPE.model_copy(update={"size": pixels})) == images
 
 
 def test_the_domains_of_a_task_are_its_own(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,14 @@ def test_a_command_line_read_again_is_the_same_cell(case: str, parse: Any) -> No
     assert ("--set" in words) == bool(override)
 
 
+def test_what_is_kept_stands_in_a_command_and_in_no_key(parse: Any) -> None:
+    suite = suites.find("demo")
+    cell = plan.cells(suite, methods=["dann"], seeds=[7])[0]
+    words = command(cell, suite, "--keep", "logits,weights")
+    assert words[-2:] == ["--keep", "logits,weights"]
+    assert [found.key for found in parse(words)] == [cell.key]
+
+
 def test_a_command_is_as_people_write_it() -> None:
     suite = suites.find("demo")
     override = {"lr": 0.5, "lr_mult": {"F": 0.1}, "schedule": "constant", "hyper": {"gamma": INF}}
