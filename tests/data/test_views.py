@@ -149,3 +149,12 @@ def test_the_strong_view_leaves_the_random_numbers_of_the_training_alone() -> No
     after = torch.get_rng_state()
     assert views.strong("source")(grey, 0).shape == (4, 3, 20, 20)
     assert torch.equal(torch.get_rng_state(), after) and not torch.equal(before, after)
+
+
+def test_the_strong_view_is_of_another_crop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RandomOps, "__call__", lambda self, x, step: x)
+    views, x = Views(recipe(crop=13, train_crop="random", flip=True), CPU, seed=0), images()
+    weak, strong = views.train("target")(x, 3), views.strong("target")(x, 3)
+    differ = [not torch.equal(a, b) for a, b in zip(weak, strong, strict=True)]
+    assert sum(differ) >= len(x) // 2
+    torch.testing.assert_close(views.strong("target")(x, 3), strong)
