@@ -159,7 +159,7 @@ class Request:
             words.append(f"Budget {self.budget}: {note}.")
         if columns and (lost := self._lost(columns)):
             words.append(f"Not in any mean: {lost}.")
-        return " ".join([*words, more]).strip()
+        return " ".join([*words, more.strip()]).strip()
 
     def count_seeds(self, columns: Sequence[str]) -> str:
         """'n = 3 seeds', or 'n = 1 to 5 seeds' where rows or tasks differ."""

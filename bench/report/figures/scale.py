@@ -102,6 +102,10 @@ def _published(request: Request, rows: Sequence["Row"], column: str) -> list[tup
     ]
 
 
+def _has_oracles(request: Request) -> bool:
+    return any(c.select == "best-on-target" for c in request.suite.published)
+
+
 def _legend(request: Request, others: Sequence["Row"]) -> style.Entries:
     from matplotlib.lines import Line2D
 
@@ -111,7 +115,8 @@ def _legend(request: Request, others: Sequence["Row"]) -> style.Entries:
         for i, r in enumerate(others)
     ]
     if any(_published(request, request.suite.rows, c) for c in request.compared):
-        entries.append((Line2D([], [], **THEIRS, linestyle=(0, (1, 2))), "published"))
+        word = "published, chosen on the target ‡" if _has_oracles(request) else "published"
+        entries.append((Line2D([], [], **THEIRS, linestyle=(0, (1, 2))), word))
     return entries
 
 
