@@ -18,7 +18,7 @@ from bench.cli.options import (
     split_list,
 )
 from bench.cli.tables import SelectOption
-from bench.errors import BenchError, UsageError, unknown
+from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
     from bench.report.figures.request import Request
@@ -79,10 +79,11 @@ def draw_figures(
     request.check_runs()
     _keep_to_ourselves()
     missing = write_figures(request, names or list(FIGURES), kinds, out)
+    reasons = {str(e): e for e in missing.values()}
     if missing and names:
-        raise UsageError("; ".join(dict.fromkeys(missing.values())))
-    for why in dict.fromkeys(missing.values()):
-        left = ", ".join(name for name, reason in missing.items() if reason == why)
+        raise type(next(iter(reasons.values())))("; ".join(reasons))
+    for why in reasons:
+        left = ", ".join(name for name, e in missing.items() if str(e) == why)
         typer.echo(f"left out {left}: {why}", err=True)
     if len(missing) == len(FIGURES):
         raise BenchError(f"no figure of {request.suite.name} has anything to show")
@@ -90,17 +91,17 @@ def draw_figures(
 
 def write_figures(
     request: "Request", names: list[str], kinds: list[str], out: Path
-) -> dict[str, str]:
-    """Write each figure in each format; returns, for those that have nothing to show, why."""
+) -> dict[str, BenchError]:
+    """Write each figure in each format; returns, for those that cannot be drawn, why."""
     from bench.report.figures import draw_request
     from bench.report.figures.style import render_figure, write_image
 
-    missing = {}
+    missing: dict[str, BenchError] = {}
     for name in names:
         try:
             figure = draw_request(name, request)
         except BenchError as e:
-            missing[name] = str(e)
+            missing[name] = e
             continue
         for kind in kinds:
             path = out / f"{request.suite.name}-{name}{request.tag}.{kind}"

@@ -49,6 +49,8 @@ def test_all_that_have_something_to_show_are_drawn_and_the_others_named() -> Non
     assert len(told) == len(FIGURES) - len(drawn)
     for name in FIGURES.keys() - drawn:
         assert any(line.startswith(f"left out {name}: ") for line in told)
+    cost = figures("--budget", "full", "--methods", "plain", "--tasks", "A-B", "cost")
+    assert cost.code == 0, cost.text
 
 
 def test_named_ones_are_drawn_in_each_format_and_again_alike() -> None:

@@ -265,6 +265,16 @@ def test_features_are_drawn_with_the_distance_of_each_seed(monkeypatch: pytest.M
         draw("tsne", TOY, records)
 
 
+@pytest.mark.parametrize("shape", [(120, 8), (120, 1)])
+def test_features_of_a_collapsed_network_are_drawn(shape, monkeypatch: pytest.MonkeyPatch):
+    flat = fake_arrays(0.0)
+    flat.values = np.zeros(shape, dtype=np.float32)
+    monkeypatch.setattr(tsne, "_kept", lambda r: {"features": None})
+    monkeypatch.setattr(tsne, "read_arrays", lambda r, layer: flat)
+    figure = draw("tsne", TOY, runs("plain", "A-B", 70))
+    assert "features: 0.00" in " ".join(figure.axes[0].get_title(loc="left").split())
+
+
 def damaged():
     raise BenchError("the file is damaged")
 

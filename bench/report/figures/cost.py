@@ -78,10 +78,12 @@ def _find_costs(request: Request) -> Mapping[str, Sequence[Cost]]:
     rows = {row.id for row in request.rows}
     records = request.records
     if request.tasks is not None:
-        records = tuple(r for r in records if r.run and r.run.task in request.tasks)
+        counted = request.table.ledger.counted  # a record may be another suite's, of another name
+        shown = {r.path for cell, r in counted if cell.task in request.tasks}
+        records = tuple(r for r in records if r.path in shown)
     every = summarise_costs(request.suite, records, request.budget)
-    shown = {m: [c for c in costs if c.row in rows] for m, costs in every.items()}
-    return {m: costs for m, costs in shown.items() if costs}
+    found = {m: [c for c in costs if c.row in rows] for m, costs in every.items()}
+    return {m: costs for m, costs in found.items() if costs}
 
 
 def _draw_times(ax: "Axes", request: Request, costs: Sequence[Cost], claims: Ratios) -> None:

@@ -95,7 +95,9 @@ def _embed(arrays: Any) -> "tuple[NDArray[Any], NDArray[Any]]":
     x = arrays.values[chosen]
     if len(x) < 4 or not np.isfinite(x).all():
         raise BenchError("t-SNE needs the features of four images, and all of them finite")
-    tsne = TSNE(perplexity=min(30.0, (len(x) - 1) / 3), init="pca", random_state=0)
+    flat = x.shape[1] < 2 or not np.ptp(x, axis=0).any()  # a collapsed network has no components
+    init = "random" if flat else "pca"
+    tsne = TSNE(perplexity=min(30.0, (len(x) - 1) / 3), init=init, random_state=0)
     return chosen, tsne.fit_transform(x)
 
 
