@@ -18,6 +18,7 @@ from bench.cli import (
     doctor,
     explain,
     export,
+    figures,
     ls,
     merge,
     predict,
@@ -58,6 +59,7 @@ app.command("run")(run.run_cells)
 app.command("tune")(tune.tune_rows)
 app.command("tables")(tables.print_tables)
 app.command("compare")(compare.compare_rows)
+app.command("figures")(figures.draw_figures)
 app.command("ls")(ls.list_known)
 app.command("predict")(predict.predict_folder)
 app.command("diff")(diff.compare)

@@ -66,6 +66,13 @@ def record_names(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning((path.stem for path in records.list_files(root)), incomplete)
 
 
+def figure_names(incomplete: str) -> list[str]:
+    """The kinds of figures."""
+    from bench.report.figures import FIGURES
+
+    return _beginning(FIGURES, incomplete)
+
+
 def diff_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Presets, suites, SUITE:ROW and records."""
     from bench.suite import presets, suites

@@ -22,6 +22,7 @@ COMMANDS = [
     "",
     "run",
     "tables",
+    "figures",
     "ls",
     "show",
     "doctor",
