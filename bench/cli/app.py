@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bench.cli import convert, data, diff, doctor, ls, merge, run, show, tables, tune
+from bench.cli import convert, data, diff, doctor, ls, merge, report, run, show, tables, tune
 from bench.errors import BenchError, shorten
 from bench.paths import VERSION
 
@@ -42,6 +42,7 @@ data_app = typer.Typer(
 app.command("run")(run.run_cells)
 app.command("tune")(tune.tune_rows)
 app.command("tables")(tables.print_tables)
+app.command("report")(report.write_report)
 app.command("ls")(ls.list_known)
 app.command("diff")(diff.compare)
 app.command("show")(show.show_record)

@@ -143,17 +143,14 @@ def _cite(
         for c, text in zip(claims, remarks, strict=True)
     ]
     section = Section("Claims", None, tuple(f"[{i}] {text}" for text, i in numbers.items()))
+    places: dict[str, dict[str, None]] = {}  # key of a paper -> where its figures stand
+    for claim, use in zip(claims, used, strict=True):
+        if use:
+            places.setdefault(claim.cite, {})[claim.where] = None
     entries = []
-    for key, name in names.items():
-        places = "; ".join(
-            dict.fromkeys(
-                c.where for c, use in zip(claims, used, strict=True) if use and c.cite == key
-            )
-        )
-        if not places:
-            continue
-        fields = references.get(key, {})
-        text = f"{cites.describe_paper(fields)} Figures from {places}."
+    for key in (k for k in names if k in places):
+        fields, name = references.get(key, {}), names[key]
+        text = f"{cites.describe_paper(fields)} Figures from {'; '.join(places[key])}."
         entries.append(Reference(name, text, cites.find_address(fields)))
     return Cited(labels, section, tuple(entries))
 
