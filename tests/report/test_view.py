@@ -3,8 +3,10 @@
 import re
 
 import pytest
-from fakes import cell, everything, record, toy
+from fakes import GOLDEN, cell, everything, record, toy, write
+from typer.testing import CliRunner
 
+from bench.cli.app import app
 from bench.cli.tables import choose_suites
 from bench.errors import UsageError
 from bench.report.numbers.aggregate import build_table
@@ -94,3 +96,24 @@ def test_suites_that_have_what_is_asked_for_are_shown():
         choose_suites("demo", View(rows=["hda2"]))
     with pytest.raises(UsageError, match="no suite has one of these rows and one"):
         names(tasks=["P-C"], rows=["lambda-10"])
+
+
+def test_a_part_has_a_file_of_its_own(tmp_path, monkeypatch):
+    """So that it does not replace the page of the whole, which `bench tables --check` compares."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write(tmp_path / "r", cell(TOY, "plain", "A-B", 0), (71.0,))
+    ask = ["tables", "--suite", str(GOLDEN / "toy.toml"), "--results", str(tmp_path / "r")]
+    ask += ["--out", str(tmp_path / "out"), "--format", "md,latex,html"]
+
+    def run(*more):
+        return CliRunner().invoke(app, [*ask, *more])
+
+    assert run().exit_code == 0
+    whole = {p.name: p.read_text("utf-8") for p in (tmp_path / "out").iterdir()}
+    assert run("--measured", "--tasks", "A-B").exit_code == 0
+    after = {p.name: p.read_text("utf-8") for p in (tmp_path / "out").iterdir()}
+    assert after.items() > whole.items()
+    assert after.keys() - whole.keys() == {"toy-part.md", "toy-part.tex", "toy-part.html"}
+    for text in (after[name] for name in after.keys() - whole.keys()):
+        assert "71.00 (1)" in text and "NoGRL" not in text
+    assert run("--check").exit_code == 0 and run("--measured", "--check").exit_code == 1
