@@ -84,6 +84,20 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file as a whole: who reads it meanwhile sees the old one or the new one.
+
+    Raises BenchError.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    write_text(draft, text)
+    try:
+        os.replace(draft, path)
+    except OSError as e:
+        draft.unlink(missing_ok=True)
+        raise BenchError(f"cannot write {path} ({e.strerror}); choose another file") from e
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, and the folders above it where they are missing. Raises BenchError."""
     write_bytes(path, text.encode())

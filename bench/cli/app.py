@@ -22,6 +22,7 @@ from bench.cli import (
     ls,
     merge,
     predict,
+    report,
     run,
     show,
     tables,
@@ -60,6 +61,7 @@ app.command("tune")(tune.tune_rows)
 app.command("tables")(tables.print_tables)
 app.command("compare")(compare.compare_rows)
 app.command("figures")(figures.draw_figures)
+app.command("report")(report.write_report)
 app.command("ls")(ls.list_known)
 app.command("predict")(predict.predict_folder)
 app.command("diff")(diff.compare)

@@ -129,4 +129,9 @@ def _median_peak(ends: list[End], kind: str) -> float:
     On a GPU what the data set takes is subtracted, because it is not the model's. A CPU's rss_mib
     is of the whole process.
     """
-    return median(e.memory[kind] - (0.0 if kind == "rss_mib" else e.data_mib or 0.0) for e in ends)
+    return median(read_peak(e, kind) for e in ends)
+
+
+def read_peak(end: End, kind: str) -> float:
+    """The peak of one kind of memory of a run, MiB, as `_median_peak` takes it."""
+    return end.memory[kind] - (0.0 if kind == "rss_mib" else end.data_mib or 0.0)

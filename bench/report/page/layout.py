@@ -34,6 +34,7 @@ class Line:
     cells: tuple[str, ...]
     first: bool = False  # whether it opens a group
     marks: tuple[Mark, ...] = ()  # of each cell; () for none
+    row: str = ""  # of a line of ours, the id of the row that it is about
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Section:
     title: str
     grid: Grid | None
     notes: tuple[str, ...]
+    table: Table | None = None  # the numbers of a grid of accuracies
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _lines(table: Table, group: Group, labels: Sequence[str]) -> list[Line]:
             continue  # one line is enough to say that nothing was measured
         other = "" if select == table.select else f", {SELECTED[select]}"
         cells = tuple(_score_cell(scores, c) for c in table.columns)
-        lines.append(Line("ours", group.row.label + other, cells, first=not lines))
+        first, label = not lines, group.row.label + other
+        lines.append(Line("ours", label, cells, first=first, row=group.row.id))
     for c in group.claims:
         label = labels[table.suite.published.index(c.claim)]
         printed = (c.figures[k].printed if k in c.figures else DASH for k in table.columns)

@@ -9,12 +9,13 @@ from bench.report.numbers.aggregate import Group, Table
 from bench.report.numbers.costs import Cost
 from bench.report.numbers.scores import AVERAGE, COLLAPSED, Score
 from bench.report.numbers.stats import Shown
+from bench.report.numbers.view import View
 from bench.report.page.text import format_column, format_count, format_difference
 from bench.runs.ledger import Aside
 from bench.runs.records import Record
 from bench.suite import catalog
 from bench.suite.claims import Claim, Published
-from bench.suite.suite import Suite
+from bench.suite.suite import Row, Suite
 
 KINDS = {  # kinds of claims that are not the authors' own -> what to say about them
     "literature-copied": "copied from other literature by the paper named",
@@ -101,6 +102,28 @@ def explain_accuracies(suite: Suite) -> Iterator[str]:
     )
 
 
+def describe_view(table: Table, view: View) -> Iterator[str]:
+    """How much of a table the page leaves out, and why."""
+    suite = table.suite
+    tasks = _tasks(table)
+    rows = sum(g.row is not None for g in table.groups)
+    left_out = _count_of(len(suite.rows) - rows, len(suite.rows), "row")
+    left_out += _count_of(len(suite.tasks) - len(tasks), len(suite.tasks), "task")
+    if not left_out:
+        return
+    if not rows:
+        yield f"Nothing was measured: all {len(suite.rows)} rows are left out."
+        return
+    why = " of which nothing was measured" if (view.rows, view.tasks) == (None, None) else ""
+    yield f"Left out of this table: {' and '.join(left_out)}{why}."
+    if tasks and len(tasks) < len(suite.tasks):
+        yield "The average is over all tasks of the suite, so it is left out, too."
+
+
+def _count_of(n: int, every: int, word: str) -> list[str]:
+    return [f"{n} of {format_count(every, word)}"] if n else []
+
+
 def describe_runs(table: Table) -> Iterator[str]:
     """The budget in iterations and images, and the rows that were not run at it."""
     suite = table.suite
@@ -110,23 +133,26 @@ def describe_runs(table: Table) -> Iterator[str]:
             "Its verdicts are about runs of this budget, not about the claim."
         )
     plans: dict[str, list[str]] = {}
-    for row, task in product(suite.rows, suite.tasks):
+    rows = [g.row for g in table.groups if g.row]
+    for row, task in product(rows, _tasks(table)):
         r = suite.recipe_for(row, task, table.budget)
         length = f"{r.iterations:,} iterations × {r.batch} images of each domain"
         names = plans.setdefault(length, [])
         if row.label not in names:
             names.append(row.label)
-    usual = max(plans, key=lambda length: len(plans[length]))
-    rest = [f"{', '.join(names)}: {p}" for p, names in plans.items() if p != usual]
-    yield f"Every run: {usual}{'; except ' if rest else ''}{'; '.join(rest)}."
-    idle = [row.label for row in suite.rows if not table.ledger.ran(row.id)]
+    if plans:
+        usual = max(plans, key=lambda length: len(plans[length]))
+        rest = [f"{', '.join(names)}: {p}" for p, names in plans.items() if p != usual]
+        yield f"Every run: {usual}{'; except ' if rest else ''}{'; '.join(rest)}."
+    idle = [row.label for row in rows if not table.ledger.ran(row.id)]
     if idle and table.budget != "full":
         yield f"Not run at this budget: {', '.join(idle)}."
 
 
 def describe_rows(table: Table) -> Iterator[str]:
     """Which protocols single rows follow, and what the suite's file says about them."""
-    shown = [r for r in table.suite.rows if table.budget == "full" or table.ledger.ran(r.id)]
+    rows = (g.row for g in table.groups if g.row)
+    shown = [r for r in rows if table.budget == "full" or table.ledger.ran(r.id)]
     followed: dict[str, list[str]] = {}
     for row in shown:
         if row.preset:
@@ -139,7 +165,7 @@ def describe_rows(table: Table) -> Iterator[str]:
 def name_lost_seeds(table: Table) -> Iterator[str]:
     """The seeds that collapsed, diverged or failed, with the reason."""
     suite = table.suite
-    for group, task in product(table.groups, suite.tasks):
+    for group, task in product(table.groups, _tasks(table)):
         if not group.row:
             continue
         score = group.ours[table.select][task]
@@ -150,6 +176,11 @@ def name_lost_seeds(table: Table) -> Iterator[str]:
             if r.status != "ok" and r.end:
                 reason = r.end.reason or "no reason recorded"
                 yield f"{place}: seed {cell.seed} {r.status}: {reason}."
+
+
+def _tasks(table: Table) -> list[str]:
+    """The tasks that a table shows."""
+    return [c for c in table.columns if c != AVERAGE]
 
 
 def _collapse_sentence(score: Score, place: str) -> str:
@@ -234,13 +265,14 @@ def _exceptions(table: Table, group: Group, tasks: Sequence[str]) -> str:
 def _gain_count(table: Table, group: Group, tasks: Sequence[str]) -> str:
     """'DANN: no average, for want of a task; of 5 tasks it gains on 4, loses on 1 (3 seeds).'"""
     assert group.row
-    missing = len(tasks) < len(table.suite.tasks)
+    missing = len(tasks) < len(_tasks(table))
     why = "for want of a task" if missing else "because its tasks have different seeds"
+    average = f"no average, {why}; " if AVERAGE in table.columns else ""
     tally = Counter(group.gains[c].word for c in tasks)
     words = ", ".join(f"{verb} on {tally[word]}" for word, verb in WORDS.items() if tally[word])
     few, many = (pick(group.gains[c].n for c in tasks) for pick in (min, max))
     seeds = format_count(many, "seed") if few == many else f"{few} to {many} seeds"
-    return f"{group.row.label}: no average, {why}; of {len(tasks)} tasks it {words} ({seeds})."
+    return f"{group.row.label}: {average}of {len(tasks)} tasks it {words} ({seeds})."
 
 
 def explain_choices() -> Iterator[str]:
@@ -259,9 +291,9 @@ def explain_choices() -> Iterator[str]:
     )
 
 
-def name_supervised_rows(suite: Suite) -> Iterator[str]:
+def name_supervised_rows(rows: Iterable[Row]) -> Iterator[str]:
     """The rows that may not be compared with unsupervised ones."""
-    for row in suite.rows:
+    for row in rows:
         if (entry := catalog.methods().get(row.method)) and entry.supervised_target:
             yield (
                 f"{row.label} sees the target's training labels: "
@@ -269,9 +301,9 @@ def name_supervised_rows(suite: Suite) -> Iterator[str]:
             )
 
 
-def name_rows_without_code(suite: Suite) -> Iterator[str]:
+def name_rows_without_code(rows: Iterable[Row]) -> Iterator[str]:
     """The rows whose method could not be compared with any code of it."""
-    for row in suite.rows:
+    for row in rows:
         if (entry := catalog.methods().get(row.method)) and entry.origin:
             yield f"{row.label}: no public code was found; written from {entry.origin}."
 

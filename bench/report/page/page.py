@@ -8,6 +8,7 @@ from bench.report.numbers.aggregate import Table, build_table
 from bench.report.numbers.choice import judge_choices
 from bench.report.numbers.costs import Cost, summarise_costs
 from bench.report.numbers.selection import Select, Side
+from bench.report.numbers.view import View
 from bench.report.page import cites, layout, notes
 from bench.report.page.foresight import foretell_verdicts
 from bench.report.page.layout import Page, Reference, Section
@@ -20,36 +21,44 @@ from bench.suite.claims import Claim, PublishedCost
 from bench.suite.suite import Suite
 
 References = Mapping[str, cites.Fields]  # BibTeX key -> fields
+EVERYTHING = View()
 
 
 def compose_accuracies(
-    suite: Suite, records: Iterable[Record], select: Select, references: References
+    suite: Suite,
+    records: Iterable[Record],
+    select: Select,
+    references: References,
+    view: View = EVERYTHING,
 ) -> Page:
     """The page of accuracies.
 
     It shows the full budget, whatever is recorded, then each other budget that has records; never
-    smoke runs, nor budgets that measure costs alone.
+    smoke runs, nor budgets that measure costs alone. view: the part of each table that is shown.
     """
     records = list(records)
     first, *others = _accuracy_budgets(suite)
     ledgers = {b: settle_suite(suite, records, b) for b in others}
     budgets = [first, *(b for b, found in ledgers.items() if found.counted or found.aside)]
-    cited = _cite(suite, suite.published, references)
 
     def build_tables(on: Side) -> list[Table]:
-        return [build_table(suite, records, select=select, budget=b, on=on) for b in budgets]
+        whole = (build_table(suite, records, select=select, budget=b, on=on) for b in budgets)
+        return [view.narrow(t) for t in whole]
 
     target = build_tables("target")
     source = build_tables("source") if any(c.on == "source" for c in suite.published) else []
+    shown = [c.claim for t in (*target, *source) for g in t.groups for c in g.claims]
+    cited = _cite(suite, suite.published, references, shown)
     counted = [r for t in target for _, r in t.ledger.counted]
+    rows = [r for r in suite.rows if any(g.row is r for t in target for g in t.groups)]
     explained = (
         *notes.explain_accuracies(suite),
-        *notes.name_supervised_rows(suite),
-        *notes.name_rows_without_code(suite),
+        *notes.name_supervised_rows(rows),
+        *notes.name_rows_without_code(rows),
     )
     origin = (*describe_provenance(counted), *notes.count_unknown_budgets(suite, records))
     sections = [
-        *(_accuracy_section(t, cited, _notes(t)) for t in target),
+        *(_accuracy_section(t, cited, (*notes.describe_view(t, view), *_notes(t))) for t in target),
         *(_accuracy_section(t, cited, tuple(notes.name_lost_seeds(t))) for t in source),
         *(_gains_section(t) for t in target if any(g.gains for g in t.groups)),
         *(_choices_section(t) for t in target),
@@ -58,13 +67,17 @@ def compose_accuracies(
         Section("How to read this", None, explained),
         Section("What made these numbers", None, origin),
     ]
-    shown = tuple(s for s in sections if s.grid or s.notes)
     warnings = tuple(warn_of_other_images(counted))
-    return Page(suite.title, suite.about, warnings, shown, cited.references)
+    said = tuple(s for s in sections if s.grid or s.notes)
+    return Page(suite.title, suite.about, warnings, said, cited.references)
 
 
 def compose_paper(
-    suite: Suite, records: Iterable[Record], select: Select, references: References
+    suite: Suite,
+    records: Iterable[Record],
+    select: Select,
+    references: References,
+    view: View = EVERYTHING,
 ) -> Page:
     """One table a budget, as papers print it, of what was measured.
 
@@ -75,7 +88,7 @@ def compose_paper(
     labels = [f"{c.label} ({names[c.cite]})" for c in suite.published]
     sections, nothing = [], None
     for budget in _accuracy_budgets(suite):
-        t = build_table(suite, records, select=select, budget=budget)
+        t = view.narrow(build_table(suite, records, select=select, budget=budget))
         title = f"{_name_measure(suite, 'target')} ({_describe_choice(t)})"
         try:
             sections.append(Section(title, lay_out_paper(t, labels, title), ()))
@@ -94,7 +107,8 @@ def _accuracy_budgets(suite: Suite) -> list[str]:
 
 def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...]) -> Section:
     title = f"{_name_measure(t.suite, t.on)} ({_describe_choice(t)})"
-    return Section(title, layout.lay_out_table(t, cited.labels), remarks)
+    grid = layout.lay_out_table(t, cited.labels)
+    return Section(title, grid if grid.lines else None, remarks, t)
 
 
 def _name_measure(suite: Suite, on: Side) -> str:
@@ -149,20 +163,31 @@ class Cited:
     references: tuple[Reference, ...]
 
 
-def _cite(suite: Suite, claims: Sequence[Claim], references: References) -> Cited:
+def _cite(
+    suite: Suite,
+    claims: Sequence[Claim],
+    references: References,
+    shown: Sequence[Claim] | None = None,
+) -> Cited:
+    """shown: those of the claims that the page shows, by default all."""
     names = cites.name_papers(dict.fromkeys(c.cite for c in claims), references)
-    remarks = notes.remark_on_claims(suite, claims, names)
+    used = [shown is None or any(c is x for x in shown) for c in claims]
+    said = notes.remark_on_claims(suite, claims, names)
+    remarks = [text if use else "" for text, use in zip(said, used, strict=True)]
     numbers = {text: i for i, text in enumerate(dict.fromkeys(filter(None, remarks)), 1)}
     labels = [
         f"{c.label} ({names[c.cite]})" + (f" [{numbers[text]}]" if text else "")
         for c, text in zip(claims, remarks, strict=True)
     ]
     section = Section("Claims", None, tuple(f"[{i}] {text}" for text, i in numbers.items()))
+    places: dict[str, dict[str, None]] = {}  # key of a paper -> where its figures stand
+    for claim, use in zip(claims, used, strict=True):
+        if use:
+            places.setdefault(claim.cite, {})[claim.where] = None
     entries = []
-    for key, name in names.items():
-        fields = references.get(key, {})
-        places = "; ".join(dict.fromkeys(c.where for c in claims if c.cite == key))
-        text = f"{cites.describe_paper(fields)} Figures from {places}."
+    for key in (k for k in names if k in places):
+        fields, name = references.get(key, {}), names[key]
+        text = f"{cites.describe_paper(fields)} Figures from {'; '.join(places[key])}."
         entries.append(Reference(name, text, cites.find_address(fields)))
     return Cited(labels, section, tuple(entries))
 

@@ -13,15 +13,20 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def write_html(page: Page) -> str:
     """The whole file."""
+    return environment(TEMPLATES).get_template("page.html").render(page=page)
+
+
+def environment(folder: Path) -> Environment:
+    """For the templates of a folder: texts are escaped, `prose` marks code, `line` is one line."""
     env = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     env.filters |= {"prose": escape_html, "line": flatten}
-    return env.get_template("page.html").render(page=page)
+    return env
 
 
 def escape_html(text: str) -> Markup:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from bench.errors import unknown
 from bench.report.numbers.selection import Select
+from bench.report.numbers.view import View
 from bench.report.page.layout import Page
 from bench.report.page.page import (
+    EVERYTHING,
     References,
     compose_accuracies,
     compose_costs,
@@ -25,15 +27,17 @@ def render_accuracies(
     fmt: str = "md",
     select: Select = "last",
     references: References | None = None,
+    view: View = EVERYTHING,
 ) -> str:
     """Every table of a suite in one format: measured beside published, gains, notes, references.
 
     fmt: md, latex or html. references: BibTeX key -> fields, by default those of
-    `read_references`; a key that is not there stands for itself. The text ends in one newline.
+    `read_references`; a key that is not there stands for itself. view: the part of each table that
+    is shown. The text ends in one newline.
     Raises UsageError for an unknown format.
     """
     known = read_references(suite.folder) if references is None else references
-    return _write(compose_accuracies(suite, list(records), select, known), fmt)
+    return _write(compose_accuracies(suite, list(records), select, known, view), fmt)
 
 
 def render_paper(
@@ -42,13 +46,14 @@ def render_paper(
     fmt: str = "md",
     select: Select = "last",
     references: References | None = None,
+    view: View = EVERYTHING,
 ) -> str:
     """What was measured as papers print it: a row a method, the best marked, a caption.
 
     The arguments are those of `render_accuracies`. Raises BenchError when nothing was measured.
     """
     known = read_references(suite.folder) if references is None else references
-    return _write(compose_paper(suite, list(records), select, known), fmt)
+    return _write(compose_paper(suite, list(records), select, known, view), fmt)
 
 
 def render_costs(

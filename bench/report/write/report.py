@@ -1,0 +1,32 @@
+"""The report as one HTML file that fetches nothing: `report/`'s template, style and script."""
+
+from base64 import b64encode
+from pathlib import Path
+
+from markupsafe import Markup
+
+from bench.paths import VERSION
+from bench.report.page.report import Report
+from bench.report.write.html import environment
+
+FOLDER = Path(__file__).parent / "report"
+MARKS = {  # verdict -> symbol, word, what it means; the symbol survives greyscale
+    "match": ("≈", "match", "the interval lies within the tolerance"),
+    "above": ("▲", "differs", "ours is higher"),
+    "below": ("▼", "differs", "ours is lower"),
+    "unresolved": ("?", "unresolved", "too few seeds to tell, or too close to the tolerance"),
+}  # fmt: skip
+
+
+def write_report(report: Report) -> str:
+    """The whole file."""
+    env = environment(FOLDER)
+    env.filters["base64"] = lambda svg: b64encode(svg).decode("ascii")
+    return env.get_template("report.html").render(
+        report=report,
+        data=Markup(report.write_data()),
+        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
+        script=Markup((FOLDER / "report.js").read_text(encoding="utf-8")),
+        marks=MARKS,
+        version=VERSION,
+    )
