@@ -1,16 +1,18 @@
 """`bench report`: one HTML page of everything that was measured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import AnySuiteOption, ResultsOption, option
+from bench.cli.options import AnySuiteOption, ResultsOption, flag, option
 from bench.cli.tables import SelectOption
 from bench.errors import BenchError, UsageError
+from bench.report.numbers.selection import Select
 
 if TYPE_CHECKING:
+    from bench.report.page.report import Figure
     from bench.runs.records import Record
     from bench.suite.suite import Suite
 
@@ -22,6 +24,11 @@ FileOption = Annotated[
         help="The page (default: report.html in the folder of the rendered tables).",
     ),
 ]
+PlainOption = Annotated[
+    bool, flag("--no-figures", help="Leave the figures out: a smaller page, sooner written.")
+]
+DRAWN = ("forest", "bars", "curves", "ranks")  # of each budget that measures accuracies
+DRAWN_OF_COSTS = ("cost",)  # of each budget
 
 
 def write_report(
@@ -29,6 +36,7 @@ def write_report(
     results: ResultsOption = None,
     out: FileOption = None,
     select: SelectOption = "last",
+    plain: PlainOption = False,
 ) -> None:
     """Write one HTML page of all suites that have records, or of one suite.
 
@@ -48,13 +56,34 @@ def write_report(
     found = records.read_all(root)
     chosen = find_suites(suite, found, root)
     made = compose_report(
-        chosen, found, select, results=str(results or ""), strangers=suite is None
-    )
+        chosen, found, select, results=str(results or ""), strangers=suite is None,
+        figures=lambda s, own: [] if plain else list(draw_figures(s, own, select)),
+    )  # fmt: skip
     text = report.write_report(made)
     paths.replace_text(path, text)
     size = f"{len(text.encode()) / 1e6:.2f} MB"
     counts = (format_count(len(made.suites), "suite"), format_count(len(found), "record"))
     typer.echo(f"written to {path} ({size}: {', '.join(counts)})")
+
+
+def draw_figures(suite: "Suite", found: "Sequence[Record]", select: Select) -> "Iterator[Figure]":
+    """What of a suite there is to draw, budget by budget."""
+    from bench.report.figures import FIGURES, draw_request
+    from bench.report.figures.request import Request
+    from bench.report.figures.style import render_figure
+    from bench.report.page.report import Figure
+
+    for budget in ("full", *suite.budgets):
+        accuracies = suite.budget(budget).measures == "accuracy"
+        request = Request(suite, tuple(found), select, budget, None, None)
+        for name in (*(DRAWN if accuracies else ()), *DRAWN_OF_COSTS):
+            try:
+                drawn = draw_request(name, request)
+            except BenchError:  # nothing to show, which the tables say already
+                continue
+            about = FIGURES[name].about
+            title = about if budget == "full" else f"{about}; budget {budget}"
+            yield Figure(title[0].upper() + title[1:], render_figure(drawn, "svg"))
 
 
 def find_suites(name: str | None, found: Iterable["Record"], root: Path) -> dict[str, "Suite"]:

@@ -1,7 +1,6 @@
 """t-SNE of what a network makes of source and target, naive beside adapted; proxy A-distances."""
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,8 @@ from bench.errors import BenchError, UsageError
 from bench.report.figures import style
 from bench.report.figures.request import Request
 from bench.report.numbers.distance import proxy_distance
+from bench.runs.artefacts import read_arrays
+from bench.runs.lines import Artefact, ArtefactName
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 IMAGES = 500  # of each domain that are drawn: more hide each other
 COLUMNS = 4  # rows of the suite beside each other
 SIDES = (("source", "o", "#0173b2"), ("target", "^", "#d55e00"))
-LAYERS = ("features", "logits")
+LAYERS: tuple[ArtefactName, ...] = ("features", "logits")
 Found = Mapping[str, Sequence[tuple[int, "Record"]]]  # row id -> (seed, record) with features
 
 
@@ -52,13 +53,8 @@ def draw(request: Request) -> "Figure":
     return figure
 
 
-def read_arrays(record: "Record", layer: str) -> Any:
-    """What was kept of a record: `bench.runs.artefacts.read_arrays`."""
-    return import_module("bench.runs.artefacts").read_arrays(record, layer)
-
-
-def _kept(record: "Record") -> Mapping[str, Any]:
-    return getattr(record.end, "artefacts", None) or {}
+def _kept(record: "Record") -> Mapping[ArtefactName, Artefact]:
+    return record.end.artefacts if record.end else {}
 
 
 def _find_records(request: Request) -> tuple[str, Found]:
@@ -134,7 +130,7 @@ def _describe_distances(runs: "Sequence[tuple[int, Record]]") -> list[str]:
     return lines
 
 
-def measure_distance(record: "Record", layer: str) -> float:
+def measure_distance(record: "Record", layer: ArtefactName) -> float:
     """The proxy A-distance between the two test sets of a record, by what a layer makes of them."""
     arrays = read_arrays(record, layer)
     return proxy_distance(*(arrays.values[arrays.side == side] for side, *_ in SIDES))
