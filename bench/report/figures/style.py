@@ -43,7 +43,8 @@ DASHES: tuple[Any, ...] = (
     (0, (5, 1, 1, 1)),
     (0, (3, 1, 1, 1, 1, 1)),
 )
-HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "oo", "++++", "||||", "**")
+# lines alone: a pattern of dots makes an SVG ten times as large
+HATCHES = ("", "////", "xxxx", "----", "\\\\\\\\", "++++", "||||", "//", "xx", "--")
 LOOK = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same bytes everywhere

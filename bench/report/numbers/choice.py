@@ -1,8 +1,9 @@
 """What it costs to choose an evaluation without the target's labels."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import mean
+from statistics import correlation, mean
 
 from bench.report.numbers.scores import pick_evaluation, rank_evaluations, read_value
 from bench.report.numbers.selection import SIGNS, Select
@@ -64,6 +65,10 @@ def _judge(suite: Suite, runs: list[Record], select: Select) -> Choice:
 
 def _rank_correlation(a: list[float], b: list[float]) -> float:
     """Spearman's; neither of the two is the same everywhere."""
-    from scipy.stats import spearmanr  # takes as long as a whole table
+    return correlation(_rank(a), _rank(b))
 
-    return float(spearmanr(a, b).statistic)
+
+def _rank(values: list[float]) -> list[float]:
+    """The place of each value among all, equal ones at the mean of theirs."""
+    order = sorted(values)
+    return [(bisect_left(order, x) + bisect_right(order, x)) / 2 for x in values]
