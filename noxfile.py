@@ -1,8 +1,9 @@
-"""nox -s demo | tests | slow | mutants | fuzz | lint | perf | build.
+"""nox -s demo | tests | slow | mutants | fuzz | latex | lint | perf | build.
 
 Every session makes its own environment from the hashed constraints.
 """
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -65,6 +66,15 @@ def fuzz(session: nox.Session) -> None:
     session.run(
         "pytest", "-q", "tests/runs/test_files.py", "-k", "mutated", env={"FUZZ_ROUNDS": "5000"}
     )
+
+
+@nox.session
+def latex(session: nox.Session) -> None:
+    """Compile every page and table with pdflatex (Debian: texlive-latex-extra)."""
+    if not shutil.which("pdflatex"):
+        session.error("there is no pdflatex: install TeX Live")
+    install(session)
+    session.run("pytest", "-q", "tests/report", "-k", "latex_compiles")
 
 
 @nox.session

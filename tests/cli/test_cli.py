@@ -250,11 +250,11 @@ def test_what_needs_no_torch_imports_none(folder: Path) -> None:
 
 
 def test_tables_in_markdown_import_what_markdown_needs(folder: Path) -> None:
-    """Not even scipy, although the gains of the committed records have Student intervals."""
+    """Not even scipy, although gains over a few seeds have Student intervals."""
     records = str(ROOT / "results")
-    ask = ["tables", "--suite", "demo", "--results", records, "--out", "out", "--format", "md"]
+    ask = ["tables", "--suite", "pacs12", "--results", records, "--out", "out", "--format", "md"]
     assert imported([ask], folder) & (HEAVY | {"numpy", "pyarrow", "jinja2"}) == set()
-    assert re.search(r"gains .* \[", (folder / "out/demo.md").read_text("utf-8"))
+    assert re.search(r"gains .* \[", (folder / "out/pacs12.md").read_text("utf-8"))
 
 
 def test_the_version_is_that_of_the_package(bench: Children) -> None:

@@ -98,7 +98,7 @@ def _write_character(c: str) -> str:
 
 def _write_float(grid: Grid) -> str:
     begin = rf"\begin{{table}}[tbp]\centering\caption{{{to_latex(grid.caption)}}}"
-    return "\n".join([begin, rf"\label{{{grid.name}}}", _write_grid(grid), r"\end{table}"])
+    return "\n".join([begin, rf"\label{{{grid.name}}}\medskip", _write_grid(grid), r"\end{table}"])
 
 
 def _write_grid(grid: Grid) -> str:
