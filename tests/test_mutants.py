@@ -19,7 +19,9 @@ def test_every_mutant_is_another_program_that_python_can_read() -> None:
     for m in EVERY:
         text = (mutants.ROOT / m.file).read_text(encoding="utf-8")
         wrong = text.replace(m.old, m.new)
-        assert m.why and ast.dump(ast.parse(wrong)) != ast.dump(ast.parse(text)), m
+        assert m.why and wrong != text, m
+        if m.file.endswith(".py"):
+            assert ast.dump(ast.parse(wrong)) != ast.dump(ast.parse(text)), m
 
 
 def test_there_are_mutants_of_every_room_and_none_twice() -> None:

@@ -4,6 +4,7 @@ import math
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -90,15 +91,25 @@ def test_no_two_of_its_cells_share_a_key(file: Path) -> None:
 
 
 QUICK = ("mnistm",)  # the others train large networks, or many rows
+PIECE = 8  # rows of a suite that are tried by one test: a test has to end in good time
 
 
-@pytest.mark.parametrize(
-    "file",
-    [pytest.param(f, marks=() if f.stem in QUICK else pytest.mark.slow) for f in FILES],
-    ids=[f.stem for f in FILES],
-)
+def pieces() -> list[Any]:
+    """Each suite's file with each piece of it: (file, which of how many)."""
+    found = []
+    for file in FILES:
+        rows = len(tomllib.loads(file.read_text(encoding="utf-8"))["rows"])
+        n = -(-rows // PIECE)
+        marks = () if file.stem in QUICK else pytest.mark.slow
+        found += [
+            pytest.param(file, k, n, marks=marks, id=f"{file.stem}-{k + 1}of{n}") for k in range(n)
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("file", "k", "n"), pieces())
 def test_a_smoke_run_trains_every_row_and_sees_every_domain_without_data_or_weights(
-    file: Path, tmp_path: Path
+    file: Path, k: int, n: int, tmp_path: Path
 ) -> None:
     suite = suites.load(file)
     lab = Lab(tmp_path / "no data", tmp_path / "results", torch.device("cpu"))
@@ -108,6 +119,7 @@ def test_a_smoke_run_trains_every_row_and_sees_every_domain_without_data_or_weig
         i = len(pairs)
         pairs.append((rows[i % len(rows)], tasks[i % len(tasks)]))
         unseen -= set(suite.endpoints(pairs[-1][1]))
+    pairs = pairs[k::n]
     cells = [c for c in plan.cells(suite, seeds=[0], budget="smoke") if (c.row, c.task) in pairs]
     for cell in cells:
         run = ended(cell, lab)
