@@ -38,6 +38,7 @@ def figures(*args: object) -> Ended:
     return bench("figures", *SUITE, "--results", "r", *args)
 
 
+@pytest.mark.slow
 def test_all_that_have_something_to_show_are_drawn_and_the_others_named() -> None:
     done = figures("--format", "svg")
     assert done.code == 0, done.text
@@ -53,6 +54,7 @@ def test_all_that_have_something_to_show_are_drawn_and_the_others_named() -> Non
     assert cost.code == 0, cost.text
 
 
+@pytest.mark.slow
 def test_named_ones_are_drawn_in_each_format_and_again_alike() -> None:
     ask = ("bars", "--format", "png, svg,pdf", "--out", "o", "--methods", "dann", "--select", "best-on-target")  # fmt: skip
     assert figures(*ask).code == 0

@@ -66,6 +66,7 @@ def assert_one_sentence(ended: Ended, code: int, *words: str) -> None:
 # bench run --keep
 
 
+@pytest.mark.slow
 def test_size_and_time_are_shown_before(folder: Path, bench: Children) -> None:
     """By hand: 18 test images in rows of 25 bytes and floats; C and the 40,880 numbers of the backbone."""
     said = bench.run(*RUN, "--keep", "logits,features", "-n").out
@@ -80,6 +81,7 @@ def test_size_and_time_are_shown_before(folder: Path, bench: Children) -> None:
     assert not (folder / "results").exists()
 
 
+@pytest.mark.slow
 def test_recorded_cells_without_it_are_told_of_and_not_trained_again(
     recorded: Path, bench: Children
 ) -> None:
@@ -96,6 +98,7 @@ def test_recorded_cells_without_it_are_told_of_and_not_trained_again(
     assert "without" not in bench.run(*RUN, "--methods", "one", "--keep", "weights").out
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_it_loses_no_training(folder: Path, bench: Children) -> None:
     """The system refuses to let any file grow beyond 130,000 bytes: the weights need 170,000."""
     full = bench.run(*RUN, "--methods", "one", "--keep", "weights,logits", file_size=130_000)
@@ -197,6 +200,7 @@ def test_a_folder_is_classified_as_the_run_classified_it(recorded: Path, bench: 
     assert np.allclose([float(r["probability"]) for r in mine], p.max(1), atol=2e-6)
 
 
+@pytest.mark.slow
 def test_pictures_of_any_kind_are_read_and_hostile_ones_are_not(
     recorded: Path, bench: Children
 ) -> None:
@@ -222,6 +226,7 @@ def test_pictures_of_any_kind_are_read_and_hostile_ones_are_not(
     assert len(rows(recorded / "predictions.csv")) == 2
 
 
+@pytest.mark.slow
 def test_what_cannot_be_predicted_is_one_sentence(recorded: Path, bench: Children) -> None:
     name = record(recorded).path.stem
     (recorded / "empty").mkdir()

@@ -94,6 +94,7 @@ SUITES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SUITES)
 def test_kept_logits_are_those_that_the_record_counted(case: str) -> None:
     record = kept(**SUITES[case])
@@ -202,6 +203,7 @@ def test_a_loaded_model_has_the_parameters_of_the_record() -> None:
     assert record.end and digest == record.end.parameters
 
 
+@pytest.mark.slow
 def test_a_model_is_built_from_its_record_whatever_the_suite_says_now() -> None:
     record = kept(rows={"m": {"method": "dann", "hyper": {"gamma": float("inf")}}})
     write_suite(Path.cwd(), backbone="vgg16", size=32, rows={"m": {"method": "mcd"}})
@@ -210,6 +212,7 @@ def test_a_model_is_built_from_its_record_whatever_the_suite_says_now() -> None:
     assert model.method.gamma == float("inf")
 
 
+@pytest.mark.slow
 def test_weights_that_today_s_code_does_not_fit_are_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -264,6 +267,7 @@ def test_a_record_that_is_no_whole_one_has_no_artefacts() -> None:
         artefacts.read_arrays(records.read_record(record.path), "logits")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_no_reason_to_lose_the_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -284,6 +288,7 @@ def test_what_cannot_be_written_is_no_reason_to_lose_the_training(
     assert artefacts.find_lacking(record, ALL) == ["logits", "features"]
 
 
+@pytest.mark.slow
 def test_leftovers_of_a_killed_attempt_are_removed_and_no_others() -> None:
     one = cell()
     folder = Path("results", one.folder)
@@ -297,6 +302,7 @@ def test_leftovers_of_a_killed_attempt_are_removed_and_no_others() -> None:
 # sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["source_only", "mcd", "atdoc"])
 def test_sizes_are_told_before(method: str) -> None:
     rows = {"m": {"method": method}}
@@ -337,6 +343,7 @@ def test_a_method_that_predicts_without_the_backbone_has_no_features() -> None:
     assert list(join({"source": seen, "target": seen})) == ["logits"]
 
 
+@pytest.mark.slow
 def test_a_run_without_features_says_so_and_keeps_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     genuine = uda.UDA.keep
     monkeypatch.setattr(uda.UDA, "keep", lambda *x: {"logits": genuine(*x)["logits"]})

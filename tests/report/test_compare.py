@@ -57,6 +57,7 @@ def test_there_is_no_average_without_a_seed_that_has_all_tasks():
     assert one.average is None and one.main.gap == 1 and one.main.p is None
 
 
+@pytest.mark.slow
 @given(several)
 def test_p_is_scipys(x):
     if np.std(x) > 0.01:
@@ -144,6 +145,7 @@ def test_bootstrap_draws_both_sides_of_a_seed_together():
     assert gap.interval == pytest.approx((3, 3))
 
 
+@pytest.mark.slow
 def test_bootstrap_covers_with_twenty_seeds_and_hardly_with_three():
     """Two rows that truly differ by 1: the interquartile gap, and the chance that one exceeds the other."""
     rng = np.random.default_rng(5)
@@ -257,6 +259,7 @@ def test_two_tasks_in_a_sentence():
     assert text.endswith(" and one seed tells nothing on B→A."), text
 
 
+@pytest.mark.slow
 def test_many_tasks_are_counted():
     tasks = [f"{x}-{y}" for x, y in itertools.permutations("ABCD", 2)]
     domains = dict.fromkeys("ABCD", TOY.domains["A"])

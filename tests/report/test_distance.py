@@ -20,6 +20,7 @@ def gaussian(n, dim, at=0.0, seed=0):
     return np.random.default_rng(seed).normal(at, 1.0, (n, dim)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_domains_that_lie_apart_are_two_apart():
     assert proxy_distance(gaussian(300, 5), gaussian(500, 5, at=6.0, seed=1)) == 2.0
 

@@ -250,6 +250,7 @@ def fake_arrays(gap):
     )
 
 
+@pytest.mark.slow
 def test_features_are_drawn_with_the_distance_of_each_seed(monkeypatch: pytest.MonkeyPatch):
     kept = {"plain": fake_arrays(8.0), "dann": fake_arrays(0.0)}
     monkeypatch.setattr(tsne, "_kept", lambda r: {"features": None} if r.run.row in kept else {})
@@ -279,6 +280,7 @@ def damaged():
     raise BenchError("the file is damaged")
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes_in_any_order():
     for fmt in style.FORMATS:
         one, two = (
@@ -328,6 +330,7 @@ def test_what_cannot_be_drawn_is_said_in_a_sentence(case: str):
         draw("bars", TOY, records, **asked)
 
 
+@pytest.mark.slow
 def test_each_figure_is_drawn_or_refused_whatever_there_is():
     for records in ([], FAILED, TORN, ONE, EVERY):
         for name in FIGURES:
@@ -367,6 +370,7 @@ def test_intervals_take_no_more_room_than_the_points():
     assert low < 69.5 and high > 72.5
 
 
+@pytest.mark.slow
 def test_twelve_tasks_of_eight_rows_fit_on_pages():
     suite = suites.find("pacs12")
     rows = [r.id for r in suite.rows][:8]

@@ -371,6 +371,7 @@ def bench(tmp_path, monkeypatch):
 ON_TOY = ("--suite", SUITE, "--results", "r")
 
 
+@pytest.mark.slow
 def test_the_page_lies_beside_the_tables_and_its_size_is_told(bench, tmp_path):
     write(tmp_path / "r", cell(TOY, "plain", "A-B", 0), (71.0,))
     code, out = bench(*ON_TOY)
