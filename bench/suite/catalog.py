@@ -60,6 +60,12 @@ def methods() -> dict[str, Entry]:
     return {name: _read(path, path.stat().st_mtime_ns) for name, path in files().items()}
 
 
+def is_bound(method: str) -> bool:
+    """Whether it sees the target's labels: a bound, no method of adaptation. False for none."""
+    entry = methods().get(method)
+    return entry is not None and entry.supervised_target
+
+
 def find_method(name: str) -> Entry:
     """The method of that name. Raises UsageError with the nearest name."""
     known = files()

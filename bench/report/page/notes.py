@@ -294,7 +294,7 @@ def explain_choices() -> Iterator[str]:
 def name_supervised_rows(rows: Iterable[Row]) -> Iterator[str]:
     """The rows that may not be compared with unsupervised ones."""
     for row in rows:
-        if (entry := catalog.methods().get(row.method)) and entry.supervised_target:
+        if catalog.is_bound(row.method):
             yield (
                 f"{row.label} sees the target's training labels: "
                 "it is a bound, not a method of domain adaptation."

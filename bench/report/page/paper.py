@@ -9,7 +9,6 @@ from bench.report.numbers.standout import Standout, find_standouts
 from bench.report.page.layout import Grid, Line, Mark
 from bench.report.page.text import DASH, format_column, format_count, format_points
 from bench.suite import catalog
-from bench.suite.suite import Row
 
 WIDE = 400  # characters: a paper's table is set smaller rather than cut in two
 
@@ -57,14 +56,9 @@ def _mark(table: Table, groups: Iterable[Group], column: str) -> Standout:
     taking_part = {
         g.row.id: g.ours[table.select][column].by_seed
         for g in groups
-        if g.row and not _is_bound(g.row)
+        if g.row and not catalog.is_bound(g.row.method)
     }
     return find_standouts(taking_part, confidence=table.suite.confidence, lower=lower)
-
-
-def _is_bound(row: Row) -> bool:
-    entry = catalog.methods().get(row.method)
-    return bool(entry and entry.supervised_target)
 
 
 def _name_mark(standout: Standout, row: str) -> Mark:
