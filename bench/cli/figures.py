@@ -27,8 +27,8 @@ NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME]...",
-        help="forest, bars, curves, cost, pareto, ranks, profile, confusion, classes, tsne, scale "
-        "(default: all that have something to show).",
+        help="forest, bars, curves, cost, pareto, ranks, profile, confusion, classes, tsne, "
+        "responses, knowledge, scale (default: all that have something to show).",
         show_default=False,
         autocompletion=figure_names,
     ),

@@ -71,7 +71,7 @@ KeepOption = Annotated[
         "--keep",
         metavar="WHAT",
         help="Leave these beside each record, comma-separated: logits, features (of both test "
-        "sets), weights (default: nothing).",
+        "sets), maps (what it looks at), weights (default: nothing).",
         autocompletion=artefact_names,
     ),
 ]

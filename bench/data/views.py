@@ -34,6 +34,10 @@ class Pixels:
         """The input that these pixels make."""
         return torch.addcmul(self.shift, x.float(), self.scale)
 
+    def undo(self, x: Tensor) -> Tensor:
+        """The pixels, uint8 (B, 3, H, W), of such an input."""
+        return ((x - self.shift) / self.scale).round().clamp(0, 255).to(torch.uint8)
+
 
 class Views:
     """Crops, mirrors and normalization as one recipe asks for them."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench import nets
 from bench.engine.lab import Lab
+from bench.engine.maps import estimate_bytes
 from bench.engine.task import Task
 from bench.engine.training import Training
 from bench.errors import BenchError, UsageError
@@ -43,12 +44,19 @@ def keep(
     }
     kept: dict[ArtefactName, Artefact] = {}
     lost: dict[ArtefactName, str] = {}
-    if arrays := [name for name in names if name != "weights"]:
+    arrays = [name for name in names if name in ("logits", "features")]
+    if arrays:
         try:
             made = training.measure(lambda net, method, step: task.keep(net, method, arrays))
-            writers |= {name: partial(artefacts.write_arrays, made[name]) for name in made}
+            writers |= {name: made[name].write for name in made}
         except BenchError as e:
             lost = dict.fromkeys(arrays, str(e))
+    if "maps" in names:
+        try:
+            maps = training.measure(lambda net, method, step: task.explain(net, method))
+            writers["maps"] = maps.write
+        except BenchError as e:
+            lost["maps"] = str(e)
     for name in names:
         try:
             if name in writers:
@@ -112,6 +120,7 @@ def estimate(
         sizes: dict[ArtefactName, int] = {
             "logits": images * (4 * cell.classes + ROW),
             "features": images * (4 * net.dim + ROW),
+            "maps": estimate_bytes(cell.recipe.pixels) if net.maps else 0,
             "weights": sum(t.nbytes for t in state),
         }
         yield {name: sizes[name] for name in names}

@@ -5,8 +5,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from bench.errors import BenchError
 from bench.runs.artefacts import Arrays
 from bench.runs.lines import ArtefactName, Eval, LoadedDomain, Normalization, Weights
+from bench.runs.maps import Maps
 from methods import Batch, Method, Network
 
 
@@ -67,13 +69,20 @@ class Task(ABC):
     def keep(
         self, net: Network, method: Method, names: Collection[ArtefactName]
     ) -> dict[ArtefactName, Arrays]:
-        """What a trained network makes of the test images, by those names of `keeps` but "weights".
+        """What a trained network makes of the test images: logits, features, whichever are named.
 
         A name may be left out where the method makes no such thing. Called after the last
         measurement, with both modules in evaluation mode. Raises BenchError where nothing can be
         had. The run counts without what is missing, and says so.
         """
         return {}
+
+    def explain(self, net: Network, method: Method) -> Maps:
+        """What a trained network looks at in some images, for a task whose `keeps` has "maps".
+
+        Called as `keep` is. Raises BenchError where the network has no maps.
+        """
+        raise BenchError("this task explains nothing")
 
     def placement(self) -> Placement:
         """Where the data were kept. Called before `close`."""

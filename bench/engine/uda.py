@@ -18,6 +18,7 @@ from bench.engine.clock import MIB
 from bench.engine.collect import Collector, choose, join
 from bench.engine.events import Working
 from bench.engine.lab import Lab
+from bench.engine.maps import explain
 from bench.engine.memory import within_memory
 from bench.engine.task import Materials, Placement, Task
 from bench.errors import UsageError
@@ -25,6 +26,7 @@ from bench.runs import lines
 from bench.runs.artefacts import Arrays
 from bench.runs.cell import Cell
 from bench.runs.lines import ArtefactName, Counts, Eval
+from bench.runs.maps import Maps
 from bench.suite.recipe import Recipe
 from methods import Batch, Method, Network, get
 
@@ -50,7 +52,7 @@ class UDA(Task):
     the predictions on the target look without its labels.
     """
 
-    keeps = ("logits", "features", "weights")
+    keeps = ("logits", "features", "maps", "weights")
 
     def __init__(self, cell: Cell, lab: Lab) -> None:
         """Reads domains and weights. Raises BenchError when something is missing."""
@@ -126,6 +128,13 @@ class UDA(Task):
         seen = {name: Collector(side.test, names) for name, side in self._sides.items()}
         self._evaluate(net, method, list(seen.values()), "keeping what is made by")
         return join(seen)
+
+    def explain(self, net: Network, method: Method) -> Maps:
+        r, source, target = self.cell.recipe, self._sides["source"], self._sides["target"]
+        n = images_at_once(r)
+        self.tell(Working(f"explaining {self.cell}", 0, len(target.test)))
+        with within_memory(self.device, self.cell.row, r, evaluated=n):
+            return explain(net, method, self.views, source.train, target.test, self.device, n)
 
     def _evaluate(
         self, net: Network, method: Method, seen: "Sequence[Seen | Collector]", doing: str

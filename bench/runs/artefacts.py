@@ -1,8 +1,9 @@
 """What a run leaves beside its record when it is asked to: arrays and weights, each with a sha256.
 
-Beside `s0-KEY-1.jsonl` lie `s0-KEY-1.logits.parquet`, `s0-KEY-1.features.parquet` and
-`s0-KEY-1.weights.safetensors`. The sealed `end` of the record names them, so that nothing but the
-bytes that the run wrote is ever taken for them. Each is read and written as a whole.
+Beside `s0-KEY-1.jsonl` lie `s0-KEY-1.logits.parquet`, `s0-KEY-1.features.parquet`,
+`s0-KEY-1.maps.safetensors` and `s0-KEY-1.weights.safetensors`. The sealed `end` of the record names
+them, so that nothing but the bytes that the run wrote is ever taken for them. Each is read and
+written as a whole.
 """
 
 import os
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from bench.runs.records import Record
 
 FILES: Mapping[ArtefactName, str] = {
-    "logits": "logits.parquet", "features": "features.parquet", "weights": "weights.safetensors",
+    "logits": "logits.parquet", "features": "features.parquet",
+    "maps": "maps.safetensors", "weights": "weights.safetensors",
 }  # fmt: skip
 """What follows the record's name in that of an artefact's file."""
 
@@ -37,6 +39,22 @@ class Arrays:
     label: "NDArray[np.int64]"  # (N,), the true class
     prediction: "NDArray[np.int64]"  # (N,), the class that the evaluation counted
     values: "NDArray[np.float32]"  # (N, classes) logits, or (N, dim) features
+
+    def write(self, file: BinaryIO) -> None:
+        """Write them as Parquet: the fields are the columns, `values` a list of float32 a row."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        flat = pa.array(self.values.reshape(-1), pa.float32())
+        columns = {
+            "side": pa.array(self.side.tolist(), pa.string()),
+            "image": pa.array(self.image, pa.int64()),
+            "label": pa.array(self.label, pa.int64()),
+            "prediction": pa.array(self.prediction, pa.int64()),
+            "values": pa.FixedSizeListArray.from_arrays(flat, self.values.shape[1]),
+        }
+        # float32 of a network hardly ever repeat, so a dictionary of them would only cost time
+        pq.write_table(pa.table(columns), file, compression="zstd", use_dictionary=["side"])
 
 
 def check_names(names: Iterable[str]) -> tuple[ArtefactName, ...]:
@@ -145,34 +163,17 @@ def _is_there(record: Path, artefact: Artefact) -> bool:
         return False
 
 
-def write_arrays(arrays: Arrays, file: BinaryIO) -> None:
-    """Write arrays as Parquet: their fields are the columns, `values` a list of float32 a row."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    flat = pa.array(arrays.values.reshape(-1), pa.float32())
-    columns = {
-        "side": pa.array(arrays.side.tolist(), pa.string()),
-        "image": pa.array(arrays.image, pa.int64()),
-        "label": pa.array(arrays.label, pa.int64()),
-        "prediction": pa.array(arrays.prediction, pa.int64()),
-        "values": pa.FixedSizeListArray.from_arrays(flat, arrays.values.shape[1]),
-    }
-    # float32 of a network hardly ever repeat, so a dictionary of them would only cost time
-    pq.write_table(pa.table(columns), file, compression="zstd", use_dictionary=["side"])
-
-
 def read_arrays(record: "Record", name: ArtefactName) -> Arrays:
     """The kept "logits" or "features" of a record.
 
-    Raises BenchError, in a sentence, as `read_artefact` does; UsageError for "weights".
+    Raises BenchError, in a sentence, as `read_artefact` does; UsageError for another name.
     """
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if name == "weights":
-        raise UsageError("weights are no arrays of images: `bench.load_model` reads them")
+    if name not in ("logits", "features"):
+        raise UsageError(f"{name} are no rows of logits or features of images")
     raw = read_artefact(record, name)
     try:
         table = pq.read_table(pa.BufferReader(raw))

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 SCHEMA: Literal[2] = 2
 Status = Literal["ok", "diverged", "failed"]
-ArtefactName = Literal["logits", "features", "weights"]
+ArtefactName = Literal["logits", "features", "maps", "weights"]
 Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -249,6 +249,7 @@ def test_what_needs_no_torch_imports_none(folder: Path) -> None:
     assert imported(asked, folder) & HEAVY == set()
 
 
+@pytest.mark.slow
 def test_tables_in_markdown_import_what_markdown_needs(folder: Path) -> None:
     """Not even scipy, although gains over a few seeds have Student intervals."""
     records = str(ROOT / "results")
@@ -367,6 +368,7 @@ def test_a_batch_larger_than_a_domain_is_found_before_anything_runs(
     assert not (folder / "results").exists()
 
 
+@pytest.mark.slow
 def test_backbones_are_listed_ours_first_then_any_that_match(bench: Children) -> None:
     ours = bench.run("ls", "backbones")
     assert ours.code == 0 and "resnet50_v1" in ours.out and "timm/NAME" in ours.out
@@ -399,6 +401,7 @@ def test_what_is_done_is_not_done_again_until_asked(folder: Path, bench: Childre
     assert re.fullmatch(r"tiny/one/A-B/s0-[0-9a-f]{12}-2\.jsonl", new)
 
 
+@pytest.mark.slow
 def test_the_newer_of_two_results_counts(folder: Path, bench: Children) -> None:
     bench.run("run", *TINY, "--methods", "one")
     bench.run("run", *TINY, "--methods", "one", "--redo")
@@ -419,6 +422,7 @@ def test_the_same_cell_gives_the_same_accuracy_and_losses(folder: Path, bench: C
     assert a.evals == b.evals
 
 
+@pytest.mark.slow
 def test_results_go_where_they_are_told(folder: Path, bench: Children) -> None:
     assert bench.run("run", *TINY, "--results", "deep/elsewhere").code == 0
     assert not (folder / "results").exists()
@@ -430,6 +434,7 @@ def test_results_go_where_they_are_told(folder: Path, bench: Children) -> None:
     )
 
 
+@pytest.mark.slow
 def test_budgets_and_precisions_are_kept_apart(folder: Path, bench: Children) -> None:
     bench.run("run", *TINY, "--methods", "one", "--smoke")
     assert "0 done, 1 pending" in bench.run("run", *TINY, "--methods", "one", "--dry-run").out
@@ -492,6 +497,7 @@ def test_own_suites_in_tables_are_found_by_name(folder: Path, bench: Children) -
     assert bench.run("run", "--suite", "mine", "--data", "data").code == 0
 
 
+@pytest.mark.slow
 def test_runs_are_listed_and_shown_torn_ones_too(folder: Path, bench: Children) -> None:
     bench.run("run", *TINY, "--results", "r")
     done, torn = sorted((folder / "r/tiny").glob("*/*/*.jsonl"))
@@ -513,6 +519,7 @@ def test_runs_are_listed_and_shown_torn_ones_too(folder: Path, bench: Children) 
         assert empty.code == 1 and "cannot be read: " in empty.err and "Traceback" not in empty.err
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_record_beside_it_changes_nothing(folder: Path, bench: Children) -> None:
     bench.run("run", *TINY)
     (file,) = (folder / "results/tiny/one").glob("*/*.jsonl")
@@ -584,6 +591,7 @@ def test_tables_are_written_and_checked_against_the_records(folder: Path, bench:
     assert cost.code == 0 and (folder / "out/tiny-cost.md").is_file()
 
 
+@pytest.mark.slow
 def test_pages_of_other_records_lie_beside_them(folder: Path, bench: Children) -> None:
     """So that those of the project's own stay as they are."""
     ask = ("tables", "--suite", "tiny.toml", "--format", "md")

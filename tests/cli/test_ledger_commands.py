@@ -71,7 +71,9 @@ def test_made_up_images_enter_no_table_whatever_their_folder_is_called(
     assert "2 records of made-up images not counted" in table
 
 
-@pytest.mark.parametrize("flip", [200, 2000, -30])
+@pytest.mark.parametrize(
+    "flip", [200, *(pytest.param(n, marks=pytest.mark.slow) for n in (2000, -30))]
+)
 def test_a_damaged_record_is_named_and_the_rest_goes_on(
     flip: int, recorded: Path, bench: Children
 ) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.engine.artefacts import read_weights, write_weights
+from bench.engine.maps import MapReader
 from bench.suite import catalog
 from bench.suite.catalog import Entry
 from contract.constants import Constants, check_gradient
@@ -434,3 +435,17 @@ def check_what_is_kept_of_a_method_predicts_as_it_did(name: str) -> None:
         with torch.no_grad():
             made, kept = method.predict(net, t.x), own.predict(again, t.x)
         assert torch.equal(made, kept), f"{name} {hyper}"
+
+
+@promise
+def check_its_predictions_can_be_explained(name: str) -> None:
+    """Maps are read without changing a prediction, and the predicted class can be derived by them."""
+    for hyper in [{}, *variations(catalog.find_method(name))]:
+        net, method = make(name, dtype=torch.float32, **hyper)
+        net.eval(), method.eval()
+        x = batches(name, torch.float32)[1].x
+        y, A = MapReader(net, method).read(x)
+        with torch.no_grad():
+            assert torch.equal(y, method.predict(net, x)), f"{name} {hyper}"
+        (g,) = torch.autograd.grad(y.max(1).values.sum(), A)
+        assert g.shape == A.shape and g.isfinite().all() and g.any(), f"{name} {hyper}"

@@ -346,6 +346,7 @@ def test_a_folder_that_would_hide_the_package_is_refused_in_a_sentence(
     assert ended.code == 2 and re.search(r"methods/__init__\.py .* remove that file", ended.err)
 
 
+@pytest.mark.slow
 def test_an_own_method_is_found_from_python(tmp_path: Path) -> None:
     """As in a notebook: the working folder is first on Python's path."""
     write(tmp_path, mine=KNOBS)

@@ -124,7 +124,9 @@ def test_pictures_of_every_kind_are_trained_on(folder: Path, bench: Children) ->
     assert record.run.data["A"].train.images + record.run.data["A"].test.images == 45 + 5 * CLASSES
 
 
-@pytest.mark.parametrize("harm", ["cut short", "of another set"])
+@pytest.mark.parametrize(
+    "harm", ["cut short", pytest.param("of another set", marks=pytest.mark.slow)]
+)
 def test_a_cache_that_is_not_whole_or_not_this_sets_is_made_anew(
     harm: str, folder: Path, bench: Children
 ) -> None:

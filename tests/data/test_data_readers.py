@@ -703,6 +703,7 @@ def test_nearest_agrees_with_pillow_but_where_two_pixels_are_as_near() -> None:
                 }
 
 
+@pytest.mark.slow
 def test_limits_keep_images_from_all_over_the_set(tmp_path: Path) -> None:
     options = {"root": tmp_path, "size": 28, "resize": "nearest", "classes": 10}
     domain = load_domain(

@@ -375,6 +375,7 @@ def test_a_disk_that_fills_up_is_noticed_and_cleared(
     assert len(read(art).train) == 7
 
 
+@pytest.mark.slow
 def test_a_build_takes_little_memory(tmp_path: Path) -> None:
     """In an interpreter of its own: 600 pictures that make 118 MB of pixels."""
     (tmp_path / "art/ant").mkdir(parents=True)

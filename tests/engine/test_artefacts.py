@@ -275,7 +275,7 @@ def test_what_cannot_be_written_is_no_reason_to_lose_the_training(
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(artefacts, "write_arrays", full)
+    monkeypatch.setattr(artefacts.Arrays, "write", full)
     record = records.read_record(ended(cell(), lab()).path or Path())
     assert record.status == "ok" and record.end and list(record.end.artefacts) == ["weights"]
     assert record.end.reason == (

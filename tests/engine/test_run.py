@@ -209,6 +209,7 @@ class Told(Clock):
         self.asked.append("reset")
 
 
+@pytest.mark.slow
 def test_the_end_counts_what_follows_the_warm_up_and_the_peak_is_none_of_a_measurement(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +248,7 @@ def test_evaluating_more_often_does_not_change_the_training(data: Path) -> None:
     assert mean(often) == pytest.approx(mean(once), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_very_short_runs_end_well(data: Path) -> None:
     for n in (1, 2, 3):
         r = trained(data.parent, iterations=n)
@@ -274,6 +276,7 @@ def test_a_batch_larger_than_the_domain_ends_as_failed_with_its_sentence(data: P
     assert r.end.reason == "a batch of 37 does not fit source's 36 training images; lower the batch"
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_end_as_failed_with_their_sentence(data: Path) -> None:
     file = data.parent / "w.pth"
     torch.save({"conv1.weight": torch.zeros(3)}, file)
@@ -473,6 +476,7 @@ def test_images_that_the_gpu_has_no_room_for_are_recorded_as_such(
     assert r.end.placement == {"source": "cpu", "target": "cpu"}
 
 
+@pytest.mark.slow
 def test_gathering_ahead_changes_no_loss_and_leaves_no_thread(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

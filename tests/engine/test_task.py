@@ -129,6 +129,7 @@ def test_a_distance_is_measured_and_recorded(cell: Cell, lab: Lab) -> None:
     assert plan.states([cell], [records.read_record(end.path)])[0].label == "done"
 
 
+@pytest.mark.slow
 def test_a_table_shows_what_it_measured_and_no_accuracy(tmp_path: Path, lab: Lab) -> None:
     """From the events of three seeds to a page: nothing outside the task assumes an accuracy."""
     path = write_suite(tmp_path, rows={"moved": {"method": "source_only"}}, lr=0.05, iterations=40)
@@ -187,6 +188,7 @@ def test_a_cell_is_run_once_on_made_up_images_and_again_on_others(cell: Cell, la
     assert len(records.read_all(lab.results)) == 3
 
 
+@pytest.mark.slow
 def test_a_network_is_drawn_by_the_seed_of_its_cell(cell: Cell, lab: Lab) -> None:
     drawn: list[Tensor] = []
 

@@ -84,6 +84,7 @@ def test_a_command_line_read_again_is_the_same_cell(case: str, parse: Any) -> No
     assert ("--set" in words) == bool(override)
 
 
+@pytest.mark.slow
 def test_what_is_kept_stands_in_a_command_and_in_no_key(parse: Any) -> None:
     suite = suites.find("demo")
     cell = plan.cells(suite, methods=["dann"], seeds=[7])[0]
@@ -104,6 +105,7 @@ def test_a_command_is_as_people_write_it() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_cell_of_every_suite_has_a_command_without_settings() -> None:
     for name in suites.names():
         suite = suites.find(name)

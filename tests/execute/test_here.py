@@ -42,6 +42,7 @@ def ends(executor: Executor, cells: list[Cell], *, keep_going: bool = False) -> 
     return [f"{e.cell.row} {e.status}" for e in events if isinstance(e, Ended)]
 
 
+@pytest.mark.slow
 def test_a_cell_that_diverges_ends_the_grid_unless_it_is_to_go_on(lab: Lab, tmp_path: Path) -> None:
     asked = cells(tmp_path)
     assert ends(Here(lab), asked) == ["bad diverged"]

@@ -89,6 +89,7 @@ SCRIPT = rf"\\text(?:superscript|subscript)\{{(?:{TOKEN})*\}}"
 LATEX = re.compile(rf"(?:{TOKEN}|{SCRIPT}|\\texttt\{{(?:{TOKEN}|{SCRIPT})*\}})*")
 
 
+@pytest.mark.slow
 @given(texts)
 def test_each_format_prints_a_text_as_it_is(text):
     seen = unmarked(text)

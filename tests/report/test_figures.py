@@ -13,13 +13,15 @@ from fakes import CPU, GPU, PER_CLASS, cell, everything, lines, record, toy, wri
 from matplotlib import pyplot
 
 from bench.errors import BenchError, UsageError
-from bench.report.figures import FIGURES, draw, style, tsne
+from bench.report.figures import FIGURES, draw, kept, style, tsne
+from bench.report.figures import maps as drawn_maps
 from bench.report.figures.cost import find_front
 from bench.report.numbers.aggregate import build_table
 from bench.report.numbers.costs import summarise_costs
 from bench.report.numbers.stats import estimate_interval
 from bench.runs.files import encode
 from bench.runs.lines import Counts, Eval
+from bench.runs.maps import Maps
 from bench.runs.records import read_record
 from bench.suite import suites
 
@@ -239,6 +241,14 @@ def test_the_scale_ablation_is_accuracy_over_s():
         draw("scale", TOY, EVERY)
 
 
+def keep(monkeypatch, name, rows):
+    """Let the runs of these rows have kept something."""
+    for module in (kept, tsne):
+        monkeypatch.setattr(
+            module, "list_kept", lambda r: {name: None} if r.run.row in rows else {}
+        )
+
+
 def fake_arrays(gap):
     """Ten classes of two domains that lie `gap` apart."""
     chance = np.random.default_rng(3)
@@ -252,9 +262,9 @@ def fake_arrays(gap):
 
 @pytest.mark.slow
 def test_features_are_drawn_with_the_distance_of_each_seed(monkeypatch: pytest.MonkeyPatch):
-    kept = {"plain": fake_arrays(8.0), "dann": fake_arrays(0.0)}
-    monkeypatch.setattr(tsne, "_kept", lambda r: {"features": None} if r.run.row in kept else {})
-    monkeypatch.setattr(tsne, "read_arrays", lambda r, layer: kept[r.run.row])
+    made = {"plain": fake_arrays(8.0), "dann": fake_arrays(0.0)}
+    keep(monkeypatch, "features", made)
+    monkeypatch.setattr(tsne, "read_arrays", lambda r, layer: made[r.run.row])
     records = [*runs("plain", "A-B", 70, 71), *runs("dann", "A-B", 80)]
     figure = draw("tsne", TOY, records)
     naive, adapted = (figure.axes[i].get_title(loc="left") for i in (0, 1))
@@ -270,10 +280,85 @@ def test_features_are_drawn_with_the_distance_of_each_seed(monkeypatch: pytest.M
 def test_features_of_a_collapsed_network_are_drawn(shape, monkeypatch: pytest.MonkeyPatch):
     flat = fake_arrays(0.0)
     flat.values = np.zeros(shape, dtype=np.float32)
-    monkeypatch.setattr(tsne, "_kept", lambda r: {"features": None})
+    keep(monkeypatch, "features", ["plain"])
     monkeypatch.setattr(tsne, "read_arrays", lambda r, layer: flat)
     figure = draw("tsne", TOY, runs("plain", "A-B", 70))
     assert "features: 0.00" in " ".join(figure.axes[0].get_title(loc="left").split())
+
+
+def fake_maps(n=12, shown=4, side=8):
+    """Maps of 2×2 places; half of the images keep their class by the nearest patches."""
+    chance = np.random.default_rng(5)
+    pixels = chance.integers(0, 255, (shown, 4, 3, side, side), dtype=np.uint8)
+    places = chance.integers(0, 4, (shown, 3))
+    falls = np.linspace(1, 0, 5, dtype=np.float32) * chance.uniform(0.5, 1, (n, 3, 1))
+    maps = {f: chance.random((shown, 2, 2)) for f in ("response", "grad_cam", "grad_cam_pp")}
+    return Maps(
+        **maps, image=np.arange(shown), label=np.arange(shown), prediction=np.zeros(shown, int),
+        probability=chance.random(shown), pixels=pixels[:, 0], patch=places,
+        share=np.full((shown, 3), 0.25), source_image=places, source_label=places,
+        source_patch=places, similarity=np.full((shown, 3), 0.5), source_pixels=pixels[:, 1:],
+        erased=np.linspace(0, 1, 5), deletion=falls, insertion=falls[:, :, ::-1],
+        same_by_alike=np.arange(n) % 2 == 0, same_by_chance=np.zeros(n, bool),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def mapped(monkeypatch: pytest.MonkeyPatch):
+    """Records whose rows plain and dann kept maps, and these."""
+    made = fake_maps()
+    keep(monkeypatch, "maps", ["plain", "dann"])
+    monkeypatch.setattr(drawn_maps, "read_maps", lambda r: made)
+    return [*runs("plain", "A-B", 70, 71), *runs("dann", "A-B", 80)], made
+
+
+def test_responses_stand_beside_each_other_with_what_is_predicted(mapped):
+    records, made = mapped
+    figure = draw("responses", TOY, records)
+    lines = np.array(figure.axes).reshape(4, 1 + 2 * 3)
+    assert lines[0, 1].get_title(loc="left").endswith("response")
+    assert [ax.get_ylabel() for ax in lines[:, 0]] == ["0", "1", "2", "3"]
+    said = [ax.get_xlabel() for ax in lines[:, 2]]
+    assert said[0] == f"0 {made.probability[0]:.2f}" and said[1].startswith("✗ 0")
+    heat = lines[2, 3].images[-1].get_array()
+    assert (heat == made.grad_cam_pp[2]).all()
+
+
+def test_the_knowledge_is_drawn_with_its_fidelity(mapped):
+    records, made = mapped
+    figure = draw("knowledge", TOY, records)
+    assert "Source only 50 % (0 %); DANN 50 % (0 %)" in caption(figure).replace(
+        "only model", "only"
+    )
+    curves = [line for ax in figure.axes for line in ax.lines if line.get_gid() == "curve grad-cam"]
+    assert len(curves) == 2 * 2, "deletion and insertion of both rows"
+    np.testing.assert_allclose(curves[0].get_ydata(), made.deletion[:, 0].mean(0))
+    np.testing.assert_allclose(curves[3].get_ydata(), made.insertion[:, 0].mean(0))
+    mean = made.deletion[:, 0].mean(0)
+    area = (mean[:-1] + mean[1:]).sum() / 8
+    assert f"grad-cam ({area:.2f})" in [
+        t.get_text() for ax in figure.axes if ax.get_legend() for t in ax.get_legend().texts
+    ]
+
+
+def test_the_patch_that_is_framed_is_the_one_of_the_map(mapped):
+    records, made = mapped
+    figure = draw("knowledge", TOY, records)
+    corners = [p.get_xy() for p in figure.axes[0].patches]
+    assert corners[::2] == [(4.0 * (p % 2), 4.0 * (p // 2)) for p in made.patch[0]]
+
+
+@pytest.mark.parametrize("name", ["responses", "knowledge"])
+def test_maps_that_are_missing_or_damaged_are_said(name, mapped, monkeypatch: pytest.MonkeyPatch):
+    records, _ = mapped
+    monkeypatch.setattr(drawn_maps, "read_maps", lambda r: damaged())
+    with pytest.raises(BenchError, match="is damaged"):
+        draw(name, TOY, records)
+    keep(monkeypatch, "maps", [])
+    with pytest.raises(
+        UsageError, match="kept its maps: `bench run --suite toy --keep maps --redo`"
+    ):
+        draw(name, TOY, records)
 
 
 def damaged():

@@ -121,6 +121,7 @@ def test_in_latex_it_is_floats_alone_that_name_their_packages():
     assert r"\section" not in body and r"\toprule" in body and r"% \usepackage" in text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
 def test_latex_compiles(tmp_path):
     (tmp_path / "page.tex").write_text(make_document(paper("latex")), encoding="utf-8")

@@ -198,6 +198,7 @@ def test_latex_escapes_everything_that_it_could_trip_over():
     assert to_latex("`--smoke` x₁ Ł 漢") == r"\texttt{-{}-smoke} x\textsubscript{1} Ł (U+6F22)"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
 def test_latex_compiles(tmp_path):
     bodies = [

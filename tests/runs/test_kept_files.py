@@ -35,7 +35,7 @@ def keep(root: Path, cell: Cell, *, attempt: int = 1, **about: Any) -> Path:
     path = root / cell.folder / f"{cell.stem}-{attempt}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     made: Any = {
-        "logits": artefacts.store(path, "logits", lambda f: artefacts.write_arrays(ARRAYS, f)),
+        "logits": artefacts.store(path, "logits", ARRAYS.write),
         "weights": artefacts.store(path, "weights", lambda f: f.write(cell.key.encode() * 100)),
     }
     *body, end = lines(cell, **about)

@@ -318,6 +318,7 @@ def tiny(tmp_path: Path, bench: Children) -> Children:
     return bench
 
 
+@pytest.mark.slow
 def test_a_run_with_a_setting_is_recorded_so(tiny: Children, tmp_path: Path) -> None:
     asked = (
         "run",
@@ -390,6 +391,7 @@ def test_a_setting_that_takes_away_what_a_method_needs_is_refused(
     assert ended.code == 2 and "row 'fixmatch': fixmatch needs a second view of" in ended.err
 
 
+@pytest.mark.slow
 def test_precision_is_a_setting(tiny: Children) -> None:
     asked = ("run", "--suite", "tiny.toml", "--data", "data", "--methods", "one")
     tiny.run(*asked, "--precision", "bf16")

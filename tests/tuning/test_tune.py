@@ -171,6 +171,7 @@ def test_two_processes_share_a_search(folder: Path, bench: Children) -> None:
     assert len(complete(folder)) == 8 and set(complete(folder).values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_validation_domain_that_is_absent_is_one_sentence(folder: Path, bench: Children) -> None:
     shutil.rmtree(folder / "data" / "C")
     before = (folder / "tiny.toml").read_text(encoding="utf-8")
@@ -183,6 +184,7 @@ def test_a_validation_domain_that_is_absent_is_one_sentence(folder: Path, bench:
     )
 
 
+@pytest.mark.slow
 def test_pacs_needs_neither_the_target_nor_the_domains_not_asked_for(
     tmp_path: Path, bench: Children
 ) -> None:
@@ -325,6 +327,7 @@ class Fragile(Method):
 """
 
 
+@pytest.mark.slow
 def test_what_cannot_run_is_refused_before_its_trial_is_begun(
     folder: Path, bench: Children
 ) -> None:
@@ -642,6 +645,7 @@ def test_rows_that_are_no_blocks_are_refused_before_any_training(tmp_path: Path)
         tuned.check_row(suite, suite.by_id["x"])
 
 
+@pytest.mark.slow
 def test_a_suite_of_the_installed_program_is_copied_to_the_users_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from bench.report.figures import (
     cost,
     curves,
     forest,
+    maps,
     profile,
     ranks,
     scale,
@@ -49,6 +50,8 @@ FIGURES: Mapping[str, Kind] = {
     "confusion": Kind(confusion.draw_confusion, "which classes are taken for which"),
     "classes": Kind(confusion.draw_gains, "what each class gains over the baseline"),
     "tsne": Kind(tsne.draw, "features of both domains, naive and adapted, and their distance"),
+    "responses": Kind(maps.draw_responses, "where networks look in target images"),
+    "knowledge": Kind(maps.draw_knowledge, "the source patches that predictions rest on"),
     "scale": Kind(scale.draw, "accuracy over the scale s of ToAlign"),
 }
 

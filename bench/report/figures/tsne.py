@@ -1,15 +1,16 @@
 """t-SNE of what a network makes of source and target, naive beside adapted; proxy A-distances."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError
 from bench.report.figures import style
+from bench.report.figures.kept import Found, choose_rows, find_kept, list_kept, name_others
 from bench.report.figures.request import Request
 from bench.report.numbers.distance import proxy_distance
 from bench.runs.artefacts import read_arrays
-from bench.runs.lines import Artefact, ArtefactName
+from bench.runs.lines import ArtefactName
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,6 @@ IMAGES = 500  # of each domain that are drawn: more hide each other
 COLUMNS = 4  # rows of the suite beside each other
 SIDES = (("source", "o", "#0173b2"), ("target", "^", "#d55e00"))
 LAYERS: tuple[ArtefactName, ...] = ("features", "logits")
-Found = Mapping[str, Sequence[tuple[int, "Record"]]]  # row id -> (seed, record) with features
 
 
 def draw(request: Request) -> "Figure":
@@ -32,8 +32,8 @@ def draw(request: Request) -> "Figure":
     The picture is of the lowest seed at the first task that several rows have features of.
     """
     request.check_runs()
-    task, found = _find_records(request)
-    rows = _order_rows(request, found)
+    task, found = find_kept(request, "features")
+    rows = choose_rows(request, found, COLUMNS)
     figure = style.open_figure(4.9, _caption(request, task, rows, found), _legend())
     axes = figure.subplots(2, len(rows), squeeze=False)
     for (above, below), row in zip(axes.T, rows, strict=True):
@@ -51,33 +51,6 @@ def draw(request: Request) -> "Figure":
     axes[0, 0].set_ylabel("by domain")
     axes[1, 0].set_ylabel("by class")
     return figure
-
-
-def _kept(record: "Record") -> Mapping[ArtefactName, Artefact]:
-    return record.end.artefacts if record.end else {}
-
-
-def _find_records(request: Request) -> tuple[str, Found]:
-    """The task that is drawn, and whose features there are. Raises UsageError without any."""
-    by_task: dict[str, dict[str, list[tuple[int, Record]]]] = {}
-    for cell, r in request.runs():
-        if "features" in _kept(r):
-            by_task.setdefault(cell.task, {}).setdefault(cell.row, []).append((cell.seed, r))
-    if not by_task:
-        raise UsageError(
-            f"no run of {request.suite.name} at the budget {request.budget!r} kept its features: "
-            f"`{request.command} --keep features --redo` keeps them"
-        )
-    task = max(
-        (t for t in request.suite.tasks if t in by_task), key=lambda t: min(2, len(by_task[t]))
-    )
-    return task, {row: sorted(runs, key=lambda x: x[0]) for row, runs in by_task[task].items()}
-
-
-def _order_rows(request: Request, found: Found) -> "list[Row]":
-    rows = [row for row in request.rows if row.id in found]
-    rows.sort(key=lambda row: row.id != request.suite.baseline)  # the naive one first
-    return rows[:COLUMNS]
 
 
 def _embed(arrays: Any) -> "tuple[NDArray[Any], NDArray[Any]]":
@@ -124,7 +97,7 @@ def _describe_distances(runs: "Sequence[tuple[int, Record]]") -> list[str]:
     """'A-distance of features: 1.92, 1.88', a value a seed, for each layer that was kept."""
     lines = []
     for layer in LAYERS:
-        values = [measure_distance(r, layer) for _, r in runs if layer in _kept(r)]
+        values = [measure_distance(r, layer) for _, r in runs if layer in list_kept(r)]
         if values:
             lines.append(f"A-distance, {layer}: " + ", ".join(f"{v:.2f}" for v in values))
     return lines
@@ -146,14 +119,10 @@ def _legend() -> style.Entries:
 
 
 def _caption(request: Request, task: str, rows: "Sequence[Row]", found: Found) -> str:
-    further = len(found) - len(rows)
-    more = f" {further} further rows: choose with --methods." if further > 0 else ""
-    if len(request.suite.tasks) > 1:
-        more += " --tasks chooses another task."
     return request.describe(
         f"t-SNE of the features F(x) of up to {IMAGES} test images of each domain of "
         f"{request.name(task)}, drawn at random; below, each image is the number of its class. "
         "A-distance: the proxy 2(1 − 2ε) of a linear SVM on held-out features, a value for each "
         "seed; 2: the domains lie apart, 0: they cannot be told apart.",
-        more=more,
+        more=name_others(request, found, rows),
     )

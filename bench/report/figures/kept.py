@@ -1,0 +1,50 @@
+"""Which runs of a request kept something that a figure is made of."""
+
+from collections.abc import Mapping, Sequence
+
+from bench.errors import UsageError
+from bench.report.figures.request import Request
+from bench.runs.lines import Artefact, ArtefactName
+from bench.runs.records import Record
+from bench.suite.suite import Row
+
+Found = Mapping[str, Sequence[tuple[int, Record]]]
+"""Row id -> (seed, record) of the runs that kept it, by seed."""
+
+
+def list_kept(record: Record) -> Mapping[ArtefactName, Artefact]:
+    return record.end.artefacts if record.end else {}
+
+
+def find_kept(request: Request, name: ArtefactName) -> tuple[str, Found]:
+    """The first task of which several rows kept it (else one), and their runs.
+
+    Raises UsageError without any.
+    """
+    by_task: dict[str, dict[str, list[tuple[int, Record]]]] = {}
+    for cell, r in request.runs():
+        if name in list_kept(r):
+            by_task.setdefault(cell.task, {}).setdefault(cell.row, []).append((cell.seed, r))
+    if not by_task:
+        raise UsageError(
+            f"no run of {request.suite.name} at the budget {request.budget!r} kept its {name}: "
+            f"`{request.command} --keep {name} --redo` keeps them"
+        )
+    task = max(
+        (t for t in request.suite.tasks if t in by_task), key=lambda t: min(2, len(by_task[t]))
+    )
+    return task, {row: sorted(runs, key=lambda x: x[0]) for row, runs in by_task[task].items()}
+
+
+def choose_rows(request: Request, found: Found, most: int) -> list[Row]:
+    """The rows to draw, at most so many: the baseline, then the others in the suite's order."""
+    rows = [row for row in request.rows if row.id in found]
+    rows.sort(key=lambda row: row.id != request.suite.baseline)
+    return rows[:most]
+
+
+def name_others(request: Request, found: Found, shown: Sequence[Row]) -> str:
+    """What a caption says of rows and tasks that are not drawn; '' without any."""
+    further = len(found) - len(shown)
+    more = f" {further} further rows: choose with --methods." if further > 0 else ""
+    return more + " --tasks chooses another task." * (len(request.suite.tasks) > 1)
