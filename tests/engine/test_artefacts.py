@@ -28,6 +28,7 @@ from bench.errors import BenchError, UsageError
 from bench.runs import artefacts, files, plan, records
 from bench.runs.cell import Cell
 from bench.runs.lines import Normalization
+from bench.runs.maps import read_maps
 from bench.runs.records import Record
 from bench.suite import suites
 from bench.suite.recipe import Recipe
@@ -151,8 +152,33 @@ def test_only_what_is_named_is_kept() -> None:
         artefacts.read_arrays(record, "logits")
     with pytest.raises(UsageError, match="kept no weights"):
         bench.load_model(record.path)
-    with pytest.raises(UsageError, match="no arrays"):
+    with pytest.raises(UsageError, match="weights are no rows"):
         artefacts.read_arrays(record, "weights")
+
+
+def test_maps_are_of_the_predictions_that_the_record_counted() -> None:
+    record = kept("logits", "maps")
+    found, logits = read_maps(record), artefacts.read_arrays(record, "logits")
+    target = logits.side == "target"
+    assert found.image.tolist() == [*range(9)], "of nine test images none is left out"
+    assert found.prediction.tolist() == logits.prediction[target].tolist()
+    assert found.label.tolist() == logits.label[target].tolist()
+    shown = [np.asarray(decode_rgb(p)) for p in target_pictures()]
+    assert (found.pixels == np.stack(shown)).all()
+    path = record.path.with_name(f"{record.path.stem}.maps.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(BenchError, match="is damaged: its sha256"):
+        read_maps(record)
+
+
+def test_maps_that_cannot_be_had_cost_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: Any) -> None:
+        raise BenchError("the features of this backbone are not made of maps")
+
+    monkeypatch.setattr(uda, "explain", refuse)
+    end = records.read_record(ended(cell(), lab("logits", "maps")).path or Path()).end
+    assert end and list(end.artefacts) == ["logits"]
+    assert end.reason.startswith("maps could not be kept: the features of this backbone are not")
 
 
 # the model
@@ -371,4 +397,4 @@ def test_a_layer_that_method_and_network_share_is_written(tmp_path: Path) -> Non
         write_weights(net, Shares(net), file)
     state = load_file(tmp_path / "w")
     assert torch.equal(state["net.C.weight"], state["method.mine.weight"])
-    assert uda.UDA.keeps == ALL
+    assert {*uda.UDA.keeps} == {*ALL, "maps"}
