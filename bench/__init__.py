@@ -5,6 +5,7 @@
     bench.run("demo", methods=["dann"], seeds=range(3))   # trains what is not yet recorded
     bench.records("demo")                                 # a DataFrame, a row per evaluation
     bench.table("demo")                                   # shows itself in a notebook
+    bench.figure("bars", "demo")                          # a figure of matplotlib
     bench.load_model("s0-0123456789ab-1")                 # a module, of a run that kept its weights
 
 The same as the commands `bench run` and `bench tables`; whatever is slow to import is imported when
@@ -13,18 +14,20 @@ a function is called.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bench.paths import VERSION
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
     from bench.engine.model import Model
+    from bench.report.numbers.selection import Select
     from bench.report.write.render import Rendered
 
 __version__ = VERSION
-__all__ = ["load_model", "records", "run", "table"]
+__all__ = ["figure", "load_model", "records", "run", "table"]
 
 
 def run(
@@ -32,7 +35,8 @@ def run(
     *,
     methods: Iterable[str] | None = None,
     tasks: Iterable[str] | None = None,
-    seeds: Iterable[int] | None = None,
+    seeds: Iterable[int] | str | None = None,
+    max_seeds: int | None = None,
     budget: str = "full",
     override: Mapping[str, Any] | None = None,
     data: str | Path | None = None,
@@ -45,17 +49,20 @@ def run(
 ) -> "DataFrame":
     """Train what is not yet recorded; returns `records` of the cells asked for.
 
-    suite: a name or a .toml file. methods: ids of rows. override: knobs otherwise than the suite
-    says, {"lr": 0.003, "hyper": {"lam": 0.5}}. data, weights, results: as --data, --weights and
-    --results of `bench run`. redo: also cells that are done. keep_going: also after a failure.
-    keep: what each cell leaves beside its record, of "logits", "features" and "weights".
+    suite: a name or a .toml file. methods: ids of rows. seeds: numbers, or a text as --seeds takes
+    it; "auto": those of the suite, then one more at a time until every verdict is settled, up to
+    max_seeds. override: knobs otherwise than the suite says, {"lr": 0.003, "hyper": {"lam": 0.5}}.
+    data, weights, results: as --data, --weights and --results of `bench run`. redo: also cells that
+    are done. keep_going: also after a failure. keep: what each cell leaves beside its record, of
+    "logits", "features", "maps" and "weights".
     Raises UsageError for what does not exist and, unless keep_going, BenchError when a cell fails;
     Ctrl-C loses no finished cell.
     """
+    from functools import partial
+
     from bench import paths
-    from bench.cli import screen
-    from bench.cli.output import console
-    from bench.cli.run import check_cells, run_here
+    from bench.cli.run import run_here, train_cells
+    from bench.cli.settle import AUTO, prepare_settling
     from bench.errors import BenchError
     from bench.report.numbers.frame import tidy
     from bench.runs import artefacts, plan
@@ -63,23 +70,21 @@ def run(
     from bench.suite import suites
 
     wanted = artefacts.check_names(keep)
-    cells = plan.cells(
-        suites.find(suite),
-        methods=methods,
-        tasks=tasks,
-        seeds=seeds,
-        budget=budget,
-        override=override,
+    chosen = suites.find(suite)
+    make_cells = partial(
+        plan.cells, chosen, methods=methods, tasks=tasks, budget=budget, override=override
     )
     root = paths.results_root(_path(results), smoke=budget == "smoke")
+    auto = AUTO if isinstance(seeds, str) and seeds == AUTO else None
+    settling = prepare_settling(auto, max_seeds, chosen, make_cells, root, budget)
+    cells = make_cells(
+        seeds=None if settling else plan.seeds(seeds) if isinstance(seeds, str) else seeds
+    )
     todo = [s.cell for s in plan.states(cells, read_all(root)) if redo or not s.done]
-    if todo:
-        with screen.Screen(console()) as drawing:
-            executor = run_here(
-                _path(data), root, _path(weights), device, False, drawing.draw, wanted
-            )
-            check_cells(executor, todo, go_on=keep_going)
-            tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
+    if todo or settling:
+        here = partial(run_here, _path(data), root, _path(weights), device, False, keep=wanted)
+        tally, added = train_cells(todo, settling, here, keep_going=keep_going, redo=redo)
+        cells += added
         if (failed := set(tally) - {"ok", "busy", "diverged"}) and not keep_going:
             raise BenchError(f"a cell ended with {', '.join(sorted(failed))}: see what is printed")
     states = plan.states(cells, read_all(root))
@@ -103,7 +108,7 @@ def records(suite: str | None = None, *, results: str | Path | None = None) -> "
 def table(
     suite: str = "demo",
     *,
-    select: Literal["last", "best-on-source", "best-on-target"] = "last",
+    select: "Select" = "last",
     cost: bool = False,
     results: str | Path | None = None,
 ) -> "Rendered":
@@ -119,6 +124,33 @@ def table(
 
     found = read_all(paths.results_root(_path(results)))
     return Rendered(suites.find(suite), tuple(found), select, cost)
+
+
+def figure(
+    name: str,
+    suite: str = "demo",
+    *,
+    select: "Select" = "last",
+    budget: str = "full",
+    methods: Iterable[str] | None = None,
+    tasks: Iterable[str] | None = None,
+    results: str | Path | None = None,
+) -> "Figure":
+    """A figure of a suite, as matplotlib's Figure; in a notebook it shows itself.
+
+    name: "forest", "bars", "curves", …, as `bench figures --help` lists them. methods: ids of rows.
+    Raises UsageError, in a sentence, where there is nothing to show.
+    """
+    from bench import paths
+    from bench.report.figures import draw
+    from bench.runs.records import read_all
+    from bench.suite import suites
+
+    found = read_all(paths.results_root(_path(results)))
+    return draw(
+        name, suites.find(suite), found,
+        select=select, budget=budget, methods=methods, tasks=tasks,
+    )  # fmt: skip
 
 
 def load_model(

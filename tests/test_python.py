@@ -54,6 +54,29 @@ def test_records_are_a_row_per_evaluation_with_every_knob_and_count(folder: Path
     assert bench.records("another").empty
 
 
+def test_seeds_are_added_until_they_tell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No verdict of a few steps is settled, so that all seeds are run that are allowed."""
+    text = (folder / "tiny.toml").read_text().replace("seeds = 1", 'seeds = 2\nbaseline = "one"')
+    (folder / "tiny.toml").write_text(text)
+    frame = bench.run("tiny.toml", seeds="auto", max_seeds=3, data="data", device="cpu")
+    assert sorted(zip(frame["row"], frame["seed"], strict=True)) == [
+        (row, seed) for row in ("one", "two") for seed in range(3)
+    ]
+    with pytest.raises(UsageError, match="--max-seeds is about --seeds auto"):
+        bench.run("tiny.toml", seeds=[0], max_seeds=3, data="data", device="cpu")
+    again = bench.run("tiny.toml", seeds="0,2", methods=["one"], data="data", device="cpu")
+    assert list(again["seed"]) == [0, 2]
+
+
+def test_a_figure_is_one_of_matplotlib(folder: Path) -> None:
+    for cell in plan.cells(suites.find("tiny.toml"), seeds=range(2)):
+        fakes.write(folder / "results", cell, (60.0 + cell.seed,))
+    figure = bench.figure("bars", "tiny.toml")
+    assert type(figure).__module__ == "matplotlib.figure" and figure.axes
+    with pytest.raises(UsageError, match="unknown figure 'bar'; did you mean 'bars'"):
+        bench.figure("bar", "tiny.toml")
+
+
 def test_a_record_that_does_not_count_has_its_reason(folder: Path) -> None:
     (cell,) = plan.cells(suites.find("tiny.toml"), methods=["two"])
     path = fakes.write(folder / "results", cell)

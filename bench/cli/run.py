@@ -1,6 +1,6 @@
 """`bench run`: train what is not yet recorded."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -104,7 +104,6 @@ def run_cells(
     """Train every cell (row × task × seed) that is not yet recorded."""
     from bench import paths
     from bench.cli import screen, settle
-    from bench.data import counts
     from bench.runs import artefacts, plan, records
     from bench.suite import settings
 
@@ -121,24 +120,14 @@ def run_cells(
     root = paths.results_root(results, smoke=smoke)
     settling = settle.prepare_settling(seeds, max_seeds, chosen, make_cells, root, budget)
     cells = make_cells(seeds=None if settling or seeds is None else plan.seeds(seeds))
-    found = records.read_all(root)
-    states = plan.states(cells, found)
-    if budget != "smoke":  # which makes do with a few images, or with random ones
-        screen.show_images(counts.count_plan(cells, paths.data_root(data)), console())
-    screen.show_plan(states, found, console(), redo=redo)
-    todo = [s.cell for s in states if redo or not s.done]
-    if not redo:
-        note_lacking(states, wanted, "add --redo to train it again and keep them")
+    todo = show_cells(cells, root, data, wanted, redo=redo)
+    here = partial(run_here, data, root, weights, device, skip_unreadable, keep=wanted)
     tally: Mapping[str, int] = {}
     if todo or settling:
-        with screen.Screen(console()) as drawing:
-            executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw, wanted)
-            note_slow_bf16(todo, executor.lab.device)
-            check_cells(executor, todo, go_on=keep_going and not dry_run)
-            show_kept_size(todo, executor.lab)
-            if not dry_run:
-                tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
-                cells += add_seeds(settling, executor, drawing, keep_going=keep_going)
+        tally, added = train_cells(
+            todo, settling, here, keep_going=keep_going, redo=redo, dry_run=dry_run
+        )
+        cells += added
     if dry_run:
         return
     states = plan.states(cells, records.read_all(root))
@@ -152,6 +141,61 @@ def run_cells(
     unkept = note_lacking(trained, wanted, "see the reason in `bench show`")
     if set(tally) - {"ok", "busy"} or unkept:
         raise typer.Exit(1)
+
+
+def show_cells(
+    cells: list["Cell"],
+    root: Path,
+    data: Path | None,
+    wanted: tuple["ArtefactName", ...],
+    *,
+    redo: bool,
+) -> list["Cell"]:
+    """Show what is recorded of the cells, and how large their data are; returns those to train.
+
+    root: folder of the records. data: as --data. wanted: what is to be kept of each.
+    """
+    from bench import paths
+    from bench.cli import screen
+    from bench.data import counts
+    from bench.runs import plan, records
+
+    found = records.read_all(root)
+    states = plan.states(cells, found)
+    if not all(c.budget == "smoke" for c in cells):  # which makes do with a few images, or random
+        screen.show_images(counts.count_plan(cells, paths.data_root(data)), console())
+    screen.show_plan(states, found, console(), redo=redo)
+    if not redo:
+        note_lacking(states, wanted, "add --redo to train it again and keep them")
+    return [s.cell for s in states if redo or not s.done]
+
+
+def train_cells(
+    todo: list["Cell"],
+    settling: "Settling | None",
+    here: Callable[..., "Here"],
+    *,
+    keep_going: bool = False,
+    redo: bool = False,
+    dry_run: bool = False,
+) -> tuple[Mapping[str, int], list["Cell"]]:
+    """Check and train cells, and more seeds of them while a question is open, on one screen.
+
+    here: makes the executor from what is to be told of events (`tell=`). Returns how many cells
+    ended how, and the cells of further seeds. dry_run: check alone. Raises BenchError for what
+    keeps a cell from running.
+    """
+    from bench.cli import screen
+
+    with screen.Screen(console()) as drawing:
+        executor = here(tell=drawing.draw)
+        note_slow_bf16(todo, executor.lab.device)
+        check_cells(executor, todo, go_on=keep_going and not dry_run)
+        show_kept_size(todo, executor.lab)
+        if dry_run:
+            return {}, []
+        tally = drawing.follow(executor.run(todo, keep_going=keep_going, redo=redo))
+        return tally, add_seeds(settling, executor, drawing, keep_going=keep_going)
 
 
 def add_seeds(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import index
 from statistics import median
 from typing import Any, TypeVar
@@ -177,7 +178,28 @@ def settle_suite(suite: Suite, found: Iterable[Record], budget: str) -> Ledger:
     other seed that was run. Raises UsageError for a budget that the suite does not have."""
     found = list(found)
     every = {*range(suite.seeds), *(r.run.seed for r in found if r.run)}
-    return settle(cells(suite, seeds=sorted(every), budget=budget), found)
+    made = _make_cells(_Same(suite), tuple(sorted(every)), budget, catalog.stamp())
+    return settle(made, found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """Equals itself alone, so that what was made of a suite can be looked up."""
+
+    suite: Suite
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.suite is self.suite
+
+    def __hash__(self) -> int:
+        return id(self.suite)
+
+
+@lru_cache(maxsize=64)
+def _make_cells(suite: _Same, seeds: tuple[int, ...], budget: str, methods: object) -> list[Cell]:
+    """All cells of a suite, made once for the many tables of a page. methods: what the catalogue
+    was when they were made."""
+    return cells(suite.suite, seeds=seeds, budget=budget)
 
 
 def id_of(cell: Cell) -> tuple[str, str, str, int, str]:

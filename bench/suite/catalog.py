@@ -133,7 +133,7 @@ def files() -> dict[str, Path]:
     say which of the two was run.
     """
     own = Path("methods")
-    found = {p.stem: p for p in _shipped()}
+    found = dict(_shipped())
     if not own.is_dir() or own.samefile(SHIPPED):
         return found
     for path in _method_files(own):
@@ -152,9 +152,14 @@ def files() -> dict[str, Path]:
     return found
 
 
+def stamp() -> tuple[tuple[str, int], ...]:
+    """Differs whenever a method's file is another one or was modified."""
+    return tuple((str(path), path.stat().st_mtime_ns) for path in files().values())
+
+
 @cache
-def _shipped() -> tuple[Path, ...]:
-    return tuple(_method_files(SHIPPED))
+def _shipped() -> tuple[tuple[str, Path], ...]:
+    return tuple((path.stem, path) for path in _method_files(SHIPPED))
 
 
 def _method_files(folder: Path) -> Iterator[Path]:

@@ -125,11 +125,13 @@ def _legend(request: Request) -> style.Entries:
 
 def _caption(request: Request) -> str:
     suite = request.suite
-    oracle = any(c.select == "best-on-target" for g in request.groups.values() for c in g.claims)
+    claims = [c for g in request.groups.values() for c in g.claims]
+    oracle = any(c.select == "best-on-target" for c in claims)
+    welch = " (Welch's where ± and n of the claim are stated)" * any(c.claim.error for c in claims)
     return request.describe(
-        f"Our mean − the published figure with its {100 * suite.confidence:.3g} % Student interval "
-        "over seeds (no line: one seed; an arrow: it goes on). Match: the interval lies within the "
-        "band; differs: wholly outside.",
+        f"Our mean − the published figure with its {100 * suite.confidence:.3g} % Student interval"
+        f"{welch} over seeds (no line: one seed; an arrow: it goes on). Match: the interval lies "
+        "within the band; differs: wholly outside.",
         columns=request.columns,
         more="‡ chosen on the target's test labels, as the claim was." if oracle else "",
     )
