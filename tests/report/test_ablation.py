@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from bench.cli.app import app
 from bench.errors import UsageError
 from bench.report.numbers.ablation import find_ablations, list_wanted
+from bench.report.page.page import compose_accuracies
 from bench.runs.plan import seeds, write_seeds
 from bench.suite import suites
 
@@ -65,6 +66,35 @@ def test_of_two_runs_of_a_seed_the_newer_counts():
     for order in ([older, newer], [newer, older]):
         (one,) = find_ablations(DEMO, [*OWN, *order], "dann")
         assert one.reached.mean == 60.0
+
+
+# on the page
+
+
+def test_the_page_says_what_single_knobs_moved():
+    moved = varied({0: 60.0, 1: 61.5, 2: 62.0}, lr=0.01)
+    idle = varied({0: 50.0, 1: 51.5, 2: 51.4}, momentum=0.5)
+    page = compose_accuracies(DEMO, [*OWN, *moved, *idle], "last", {})
+    (section,) = [s for s in page.sections if s.title.startswith("What single knobs move")]
+    lines = {x.label: x.cells for x in section.grid.lines}
+    assert lines["DANN: lr = 0.01"] == (
+        "UCI→MNIST", "0.02", "61.17 ± 1.04 (3)", "+10.2 [9.4, 10.9] (3)"
+    )  # fmt: skip
+    assert section.notes[0].startswith(
+        "What was shown to move the accuracy, the largest first: DANN"
+    )
+    assert "lr = 0.01 (+10.2" in section.notes[0] and "momentum" not in section.notes[0]
+    assert section.notes[1] == "Of 1 other knob neither gain nor loss was shown."
+
+
+def test_rows_of_the_suite_are_no_single_knobs_of_each_other():
+    """Those stand in the table itself."""
+    suite = suites.find("mnistm")
+    cells_ = [cell(suite, row, "MNIST-MNIST-M", 0) for row in ("lambda-1", "lambda-10")]
+    records = [record(c, [50.0]) for c in cells_]
+    assert find_ablations(suite, records, "lambda-1")
+    page = compose_accuracies(suite, records, "last", {})
+    assert not [s for s in page.sections if s.title.startswith("What single knobs move")]
 
 
 # what a suite says to be open

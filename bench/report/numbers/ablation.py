@@ -31,21 +31,31 @@ class Ablation:
 
 
 def find_ablations(
-    suite: Suite, records: Iterable[Record], row: str, budget: str = "full", select: Select = "last"
+    suite: Suite,
+    records: Iterable[Record],
+    row: str,
+    budget: str = "full",
+    select: Select = "last",
+    *,
+    in_tables: bool = True,
 ) -> list[Ablation]:
     """Every knob that was varied alone, sorted by task, knob and value.
 
-    Whatever suite and row asked for the runs: content decides. Runs that diverged, failed, are
-    damaged or on made-up images are left out. Raises UsageError for a row or budget that the suite
-    does not have.
+    Whatever suite and row asked for the runs: content decides. in_tables: whether runs count that
+    stand in the suite's tables as another row. Runs that diverged, failed, are damaged or on
+    made-up images are left out. Raises UsageError for a row or budget that the suite does not have.
     """
     every = list(records)
+    asked = cells(suite, methods=[row], budget=budget, seeds=[0])
     ledger = settle_suite(suite, every, budget)
+    shown = () if in_tables else {r.path for _, r in ledger.counted}
+    near = [r for r in every if r.run and r.run.method == asked[0].method and r.path not in shown]
+    near.sort(key=lambda r: r.age)
     own = score_row(suite, ledger, row, select, "target")
     found = []
-    for cell in cells(suite, methods=[row], budget=budget, seeds=[0]):
+    for cell in asked:
         varied: dict[tuple[str, str], tuple[Any, Any, dict[int, float]]] = {}
-        for r in sorted(every, key=lambda r: r.age):  # of two runs of a seed the newer one counts
+        for r in near:  # of two runs of a seed the newer one counts
             if not (one := _single_change(r, cell)) or r.run is None:
                 continue
             knob, value, stated = one
@@ -64,15 +74,16 @@ def find_ablations(
 
 def _single_change(r: Record, cell: Cell) -> tuple[str, Any, Any] | None:
     """The one knob in which a run that went well departs from a cell: its name, both values."""
-    if r.run is None or r.status != "ok" or r.generated or r.run.method != cell.method:
+    if r.run is None or r.status != "ok" or r.generated:
+        return None
+    if (r.run.source, r.run.target, r.run.classes) != (*cell.ends, cell.classes):
         return None
     found = {k: v for k, v in compare_content(r.run, cell).items() if k not in IDLE}
     if len(found) != 1:
         return None
     ((knob, (value, stated)),) = found.items()
-    if knob.partition(".")[0] in ("source", "target", "classes"):
-        return None
-    return knob, value, stated
+    # a program that did not have the knob yet did not vary it
+    return None if "unset" in (value, stated) else (knob, value, stated)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.report.numbers.ablation import Ablation
 from bench.report.numbers.aggregate import Compared, Group, Table
 from bench.report.numbers.choice import Choice
 from bench.report.numbers.costs import Cost
@@ -19,7 +20,8 @@ from bench.report.page.text import (
     format_score,
 )
 from bench.suite.claims import PublishedCost
-from bench.suite.suite import Suite
+from bench.suite.schema import compact
+from bench.suite.suite import Row, Suite
 
 Mark = Literal["best", "second", ""]
 """How a cell is set off: bold, underlined, not at all."""
@@ -167,6 +169,28 @@ def lay_out_gains(table: Table) -> Grid:
         if g.row and g.gains
     )
     return Grid(("", *(format_column(table.suite, c) for c in table.columns)), lines)
+
+
+def lay_out_ablations(suite: Suite, found: Sequence[tuple[Row, Ablation]]) -> Grid:
+    """Knobs that were varied alone × what each moved."""
+    head = ("", "task", "the row has", "reached %", "moved, points")
+    lines = tuple(
+        Line(
+            "ours",
+            f"{row.label}: {a.knob} = {compact(a.value)}",
+            (
+                format_column(suite, a.task),
+                compact(a.stated),
+                f"{a.reached.mean:.2f}"
+                + (f" ± {a.reached.sd:.2f}" if a.reached.sd else "")
+                + f" ({a.reached.n})",
+                format_gain(a.moved),
+            ),
+            row=row.id,
+        )
+        for row, a in found
+    )
+    return Grid(head, lines)
 
 
 def lay_out_choices(choices: Sequence[Choice]) -> Grid:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from statistics import median
 
+from bench.report.numbers.ablation import Ablation
 from bench.report.numbers.aggregate import Group, Table
 from bench.report.numbers.costs import Cost
 from bench.report.numbers.scores import AVERAGE, COLLAPSED, Score
@@ -15,6 +16,7 @@ from bench.runs.ledger import Aside
 from bench.runs.records import Record
 from bench.suite import catalog
 from bench.suite.claims import Claim, Published
+from bench.suite.schema import compact
 from bench.suite.suite import Row, Suite
 
 KINDS = {  # kinds of claims that are not the authors' own -> what to say about them
@@ -273,6 +275,27 @@ def _gain_count(table: Table, group: Group, tasks: Sequence[str]) -> str:
     few, many = (pick(group.gains[c].n for c in tasks) for pick in (min, max))
     seeds = format_count(many, "seed") if few == many else f"{few} to {many} seeds"
     return f"{group.row.label}: {average}of {len(tasks)} tasks it {words} ({seeds})."
+
+
+def explain_ablations(suite: Suite, found: Sequence[tuple[Row, Ablation]]) -> Iterator[str]:
+    """What the table of single knobs says as a whole, and how to read it."""
+    tested = [(row, a, a.moved) for row, a in found if a.moved and a.moved.interval]
+    tested.sort(key=lambda x: -abs(x[2].gap))
+    moving = [x for x in tested if x[2].word != "not shown"]
+    if moving:
+        named = "; ".join(
+            f"{row.label}, {a.knob} = {compact(a.value)} ({format_difference(gain)})"
+            for row, a, gain in moving
+        )
+        yield f"What was shown to move the accuracy, the largest first: {named}."
+    if still := len(tested) - len(moving):
+        yield f"Of {format_count(still, 'other knob')} neither gain nor loss was shown."
+    yield (
+        "Each line is about runs that differ from the row in that knob alone (`--set`) and are in "
+        "no other table. Moved: over the seeds that both have, with the "
+        f"{100 * suite.confidence:.3g} % Student interval, not corrected for how many knobs were "
+        "tried. `bench explain` names the runs that are still wanted."
+    )
 
 
 def explain_choices() -> Iterator[str]:

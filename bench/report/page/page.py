@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.errors import BenchError
+from bench.report.numbers.ablation import find_ablations
 from bench.report.numbers.aggregate import Table, build_table
 from bench.report.numbers.choice import judge_choices
 from bench.report.numbers.costs import Cost, summarise_costs
@@ -61,6 +62,7 @@ def compose_accuracies(
         *(_accuracy_section(t, cited, (*notes.describe_view(t, view), *_notes(t))) for t in target),
         *(_accuracy_section(t, cited, tuple(notes.name_lost_seeds(t))) for t in source),
         *(_gains_section(t) for t in target if any(g.gains for g in t.groups)),
+        *(_ablations_section(t, records) for t in target),
         *(_choices_section(t) for t in target),
         cited.remarks,
         Section("What is known to differ from the papers", None, suite.differences),
@@ -136,6 +138,24 @@ def _gains_section(t: Table) -> Section:
     base = t.suite.by_id[t.suite.baseline].label if t.suite.baseline else ""
     title = f"Gains over {base} ({_describe_choice(t)})"
     return Section(title, layout.lay_out_gains(t), tuple(notes.describe_gains(t)))
+
+
+def _ablations_section(t: Table, records: Iterable[Record]) -> Section:
+    """Empty, and so not shown, where no knob was varied alone outside of the suite's rows."""
+    found = [
+        (g.row, a)
+        for g in t.groups
+        if g.row
+        for a in find_ablations(t.suite, records, g.row.id, t.budget, t.select, in_tables=False)
+    ]
+    title = f"What single knobs move ({_describe_choice(t)})"
+    if not found:
+        return Section(title, None, ())
+    return Section(
+        title,
+        layout.lay_out_ablations(t.suite, found),
+        tuple(notes.explain_ablations(t.suite, found)),
+    )
 
 
 def _choices_section(t: Table) -> Section:
