@@ -34,7 +34,7 @@ NamesArgument = Annotated[
     ),
 ]
 FormatsOption = Annotated[
-    str, typer.Option("--format", help="png, svg, pdf: one or several, comma-separated.")
+    str, typer.Option("--format", help="png, svg, pdf, webp: one or several, comma-separated.")
 ]
 OutOption = Annotated[
     Path | None,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.errors import UsageError
 from bench.report.figures.request import Request
+from bench.report.page.text import format_count
 from bench.runs.lines import Artefact, ArtefactName
 from bench.runs.records import Record
 from bench.suite.suite import Row
@@ -46,5 +47,6 @@ def choose_rows(request: Request, found: Found, most: int) -> list[Row]:
 def name_others(request: Request, found: Found, shown: Sequence[Row]) -> str:
     """What a caption says of rows and tasks that are not drawn; '' without any."""
     further = len(found) - len(shown)
-    more = f" {further} further rows: choose with --methods." if further > 0 else ""
+    rest = f"{format_count(further, 'further row')}: choose with --methods."
+    more = f" {rest}" if further > 0 else ""
     return more + " --tasks chooses another task." * (len(request.suite.tasks) > 1)

@@ -1,6 +1,7 @@
 """What a network looks at in target images, and the source patches that look alike to it."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from bench.report.figures import style
@@ -52,7 +53,8 @@ def draw_responses(request: Request) -> "Figure":
     for at, (row, _, _) in enumerate(kept):
         for j, (_, label) in enumerate(WAYS):
             ax = axes[0, 1 + at * len(WAYS) + j]
-            ax.set_title(f"{row.label}\n{label}" if j == 0 else label, fontsize=6)
+            above = f"{fill(row.label, int(1.5 * 72 * side / (style.LETTER * 6)))}\n" * (j == 0)
+            ax.set_title(above + label, fontsize=6)
     return figure
 
 

@@ -30,8 +30,10 @@ SMALL = 7.0  # font size of captions, legends and ticks, points
 LETTER = 0.53  # mean width of a letter, as a part of the font size
 INK = "0.15"  # the colour of text, edges and published figures
 PALE = "0.88"  # the colour of bands that lie behind the data
-FORMATS = {  # format -> metadata without which two files of one figure differ, or name a day
+FORMATS: dict[str, dict[str, None] | None] = {
+    # format -> metadata without which two files of one figure differ, or name a day
     "png": {"Software": None},
+    "webp": None,  # has none; a tenth of a PNG where there are photographs
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }  # fmt: skip
