@@ -17,7 +17,8 @@ def warnings(change=None, *, fingerprint="beef", **override):
     if change:
         run = other.run.model_copy(update={"data": change(other.run.data)})
         other = replace(other, run=run)
-    return warn_of_other_images([first, other])
+    cells = (cell(TOY, "plain", "A-B", seed) for seed in (0, 1))
+    return warn_of_other_images(zip(cells, [first, other], strict=True))
 
 
 def test_other_images_are_warned_of_once_for_each_domain():
@@ -43,10 +44,22 @@ def test_one_split_that_differs_is_enough(split):
     assert f"{split} images beef" in found
 
 
+def test_a_domain_has_the_name_of_the_suite_that_shows_it():
+    """The suite that ran a record may have called other images so."""
+    first, other = cell(TOY, "plain", "A-B", 0), cell(TOY, "plain", "B-A", 1)
+    made = record(other, fingerprint="beef")
+    odd = dict(zip("XB", made.run.data.values(), strict=True))  # X: B here, and B: A here
+    pairs = [(other, replace(made, run=made.run.model_copy(update={"data": odd})))]
+    assert describe_provenance(pairs)[0].startswith("Images: A, ")
+    (about_a, about_b) = warn_of_other_images([(first, record(first)), *pairs])
+    assert "the same A" in about_a and "the same B" in about_b
+
+
 def test_uncommitted_changes_and_records_without_a_probe_are_counted():
     changed = CPU._replace(code=CPU.code.model_copy(update={"dirty": True}))
-    made = [record(cell(TOY, "plain", "A-B", s)) for s in range(2)]
-    made.append(record(cell(TOY, "plain", "A-B", 2), machine=changed, probe=None))
+    cells = [cell(TOY, "plain", "A-B", s) for s in range(3)]
+    made = [(c, record(c)) for c in cells[:2]]
+    made.append((cells[2], record(cells[2], machine=changed, probe=None)))
     text = " ".join(describe_provenance(made))
     assert "; 1 of 3 records from a checkout with uncommitted changes" in text
     assert "; 1 of 3 records without a probe of what their code does" in text

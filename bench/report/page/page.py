@@ -50,7 +50,7 @@ def compose_accuracies(
     source = build_tables("source") if any(c.on == "source" for c in suite.published) else []
     shown = [c.claim for t in (*target, *source) for g in t.groups for c in g.claims]
     cited = _cite(suite, suite.published, references, shown)
-    counted = [r for t in target for _, r in t.ledger.counted]
+    counted = [pair for t in target for pair in t.ledger.counted]
     rows = [r for r in suite.rows if any(g.row is r for t in target for g in t.groups)]
     explained = (
         *notes.explain_accuracies(suite),
@@ -231,7 +231,7 @@ def compose_costs(
     sections += [cited.remarks] if cited.remarks.notes else []
     sections.append(Section("How to read this", None, tuple(notes.explain_costs(suite))))
     ledgers = (settle_suite(suite, records, b) for b in measured)
-    counted = [r for ledger in ledgers for _, r in ledger.counted if r.status == "ok"]
+    counted = [pair for ledger in ledgers for pair in ledger.counted if pair[1].status == "ok"]
     if counted:
         sections.append(
             Section("What made these numbers", None, tuple(describe_provenance(counted)))

@@ -1,26 +1,32 @@
 """Sentences about what made the numbers: data, machines, program and weights of the records."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bench.report.numbers.costs import name_processor
 from bench.report.page.text import format_count
+from bench.runs.cell import Cell
 from bench.runs.lines import LoadedDomain
 from bench.runs.records import Record
 
+Counted = Iterable[tuple[Cell, Record]]
+"""Cells of a suite, each with the record that counts for it."""
 
-def describe_provenance(records: Iterable[Record]) -> list[str]:
+
+def describe_provenance(counted: Counted) -> list[str]:
     """Where images, machines, program and weights came from."""
-    records = list(records)
-    return [*_describe_data(records), *_describe_machines(records), *_describe_weights(records)]
+    pairs = list(counted)
+    records = [r for _, r in pairs]
+    return [*_describe_data(pairs), *_describe_machines(records), *_describe_weights(records)]
 
 
-def warn_of_other_images(records: Iterable[Record]) -> list[str]:
+def warn_of_other_images(counted: Counted) -> list[str]:
     """A warning for each domain whose images differ between records that prepared them alike."""
     seen: dict[tuple[str, ...], Counter[str]] = {}
-    for run in (r.run for r in records if r.run):
-        prepared = [str(run.recipe[k]) for k in ("size", "resize", "train_limit", "test_limit")]
-        for domain, facts in run.data.items():
+    for cell, r in counted:
+        recipe = r.run.recipe if r.run else {}
+        prepared = [str(recipe.get(k)) for k in ("size", "resize", "train_limit", "test_limit")]
+        for domain, facts in _name_domains(cell, r):
             images = ", ".join(
                 f"{split.images} {name} images {split.fingerprint[:8]}"
                 for name, split in (("train", facts.train), ("test", facts.test))
@@ -36,12 +42,17 @@ def warn_of_other_images(records: Iterable[Record]) -> list[str]:
     ]
 
 
-def _describe_data(records: list[Record]) -> list[str]:
+def _name_domains(cell: Cell, r: Record) -> Iterator[tuple[str, LoadedDomain]]:
+    """The domains of a record by the names of the cell's suite: that which ran it may have used
+    the same names for others."""
+    return zip((cell.source[0], cell.target[0]), r.run.data.values() if r.run else (), strict=False)
+
+
+def _describe_data(counted: Counted) -> list[str]:
     found = {
         (name, d.origin, _count_images(d))
-        for r in records
-        if r.run
-        for name, d in r.run.data.items()
+        for cell, r in counted
+        for name, d in _name_domains(cell, r)
     }
     places = "; ".join(f"{name}, {count}, from {origin}" for name, origin, count in sorted(found))
     return [f"Images: {places}."] if found else []
