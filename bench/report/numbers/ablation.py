@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.report.numbers.scores import pick_evaluation, read_value, score_row
@@ -48,7 +49,7 @@ def find_ablations(
     every = list(records)
     asked = cells(suite, methods=[row], budget=budget, seeds=[0])
     ledger = settle_suite(suite, every, budget)
-    shown = () if in_tables else {r.path for _, r in ledger.counted}
+    shown = set() if in_tables else set(_list_shown(suite, every))
     near = [r for r in every if r.run and r.run.method == asked[0].method and r.path not in shown]
     near.sort(key=lambda r: r.age)
     own = score_row(suite, ledger, row, select, "target")
@@ -70,6 +71,12 @@ def find_ablations(
             for (knob, _), (value, stated, by_seed) in sorted(varied.items())
         ]  # fmt: skip
     return found
+
+
+def _list_shown(suite: Suite, records: Iterable[Record]) -> Iterator[Path]:
+    """The records that stand in a table of the suite, at whatever budget."""
+    for budget in ("full", *suite.budgets):
+        yield from (r.path for _, r in settle_suite(suite, records, budget).counted)
 
 
 def _single_change(r: Record, cell: Cell) -> tuple[str, Any, Any] | None:
