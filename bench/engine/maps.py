@@ -50,7 +50,7 @@ def grad_cam_pp(A: Tensor, g: Tensor) -> Tensor:
 def estimate_bytes(pixels: int) -> int:
     """About how large the file of `Maps` is at most. pixels: side of an image."""
     pictures = SHOWN * (1 + PATCHES) * 3 * pixels**2
-    return pictures + CURVES * 2 * len(ORDERS) * (STEPS + 1) * 4 + 32_000
+    return pictures + CURVES * 2 * len(ORDERS) * (STEPS + 1) * 4 + 10_000
 
 
 class MapReader:

@@ -1,5 +1,7 @@
 """One knob at a time: which runs are an ablation of a row, and which commands are still wanted."""
 
+from dataclasses import replace
+
 import pytest
 from fakes import cell, record, write
 from helpers import ROOT
@@ -51,6 +53,13 @@ def test_hyper_parameters_and_parts_of_tables_are_knobs():
 )
 def test_other_runs_are_no_ablation(others):
     assert find_ablations(DEMO, [*OWN, *others], "dann") == []
+
+
+def test_a_program_that_did_not_have_a_knob_did_not_vary_it():
+    (r,) = varied({0: 53.0})
+    older = {k: v for k, v in r.run.hyper_all.items() if k != "gamma"}
+    r = replace(r, run=r.run.model_copy(update={"hyper_all": older}))
+    assert find_ablations(DEMO, [*OWN, r], "dann") == []
 
 
 def test_seeds_that_the_row_lacks_are_counted_but_not_compared():

@@ -291,7 +291,7 @@ def fake_maps(n=12, shown=4, side=8):
     chance = np.random.default_rng(5)
     pixels = chance.integers(0, 255, (shown, 4, 3, side, side), dtype=np.uint8)
     places = chance.integers(0, 4, (shown, 3))
-    falls = np.linspace(1, 0, 5, dtype=np.float32) * chance.uniform(0.5, 1, (n, 3, 1))
+    falls = np.linspace(1, 0, 5, dtype=np.float32) ** 3 * chance.uniform(0.5, 1, (n, 3, 1))
     maps = {f: chance.random((shown, 2, 2)) for f in ("response", "grad_cam", "grad_cam_pp")}
     return Maps(
         **maps, image=np.arange(shown), label=np.arange(shown), prediction=np.zeros(shown, int),
