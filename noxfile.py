@@ -1,4 +1,4 @@
-"""nox -s demo | tests | slow | mutants | fuzz | latex | lint | perf | build.
+"""nox -s demo | tests | slow | mutants | fuzz | attack | latex | lint | perf | build.
 
 Every session makes its own environment from the hashed constraints.
 """
@@ -66,6 +66,14 @@ def fuzz(session: nox.Session) -> None:
     session.run(
         "pytest", "-q", "tests/runs/test_files.py", "-k", "mutated", env={"FUZZ_ROUNDS": "5000"}
     )
+
+
+@nox.session
+def attack(session: nox.Session) -> None:
+    """Two hundred SIGKILLs at random moments: every cell ends as if nothing had happened."""
+    install(session)
+    kills = {"KILLS": "200", "KILLS_SEED": "1"}
+    session.run("pytest", "-q", "-s", "tests/engine/test_kills.py", "-m", "slow", env=kills)
 
 
 @nox.session

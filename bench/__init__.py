@@ -46,6 +46,8 @@ def run(
     redo: bool = False,
     keep_going: bool = False,
     keep: Iterable[str] = (),
+    checkpoint_every: float = 300.0,
+    fresh: bool = False,
 ) -> "DataFrame":
     """Train what is not yet recorded; returns `records` of the cells asked for.
 
@@ -54,7 +56,8 @@ def run(
     max_seeds. override: knobs otherwise than the suite says, {"lr": 0.003, "hyper": {"lam": 0.5}}.
     data, weights, results: as --data, --weights and --results of `bench run`. redo: also cells that
     are done. keep_going: also after a failure. keep: what each cell leaves beside its record, of
-    "logits", "features", "maps" and "weights".
+    "logits", "features", "maps" and "weights". checkpoint_every, fresh: as --checkpoint-every and
+    --fresh.
     Raises UsageError for what does not exist and, unless keep_going, BenchError when a cell fails;
     Ctrl-C loses no finished cell.
     """
@@ -82,7 +85,10 @@ def run(
     )
     todo = [s.cell for s in plan.states(cells, read_all(root)) if redo or not s.done]
     if todo or settling:
-        here = partial(run_here, _path(data), root, _path(weights), device, False, keep=wanted)
+        here = partial(
+            run_here, _path(data), root, _path(weights), device, False,
+            keep=wanted, checkpoint_every=checkpoint_every, fresh=fresh,
+        )  # fmt: skip
         tally, added = train_cells(todo, settling, here, keep_going=keep_going, redo=redo)
         cells += added
         if (failed := set(tally) - {"ok", "busy", "diverged"}) and not keep_going:

@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from typing import Annotated, Any
@@ -135,12 +136,26 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except SystemExit as e:
-        if e.code == 130:  # typer's exit code for Ctrl-C
-            typer.echo(
-                "bench: interrupted; what was finished is recorded, run the same command to go on",
-                err=True,
-            )
-        raise
+        if e.code != 130:  # typer's exit code for Ctrl-C
+            raise
+        number = _find_signal(e)
+        by = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+        typer.echo(
+            f"bench: interrupted{by}; what was finished is recorded, run the same command to go on",
+            err=True,
+        )
+        sys.exit(128 + number)
+
+
+def _find_signal(e: BaseException) -> int:
+    """The signal that ended the command: that of an `engine.interrupts.Interrupted` behind the
+    exception, else Ctrl-C's."""
+    cause: BaseException | None = e
+    while cause is not None:
+        if (number := getattr(cause, "number", None)) is not None:
+            return int(number)
+        cause = cause.__cause__ or cause.__context__
+    return signal.SIGINT
 
 
 if __name__ == "__main__":

@@ -75,6 +75,20 @@ KeepOption = Annotated[
         autocompletion=artefact_names,
     ),
 ]
+CheckpointOption = Annotated[
+    float,
+    option(
+        "--checkpoint-every",
+        metavar="SECONDS",
+        min=0,
+        max=1e9,
+        help="How often a cell's state is written beside its record, so that it goes on from there "
+        "when it was interrupted; also when it is. 0: never.",
+    ),
+]
+FreshOption = Annotated[
+    bool, flag("--fresh", help="Begin interrupted cells anew, not at their checkpoints.")
+]
 PrecisionOption = Annotated[
     Literal["fp32", "tf32", "bf16"] | None,
     option(help="Short for --set precision=...; bf16 is slow on a CPU that lacks it."),
@@ -99,6 +113,8 @@ def run_cells(
     knobs: KnobsOption = None,
     precision: PrecisionOption = None,
     keep: KeepOption = None,
+    checkpoint_every: CheckpointOption = 300.0,
+    fresh: FreshOption = False,
     results: ResultsOption = None,
 ) -> None:
     """Train every cell (row × task × seed) that is not yet recorded."""
@@ -121,7 +137,10 @@ def run_cells(
     settling = settle.prepare_settling(seeds, max_seeds, chosen, make_cells, root, budget)
     cells = make_cells(seeds=None if settling or seeds is None else plan.seeds(seeds))
     todo = show_cells(cells, root, data, wanted, redo=redo)
-    here = partial(run_here, data, root, weights, device, skip_unreadable, keep=wanted)
+    here = partial(
+        run_here, data, root, weights, device, skip_unreadable,
+        keep=wanted, checkpoint_every=checkpoint_every, fresh=fresh,
+    )  # fmt: skip
     tally: Mapping[str, int] = {}
     if todo or settling:
         tally, added = train_cells(
@@ -223,15 +242,24 @@ def run_here(
     skip_unreadable: bool,
     tell: "Listener",
     keep: tuple["ArtefactName", ...] = (),
+    checkpoint_every: float = 0.0,
+    fresh: bool = False,
 ) -> "Here":
-    """The executor that runs cells in this process. tell: hears how far decoding and evaluating
-    are. keep: what each cell leaves beside its record. Raises UsageError for an absent device."""
+    """The executor that runs cells in this process.
+
+    tell: hears how far decoding and evaluating are. The others: see `Lab`. Raises UsageError for an
+    absent device.
+    """
     from bench import paths
     from bench.engine.lab import Lab, find_device
     from bench.execute.here import Here
 
     found = find_device(device)
-    return Here(Lab(paths.data_root(data), results, found, weights, skip_unreadable, tell, keep))
+    lab = Lab(
+        paths.data_root(data), results, found, weights, skip_unreadable, tell, keep,
+        checkpoint_every, fresh,
+    )  # fmt: skip
+    return Here(lab)
 
 
 def check_cells(executor: "Here", cells: list["Cell"], *, go_on: bool) -> None:

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bench.engine.events import Ended, Event, Progressed, Started, Substituted, Working
+from bench.engine.events import Ended, Event, Progressed, Started, Substituted, Unsaved, Working
 from bench.report.page.text import format_count
 from bench.runs import plan, records
 from bench.runs.plan import CellState
@@ -56,16 +57,23 @@ class Screen:
     ) -> None:
         self._progress.stop()
 
-    def follow(self, events: Iterable[Event]) -> Counter[str]:
+    def follow(self, events: Generator[Event, None, object]) -> Counter[str]:
         """Draw each event as it comes; returns how many cells ended in which way."""
-        for event in events:
-            self.draw(event)
+        with closing(events):  # interrupted, the cell that runs writes its checkpoint
+            for event in events:
+                self.draw(event)
         return self.tally
 
     def draw(self, event: Event | Working) -> None:
         match event:
-            case Started(cell):
-                self._show(cell.key, str(cell), 0, cell.recipe.iterations, "iterations")
+            case Started(cell, step, anew):
+                if step:
+                    self._print(f"{cell}: goes on at iteration {step:,}", markup=False)
+                if anew:
+                    self._print(f"{cell}: begins anew, not at its checkpoint: {anew}", markup=False)
+                self._show(cell.key, str(cell), step, cell.recipe.iterations, "iterations")
+            case Unsaved(cell, reason):
+                self._print(f"{cell}: {reason}", markup=False)
             case Progressed(cell, w):
                 rate = 2e3 * cell.recipe.batch * len(w.lap.ms) / sum(w.lap.ms)  # images per second
                 note = f"loss {w.mean_loss:.3f}, {rate:,.0f} images/s"

@@ -38,13 +38,30 @@ def show_record(
     rows = [*_standing(path, content.run), *((k, compact(v)) for k, v in facts.items())]
     print_table(str(path), ("", ""), rows)
     show_evaluations(path, content)
+    show_resumptions(content)
     if content.end is None:
-        typer.echo(content.problem or "unfinished: it is still running, or was interrupted")
+        unfinished = "unfinished: it is still running, or was interrupted"
+        if files.locate_checkpoint(path.parent, path.stem.rpartition("-")[0]).exists():
+            unfinished += "; the command that began it goes on at its checkpoint"
+        typer.echo(content.problem or unfinished)
         return
     ended = content.end.model_dump(exclude={"kind", "status", "artefacts"}, exclude_defaults=True)
     print_table(f"end: {content.end.status}", ("", ""), ((k, compact(v)) for k, v in ended.items()))
     if content.end.artefacts:
         show_artefacts(path, content.end)
+
+
+def show_resumptions(content: "Content") -> None:
+    """Where the run was interrupted, and on what it went on."""
+    from bench.cli.screen import format_duration
+
+    rows = (
+        (f"{x.step:,}", format_duration(x.wall_s), x.resumed, x.env.gpu or x.env.cpu)
+        for x in content.resumes
+    )
+    if content.resumes:
+        names = ("iteration", "taken so far", "went on", "on")
+        print_table("interruptions", names, rows, right=names[:2])
 
 
 def show_artefacts(path: Path, end: "End") -> None:

@@ -19,9 +19,19 @@ CellStatus = Literal["ok", "diverged", "failed", "busy", "error"]
 
 @dataclass(frozen=True)
 class Started:
-    """The record of a cell is open and its training begins."""
+    """The record of a cell is open and its training begins, or goes on."""
 
     cell: Cell
+    step: int = 0  # iterations that an interrupted run had done
+    anew: str = ""  # why it does not go on from the checkpoint that there is, in a sentence
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """A checkpoint of a cell could not be written; it trains on without."""
+
+    cell: Cell
+    reason: str  # in a sentence
 
 
 @dataclass(frozen=True)
@@ -88,4 +98,4 @@ def ignore(event: Working) -> None:
     """The listener where nobody listens."""
 
 
-Event = Started | Progressed | Measured | Ended | Substituted
+Event = Started | Progressed | Unsaved | Measured | Ended | Substituted

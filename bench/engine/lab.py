@@ -54,6 +54,8 @@ class Lab:
     skip_unreadable: bool = False  # leave out images that cannot be decoded
     tell: Listener = ignore  # is told how far decoding and evaluating are
     keep: tuple[ArtefactName, ...] = ()  # what a finished cell leaves beside its record
+    checkpoint_every: float = 300.0  # seconds between two checkpoints of a cell; 0: none is written
+    fresh: bool = False  # begin cells anew, whatever checkpoints there are
     built: set[Hashable] = field(default_factory=set)  # networks that were found to go together
     stood_in: set[str] = field(default_factory=set)  # domains that random images stood in for
     _domains: dict[Hashable, Domain | BenchError] = field(default_factory=dict)

@@ -1,33 +1,82 @@
 """What a run writes to its record: the one place where values of the engine become lines."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 
 from bench.engine import env
-from bench.engine.clock import Lap, spread
+from bench.engine.clock import spread
 from bench.engine.loop import Window
 from bench.engine.probe import probe
 from bench.engine.task import Materials, Placement
+from bench.engine.training import WARMUP
 from bench.runs.cell import Cell
-from bench.runs.lines import Artefact, ArtefactName, End, Run, Spread, Train, now, plain
+from bench.runs.lines import (
+    Artefact,
+    ArtefactName,
+    End,
+    Env,
+    Resume,
+    Run,
+    Spread,
+    Train,
+    now,
+    plain,
+)
+
+
+@dataclass(frozen=True)
+class Spell:
+    """What ran from a resumption to the next."""
+
+    step: int  # iterations done when it began
+    away: bool  # whether on another machine than the one that the record's first line names
 
 
 @dataclass
 class Costs:
-    """Time and memory of the iterations after the warm-up, outside of what the task measures."""
+    """Time and memory of the iterations after the warm-up, outside of what the task measures, on
+    the machine on which the run began."""
 
     ms: list[float] = field(default_factory=list)  # of each iteration, milliseconds
     wait_ms: list[float] = field(default_factory=list)  # of these, until its batch was ready
     memory: dict[str, float] = field(default_factory=dict)  # peak of each kind, MiB
+    cold_ms: list[float] = field(default_factory=list)  # of each iteration of a warm-up
+    cold_wait_ms: list[float] = field(default_factory=list)
+    cold_memory: dict[str, float] = field(default_factory=dict)  # of the last window left out
 
-    def add(self, lap: Lap, memory: Mapping[str, float]) -> None:
-        self.ms += lap.ms
-        self.wait_ms += lap.wait_ms
-        self.memory = {k: max(v, self.memory.get(k, v)) for k, v in memory.items()}
+    def add(
+        self,
+        window: Window,
+        memory: Mapping[str, float],
+        spells: Sequence[Spell] = (),
+        *,
+        warmup: bool = False,
+    ) -> None:
+        """A window. warmup: whether none of its times count. spells: the first iterations of each
+        are a warm-up, too."""
+        begun = window.step - len(window.loss)
+        for it, times in enumerate(zip(window.lap.ms, window.lap.wait_ms, strict=True), begun):
+            spell = next((s for s in reversed(spells) if s.step <= it), None)
+            if spell and spell.away:
+                continue
+            cold = warmup or (spell is not None and it < spell.step + WARMUP)
+            for kept, x in zip(self._lists(cold=cold), times, strict=True):
+                kept.append(x)
+        if warmup or (spells and spells[-1].away):
+            self.cold_memory = dict(memory)
+        else:
+            self.memory = {k: max(v, self.memory.get(k, v)) for k, v in memory.items()}
+
+    def _lists(self, *, cold: bool) -> tuple[list[float], list[float]]:
+        return (self.cold_ms, self.cold_wait_ms) if cold else (self.ms, self.wait_ms)
+
+    def settle(self) -> tuple[list[float], list[float]]:
+        """The times that count: those of the warm-up where there are no others."""
+        return self._lists(cold=not self.ms)
 
 
 @dataclass(frozen=True)
@@ -76,6 +125,11 @@ def make_run_line(
     )
 
 
+def make_resume_line(step: int, wall_s: float, env: Env) -> Resume:
+    """Where a run goes on. wall_s: how long it took up to there. env: the machine that goes on."""
+    return Resume(step=step, wall_s=round(wall_s, 3), env=env, resumed=now())
+
+
 def make_train_line(w: Window, memory: Mapping[str, float], *, warmup: bool) -> Train:
     """memory: peaks of this window, MiB. warmup: whether its times do not count."""
     return Train(
@@ -102,15 +156,16 @@ def make_end_line(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:
             wall_s=wall_s,
             finished=now(),
         )
-    ms = summarize_ms(outcome.costs.ms)
+    times, waits = outcome.costs.settle()
+    ms = summarize_ms(times)
     return End(
         status="ok",
         step=cell.recipe.iterations,
         reason=outcome.reason,
         ms=ms,
-        wait_ms=summarize_ms(outcome.costs.wait_ms),
+        wait_ms=summarize_ms(waits),
         images_per_s=round(2e3 * cell.recipe.batch / (ms["p50"] or math.inf), 1),
-        memory=outcome.costs.memory,
+        memory=outcome.costs.memory or outcome.costs.cold_memory,
         data_mib=round(outcome.placement.mib, 1),
         placement=outcome.placement.places,
         parameters=outcome.parameters,

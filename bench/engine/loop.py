@@ -1,6 +1,6 @@
 """The one training loop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ from bench.engine.clock import Clock, Lap
 
 @dataclass(frozen=True)
 class Window:
-    """The iterations since the last window."""
+    """The iterations between two stops, or the part of them up to a pause."""
 
     step: int  # iterations trained so far, counted from the start of the training
     lap: Lap  # how long each iteration took
     loss: list[float]  # of each iteration, summed over the losses that the method yielded
     lr: float  # learning rate of the last iteration, before the multipliers of the groups
+    whole: bool = True  # whether it ends at a stop; False: at a pause
 
     @property
     def mean_loss(self) -> float:
@@ -33,6 +34,13 @@ class Window:
         """The first iteration, counted from 1, whose loss was not finite; None when all were."""
         begun = self.step - len(self.loss)
         return next((begun + i for i, x in enumerate(self.loss, 1) if not isfinite(x)), None)
+
+    @classmethod
+    def join(cls, parts: "Sequence[Window]") -> "Window":
+        """The window that these parts make, one after the other."""
+        last = parts[-1]
+        lap = Lap([x for w in parts for x in w.lap.ms], [x for w in parts for x in w.lap.wait_ms])
+        return cls(last.step, lap, [x for w in parts for x in w.loss], last.lr, last.whole)
 
 
 def train(
@@ -49,6 +57,7 @@ def train(
     start: int = 0,
     second_stage: int = 0,
     progress: Callable[[int, int], float] = truediv,
+    pause: Callable[[], bool] = lambda: False,
 ) -> Iterator[Window]:
     """Train from iteration `start` to `iterations`; yield a Window after each iteration in `stops`.
 
@@ -56,6 +65,7 @@ def train(
     parameter group multiplies by its "lr_mult". autocast: the context of every forward.
     second_stage: the iteration at which the optimizer forgets its momenta.
     progress: (iteration, iterations) -> the p that the method's step is given.
+    pause: asked after each iteration between two stops; True yields the part of a window so far.
 
     Between two stops nothing waits for the device: losses stay there, and one synchronisation reads
     losses and clock. The caller measures, writes and draws while this generator is suspended,
@@ -73,9 +83,10 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = lr * group["lr_mult"]
         losses.append(_step(method.step(net, s, t, p), optimizer, autocast))
-        if it + 1 in stops:
+        whole = it + 1 in stops
+        if whole or pause():
             lap = clock.end()
-            yield Window(it + 1, lap, torch.stack(losses).tolist(), lr)
+            yield Window(it + 1, lap, torch.stack(losses).tolist(), lr, whole)
             losses = []
 
 

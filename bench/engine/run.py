@@ -6,16 +6,20 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from bench import nets
-from bench.engine import artefacts, env, lines
+from bench.engine import artefacts, checkpoint, env, lines
+from bench.engine.checkpoint import Checkpoint, Saver, Stale
 from bench.engine.clock import Clock
-from bench.engine.events import Ended, Event, Measured, Progressed, Started
+from bench.engine.events import Ended, Event, Measured, Progressed, Started, Unsaved
+from bench.engine.interrupts import Interrupts
 from bench.engine.lab import Lab
-from bench.engine.lines import Costs, Outcome
+from bench.engine.lines import Outcome, Spell
+from bench.engine.log import Log
 from bench.engine.memory import OutOfMemory, free, keep_freed, within_memory
 from bench.engine.task import Materials, Task
 from bench.engine.training import Stops, Training, set_precision
@@ -23,7 +27,8 @@ from bench.engine.uda import UDA
 from bench.errors import BenchError
 from bench.runs import files, plan, records
 from bench.runs.cell import Cell
-from bench.runs.files import Busy, Writer
+from bench.runs.files import Busy, Place, Writer
+from bench.runs.lines import Resume, Run
 
 FOLDERS = re.compile(r"(?<![\w.:/\\])([A-Za-z]:)?[/\\]([^\s/\\'\":,;()]+[/\\])+")
 """The folders of an absolute path, not those of an address such as https://…"""
@@ -60,15 +65,60 @@ def run_cell(
         if not redo:
             _check_wanted(cell, made_of, lab.results)
 
-    with files.create(lab.results, cell.folder, cell.stem, check_wanted) as out:
-        out.line(lines.make_run_line(cell, made_of, lab.device, load, keeps_freed=kept))
-        yield Started(cell)
-        outcome = yield from _attempt(cell, lab, task, out)
-        out.line(lines.make_end_line(cell, outcome, wall_s=time.perf_counter() - began))
+    begin = Begin(cell, lab, made_of, began)
+
+    def find_place() -> Place | None:
+        begin.find(load, keeps_freed=kept)
+        return begin.found.place if begin.found else None
+
+    with files.create(lab.results, cell.folder, cell.stem, check_wanted, find_place) as out:
+        out.line(begin.line)
+        yield Started(cell, begin.step, begin.anew)
+        outcome = yield from _attempt(cell, lab, task, out, begin)
+        out.line(lines.make_end_line(cell, outcome, wall_s=begin.wall_s))
+        begin.saver.end()
     free()
     ended = Ended(cell, outcome.status, outcome.reason, out.path, outcome.out_of_memory)
     yield ended
     return ended
+
+
+class Begin:
+    """Where a run begins: at its first iteration, or at a checkpoint."""
+
+    def __init__(self, cell: Cell, lab: Lab, made_of: Materials, began: float) -> None:
+        """began: when this process began it, by time.perf_counter."""
+        self.cell, self.lab, self.made_of, self.began = cell, lab, made_of, began
+        self.found: Checkpoint | None = None
+        self.anew = ""  # why a checkpoint that is there is not gone on from
+
+    def find(self, load: float, *, keeps_freed: bool) -> None:
+        """Look for a checkpoint; to be called once the cell is ours."""
+        cell, lab = self.cell, self.lab
+        here = lines.make_run_line(cell, self.made_of, lab.device, load, keeps_freed=keeps_freed)
+        path = files.locate_checkpoint(lab.results / cell.folder, cell.stem)
+        try:
+            self.found = None if lab.fresh else checkpoint.read(path, here)
+        except Stale as e:
+            self.anew = str(e)
+        self.line: Run | Resume = here
+        self.saver = Saver(path, lab.checkpoint_every, self.began, here, here.env)
+        if c := self.found:
+            self.line = lines.make_resume_line(self.step, c.wall_s, here.env)
+            spell = Spell(self.step, away=here.env.cpu != c.run.env.cpu)
+            self.saver = replace(
+                self.saver, began=self.began - c.wall_s, first=c.run, spells=(*c.spells, spell)
+            )
+
+    @property
+    def step(self) -> int:
+        """Iterations that are done."""
+        return self.found.state.step if self.found else 0
+
+    @property
+    def wall_s(self) -> float:
+        """How long the run took so far, in all its parts."""
+        return time.perf_counter() - self.saver.began
 
 
 def _check_wanted(cell: Cell, made_of: Materials, results: Path) -> None:
@@ -81,11 +131,13 @@ def _check_wanted(cell: Cell, made_of: Materials, results: Path) -> None:
             raise Busy("already run on these made-up images; --redo runs it again")
 
 
-def _attempt(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, None, Outcome]:
+def _attempt(
+    cell: Cell, lab: Lab, task: Task, out: Writer, begin: Begin
+) -> Generator[Event, None, Outcome]:
     """Train the cell; whatever goes wrong is its outcome."""
     try:
         with closing(task), within_memory(lab.device, cell.row, cell.recipe):
-            return (yield from _train(cell, lab, task, out))
+            return (yield from _train(cell, lab, task, out, begin))
     except OutOfMemory as e:
         return Outcome("failed", str(e), out_of_memory=True)
     except BenchError as e:  # weights of another network, a batch larger than the data
@@ -96,41 +148,67 @@ def _attempt(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, 
         return Outcome("failed", without_folders(reason)[:500], trace=trace)
 
 
-def _train(cell: Cell, lab: Lab, task: Task, out: Writer) -> Generator[Event, None, Outcome]:
-    r = cell.recipe
+def _train(
+    cell: Cell, lab: Lab, task: Task, out: Writer, begin: Begin
+) -> Generator[Event, None, Outcome]:
+    r, saver = cell.recipe, begin.saver
     torch.manual_seed(cell.seed)
     net, method = task.build()
     training = Training(net, method, nets.optimizer(net, method, r))
     task.open()
-    stops, clock, costs = Stops.of(r), Clock(lab.device), Costs()
+    stops, clock = Stops.of(r), Clock(lab.device)
     autocast = set_precision(r, lab.device)
-    for window in training.run(
-        task.batches, r.lr_at, clock,
-        iterations=r.iterations, stops=stops.every, autocast=autocast, second_stage=r.second_stage,
-    ):  # fmt: skip
-        memory, warmup = clock.memory(), window.step <= stops.warmup
-        out.line(lines.make_train_line(window, memory, warmup=warmup))
-        if (first := window.diverged_at) is not None:
-            reason = f"the loss was no longer finite at iteration {first}"
-            return Outcome("diverged", reason)
-        if warmup:
-            clock.reset_peak()
-        else:
-            costs.add(window.lap, memory)
-        yield Progressed(cell, window)
-        if window.step in stops.measured:
+    log = Log(out, stops)
+    if begin.found:
+        training.load(begin.found.state)
+        log.costs, log.peak, log.measured = (
+            begin.found.costs,
+            begin.found.peak,
+            begin.found.measured,
+        )
+    with Interrupts() as interrupts:
+        windows = training.run(
+            task.batches, r.lr_at, clock,
+            iterations=r.iterations, stops=stops.every, autocast=autocast,
+            second_stage=r.second_stage,
+            pause=lambda: interrupts.pending is not None or saver.due(),
+        )  # fmt: skip
+        try:
+            while log.measured < r.iterations:
+                if training.step in stops.measured and log.measured < training.step:
+                    with autocast:
+                        found = training.measure(task.measure)
+                    with interrupts.held():
+                        log.add_eval(found)
+                    yield Measured(cell, found)
+                    free()
+                    clock.reset_peak()  # what a measurement takes is not the method's
+                    continue
+                with interrupts.held():
+                    window = next(windows)
+                    log.add_window(window, clock.memory(), saver.spells)
+                if window.whole and (first := window.diverged_at) is not None:
+                    reason = f"the loss was no longer finite at iteration {first}"
+                    return Outcome("diverged", reason)
+                if window.whole:
+                    if window.step <= stops.warmup:
+                        clock.reset_peak()
+                    yield Progressed(cell, window)
+                if interrupts.pending is not None or saver.due():
+                    if why := saver.save(training, log):
+                        yield Unsaved(cell, why)
+                    interrupts.check()
+            parameters = training.digest()
             with autocast:
-                found = training.measure(task.measure)
-            out.line(found)
-            yield Measured(cell, found)
-            free()
-            clock.reset_peak()  # what a measurement takes is not the method's
-    parameters = training.digest()
-    with autocast:
-        kept, lost = artefacts.keep(lab.keep, training, task, out.path)
+                kept, lost = artefacts.keep(lab.keep, training, task, out.path)
+        except (KeyboardInterrupt, GeneratorExit):
+            if interrupts.settled and interrupts.pending is None:
+                saver.save(training, log)
+            raise
     return Outcome(
-        "ok", lost, costs=costs, placement=task.placement(), parameters=parameters, artefacts=kept
-    )
+        "ok", lost, costs=log.costs, placement=task.placement(), parameters=parameters,
+        artefacts=kept,
+    )  # fmt: skip
 
 
 def without_folders(text: str) -> str:

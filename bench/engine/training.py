@@ -67,13 +67,14 @@ class RandomState:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that decides how a training goes on; shares no memory with the training."""
+    """All that decides how a training goes on."""
 
     step: int  # iterations done
     net: dict[str, Tensor]  # parameters and buffers by name
     method: dict[str, Tensor]  # those that the method adds
     optimizer: dict[str, Any]  # its `state_dict`: momenta and parameter groups
     random: RandomState
+    parts: tuple[Window, ...] = ()  # of the window that is under way
 
 
 class Training:
@@ -82,6 +83,7 @@ class Training:
     def __init__(self, net: Network, method: Method, optimizer: torch.optim.Optimizer) -> None:
         self.net, self.method, self.optimizer = net, method, optimizer
         self.step = 0
+        self.parts: list[Window] = []  # of the window that is under way, each up to a pause
 
     @property
     def device(self) -> torch.device:
@@ -97,8 +99,12 @@ class Training:
         stops: frozenset[int],
         autocast: AbstractContextManager[Any],
         second_stage: int = 0,
+        pause: Callable[[], bool] = lambda: False,
     ) -> Iterator[Window]:
-        """Go on from `step` up to `iterations`; see `loop.train` for what is given and yielded."""
+        """Go on from `step` up to `iterations`; see `loop.train` for what is given and yielded.
+
+        What is yielded at a pause is added to `parts`; a window is yielded with all its parts.
+        """
         self.net.train(), self.method.train()
         for window in train(
             self.method,
@@ -113,25 +119,43 @@ class Training:
             start=self.step,
             second_stage=second_stage,
             progress=partial(Progress, first=second_stage),
+            pause=pause,
         ):
             self.step = window.step
+            if window.whole:
+                window, self.parts = Window.join([*self.parts, window]), []
+            else:
+                self.parts.append(window)
             yield window
 
     def measure(self, task_measure: Callable[[Network, Method, int], T]) -> T:
-        """What the function finds while both modules are in evaluation mode."""
-        self.net.eval(), self.method.eval()
-        found = task_measure(self.net, self.method, self.step)
-        self.net.train(), self.method.train()
-        return found
+        """What the function finds while both modules are in evaluation mode.
 
-    def state(self) -> TrainingState:
-        """A copy of all that decides how the training goes on. Taken between two windows."""
+        Interrupted in the middle, it leaves the training as it was.
+        """
+        before = RandomState.read(self.device)
+        self.net.eval(), self.method.eval()
+        try:
+            return task_measure(self.net, self.method, self.step)
+        except BaseException:
+            before.restore(self.device)
+            raise
+        finally:
+            self.net.train(), self.method.train()
+
+    def state(self, *, copy: bool = True) -> TrainingState:
+        """All that decides how the training goes on. Taken between two iterations.
+
+        copy: whether it shares no memory with the training, which writes to its own.
+        """
+        own: Callable[[T], T] = deepcopy if copy else lambda x: x
         return TrainingState(
             step=self.step,
-            net=deepcopy(self.net.state_dict()),
-            method=deepcopy(self.method.state_dict()),
-            optimizer=deepcopy(self.optimizer.state_dict()),
+            net=own(self.net.state_dict()),
+            method=own(self.method.state_dict()),
+            optimizer=own(self.optimizer.state_dict()),
             random=RandomState.read(self.device),
+            parts=tuple(self.parts),
         )
 
     def digest(self) -> str:
@@ -148,7 +172,7 @@ class Training:
     def load(self, state: TrainingState) -> None:
         """Stand where the training stood whose state this is: one of the same network, method
         and optimizer. Sets the process's random numbers too. The state stays as it is."""
-        self.step = state.step
+        self.step, self.parts = state.step, list(state.parts)
         self.net.load_state_dict(state.net)
         self.method.load_state_dict(state.method)
         # torch's optimizers keep the tensors that they are given, and then write to them

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.runs.artefacts import FILES
 from bench.runs.cell import brief, describe_content, digest
-from bench.runs.lines import Counts, End, Eval, Run, Train
+from bench.runs.lines import Counts, End, Eval, Resume, Run, Train
 from bench.suite import released
 from bench.suite.recipe import Recipe, modernized
 from bench.suite.suite import DomainSpec
 
 
-def contradiction(run: Run, lines: Sequence[Train | Eval | End]) -> str:
+def contradiction(run: Run, lines: Sequence[Train | Eval | Resume | End]) -> str:
     """In what a whole record contradicts itself, as the end of a sentence; '' when it does not."""
     end, body = lines[-1], lines[:-1]
     if not isinstance(end, End) or any(isinstance(x, End) for x in body):
@@ -34,6 +34,7 @@ def contradiction(run: Run, lines: Sequence[Train | Eval | End]) -> str:
     checks = (
         _check_key(run, recipe, ends),
         _check_steps(recipe.iterations, end, train, evals),
+        _check_resumed(body, end),
         _check_costs(end),
         _check_artefacts(end),
         *(_check_counts(run, e) for e in evals),
@@ -63,6 +64,22 @@ def _check_steps(length: int, end: End, train: Sequence[Train], evals: Sequence[
     finished = (end.step, trained[-1:], steps[-1:]) == (length, [length], [length])
     if end.status == "ok" and not finished:
         return "it says that all went well without the steps and last evaluation of its recipe"
+    return ""
+
+
+def _check_resumed(body: Sequence[Train | Eval | Resume | End], end: End) -> str:
+    """That each part begins where the one before was, and no time was lost or made up."""
+    trained, walls = 0, [0.0]
+    for i, line in enumerate(body):
+        if isinstance(line, Train):
+            trained = line.step
+        elif isinstance(line, Resume):
+            after = next((x.step for x in body[i:] if isinstance(x, Train)), None)
+            if line.step < trained or (after is not None and line.step > after):
+                return "it was resumed where it had never been"
+            walls.append(line.wall_s)
+    if [*walls, end.wall_s] != sorted([*walls, end.wall_s]):
+        return "its parts took less time together than alone"
     return ""
 
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from bench.errors import BenchError
 from bench.runs.checks import contradiction
-from bench.runs.lines import LINE, RUN, SCHEMA, End, Eval, Run, Train, text
+from bench.runs.lines import LINE, RUN, SCHEMA, End, Eval, Line, Resume, Run, Train, text
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -33,7 +33,7 @@ class Busy(BenchError):
     """Another process is running this cell, or it was run already."""
 
 
-def encode(line: Run | Train | Eval | End, before: "Hash") -> bytes:
+def encode(line: Line, before: "Hash") -> bytes:
     """The bytes of a line. before: the sha256 of the file so far, which takes these bytes in.
 
     An `end` is sealed: the digits of its seal are the sha256 of all that stands before them.
@@ -47,19 +47,34 @@ def encode(line: Run | Train | Eval | End, before: "Hash") -> bytes:
     return data + before.hexdigest().encode() + SEALED
 
 
+@dataclass(frozen=True)
+class Place:
+    """How far a record was written: what a checkpoint goes on from."""
+
+    name: str  # of the record's file
+    size: int  # bytes
+    sha256: str  # of these bytes
+
+
 class Writer:
-    """Appends lines to one new record, each in one write; `run` and `end` are flushed to disk."""
+    """Appends lines to one record, each in one write; `run` and `end` are flushed to disk."""
 
-    def __init__(self, path: Path, fd: int) -> None:
-        self.path, self._fd, self._sha = path, fd, sha256()
+    def __init__(self, path: Path, fd: int, begun: bytes = b"") -> None:
+        """begun: what the file holds already."""
+        self.path, self._fd, self._sha, self._size = path, fd, sha256(begun), len(begun)
 
-    def line(self, line: Run | Train | Eval | End) -> None:
+    @property
+    def place(self) -> Place:
+        return Place(self.path.name, self._size, self._sha.hexdigest())
+
+    def line(self, line: Line) -> None:
         """Append a line. Raises BenchError when the disk is full or the file is gone."""
         data = encode(line, self._sha)
+        self._size += len(data)
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
-            if isinstance(line, Run | End):
+            if isinstance(line, Run | Resume | End):
                 os.fsync(self._fd)
         except OSError as e:
             raise BenchError(
@@ -80,13 +95,19 @@ class Writer:
 
 @contextmanager
 def create(
-    root: Path, folder: Path, stem: str, check_wanted: Callable[[], None] = lambda: None
+    root: Path,
+    folder: Path,
+    stem: str,
+    check_wanted: Callable[[], None] = lambda: None,
+    find_place: Callable[[], Place | None] = lambda: None,
 ) -> Iterator[Writer]:
-    """A new attempt at a cell below root/folder, ours alone until the block is left.
+    """A new attempt at a cell below root/folder, or the old one where it goes on; ours alone until
+    the block is left.
 
     stem: 's<seed>-<key>'. The lock goes by it, so that two suites never run one training at once;
     the system drops it with the process. O_EXCL makes sure that no attempt is written twice.
     check_wanted: called once the lock is ours; raises Busy when there is nothing left to do.
+    find_place: called then; where an attempt goes on, None for a new one.
     Raises Busy when another process has the cell, BenchError when the folder cannot be written.
     """
     with ExitStack() as stack:
@@ -94,14 +115,52 @@ def create(
             (root / folder).mkdir(parents=True, exist_ok=True)
             stack.enter_context(_locked(root, stem))
             check_wanted()
-            path, fd = _open_new(root / folder, stem)
+            place = find_place()
+            begun = _read_begun(root / folder / place.name, place) if place else b""
+            path, fd = (
+                _open_again(root / folder, place) if place else _open_new(root / folder, stem)
+            )
         except OSError as e:
             raise BenchError(
                 f"cannot write under {root / folder} ({e.strerror}); "
                 "choose another --results folder"
             ) from e
         stack.callback(os.close, fd)
-        yield Writer(path, fd)
+        yield Writer(path, fd, begun)
+
+
+def locate_checkpoint(folder: Path, stem: str) -> Path:
+    """What an interrupted run of a cell goes on from. stem: 's<seed>-<key>'."""
+    return folder / f"{stem}.checkpoint"
+
+
+def check_place(folder: Path, place: Place) -> str:
+    """Why a record cannot go on from there, in a sentence; '' where it can."""
+    if not NAME.fullmatch(place.name):
+        return "it is of no record"
+    try:
+        raw = (folder / place.name).read_bytes()
+    except OSError as e:
+        return f"its record {place.name} cannot be read ({e.strerror})"
+    if sha256(raw[: place.size]).hexdigest() != place.sha256 or len(raw) < place.size:
+        return f"its record {place.name} is not what it was"
+    if parse(raw).end is not None:
+        return f"its record {place.name} has ended"
+    return ""
+
+
+def _read_begun(path: Path, place: Place) -> bytes:
+    with path.open("rb") as file:
+        return file.read(place.size)
+
+
+def _open_again(folder: Path, place: Place) -> tuple[Path, int]:
+    """A record without what was written after the checkpoint, which is made again. See
+    `check_place`. Raises OSError."""
+    path = folder / place.name
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.ftruncate(fd, place.size)
+    return path, fd
 
 
 def _open_new(folder: Path, stem: str) -> tuple[Path, int]:
@@ -160,6 +219,7 @@ class Content:
     run: Run | None = None  # None: the first line could not be read
     train: tuple[Train, ...] = ()
     evals: tuple[Eval, ...] = ()
+    resumes: tuple[Resume, ...] = ()
     end: End | None = None  # None: unfinished, or damaged
     problem: str = ""  # why it counts for nothing although it does not look unfinished
 
@@ -198,7 +258,9 @@ def parse(raw: bytes) -> Content:
             problem = f"damaged: {found}"
     train = tuple(x for x in lines if isinstance(x, Train))
     evals = tuple(x for x in lines if isinstance(x, Eval))
-    return Content(run, train, () if problem else evals, None if problem else end, problem)
+    resumes = tuple(x for x in lines if isinstance(x, Resume))
+    kept = ((), None) if problem else (evals, end)
+    return Content(run, train, kept[0], resumes, kept[1], problem)
 
 
 def _sealed(raw: bytes) -> bool:

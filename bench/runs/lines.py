@@ -1,6 +1,6 @@
 """The lines of a record: one model for each kind, the same for the writer and the reader.
 
-    run -> train windows and evals -> end
+    run -> train windows and evals, and a resume wherever the run was interrupted -> end
 
 A line is one JSON object. Unknown fields, missing fields and values of another type are refused.
 """
@@ -200,6 +200,16 @@ class Eval(LinePart):
     """
 
 
+class Resume(LinePart):
+    """The run was interrupted here and went on, later or elsewhere, from a checkpoint."""
+
+    kind: Literal["resume"] = "resume"
+    step: Count  # iterations that the checkpoint has
+    wall_s: Number  # how long the run had taken up to the checkpoint
+    env: Env  # the machine that goes on
+    resumed: str  # UTC
+
+
 class Artefact(LinePart):
     """A file beside a record, which holds more of what the run made."""
 
@@ -218,7 +228,7 @@ class End(LinePart):
     reason: str = ""  # why it diverged or failed, or what could not be kept of it
     trace: str = ""  # the traceback of a failure, without paths of this machine
     out_of_memory: bool = False
-    ms: Spread | None = None  # per iteration, warm-up left out
+    ms: Spread | None = None  # per iteration on the machine of the first line, warm-up left out
     wait_ms: Spread | None = None  # until the batch was ready
     images_per_s: Number | None = None  # of both domains
     memory: dict[str, Number] = {}  # peak in MiB after the warm-up
@@ -226,21 +236,24 @@ class End(LinePart):
     placement: dict[str, str] = {}  # where each split's images lie, such as "cuda:0" or "cpu"
     parameters: str | None = None  # sha256 of the final parameters and buffers, 16 hex digits
     artefacts: dict[ArtefactName, Artefact] = {}  # what was kept of it, as --keep asked
-    wall_s: Number  # of the whole run
+    wall_s: Number  # of the whole run; of one that was resumed, of its parts together
     finished: str  # UTC
     seal: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
 
 
-def text(line: Run | Train | Eval | End) -> str:
+Line = Run | Train | Eval | Resume | End
+
+
+def text(line: Line) -> str:
     """A line as strict JSON without its newline. Values that equal a default are left out."""
     head = {"kind": line.kind} | ({"schema": SCHEMA} if isinstance(line, Run) else {})
     rest = line.model_dump(by_alias=True, exclude_defaults=True)
     return json.dumps(head | plain(rest), separators=(",", ":"), allow_nan=False)
 
 
-BodyLine = Annotated[Train | Eval | End, Field(discriminator="kind")]
+BodyLine = Annotated[Train | Eval | Resume | End, Field(discriminator="kind")]
 RUN: TypeAdapter[Run] = TypeAdapter(Run)
-LINE: TypeAdapter[Train | Eval | End] = TypeAdapter(BodyLine)
+LINE: TypeAdapter[Train | Eval | Resume | End] = TypeAdapter(BodyLine)
 
 
 def now() -> str:

@@ -94,9 +94,15 @@ def test_a_run_cut_short_goes_on_where_it_was(
     assert (again.code, again.err) == (0, ""), again.text
     assert f"{3 - len(done)} ok; 0 of 3 cells pending" in again.out
     after = contents(folder)
-    assert {f: after[f] for f in before} == before, "what stood in a record stands there still"
+    for file, text in before.items():
+        assert after[file].startswith(text), "what stood in a record stands there still"
     assert [s.label for s in states(folder)] == ["done"] * 3
-    assert sum(s.torn for s in states(folder)) == len(before) - len(done)
+    torn = sum(s.torn for s in states(folder))
+    if sig == signal.SIGKILL:
+        assert torn == len(before) - len(done)
+    else:  # the cell goes on at its checkpoint, unless it had not trained yet
+        assert torn == len(after) - 3 <= 1
+    assert not list(folder.glob("results/**/*.checkpoint"))
     complete = [r for r in records.read_all(folder / "results") if r.complete]
     assert Counter(r.run.row for r in complete if r.run) == {"one": 1, "two": 1, "three": 1}
 
