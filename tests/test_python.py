@@ -54,6 +54,7 @@ def test_records_are_a_row_per_evaluation_with_every_knob_and_count(folder: Path
     assert bench.records("another").empty
 
 
+@pytest.mark.slow
 def test_seeds_are_added_until_they_tell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No verdict of a few steps is settled, so that all seeds are run that are allowed."""
     text = (folder / "tiny.toml").read_text().replace("seeds = 1", 'seeds = 2\nbaseline = "one"')

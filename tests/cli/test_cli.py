@@ -99,7 +99,9 @@ MISTAKES = {
     ),
     "artefact": (
         ("run", *TINY, "--keep", "logits,wieghts"),
-        ["unknown artefact 'wieghts'; did you mean 'weights'? known: features, logits, weights"],
+        [
+            "unknown artefact 'wieghts'; did you mean 'weights'? known: features, logits, maps, weights"
+        ],
     ),
     "pictures of nowhere": (("predict", "none", "data"), ["no record none"]),
     "precision": (("run", *TINY, "--precision", "fp8"), ["'fp8'", "'fp32', 'tf32', 'bf16'"]),

@@ -90,7 +90,6 @@ def test_no_two_of_its_cells_share_a_key(file: Path) -> None:
     assert len({c.key for c in cells}) == len(cells)
 
 
-QUICK = ("mnistm",)  # the others train large networks, or many rows
 PIECE = 8  # rows of a suite that are tried by one test: a test has to end in good time
 
 
@@ -100,13 +99,11 @@ def pieces() -> list[Any]:
     for file in FILES:
         rows = len(tomllib.loads(file.read_text(encoding="utf-8"))["rows"])
         n = -(-rows // PIECE)
-        marks = () if file.stem in QUICK else pytest.mark.slow
-        found += [
-            pytest.param(file, k, n, marks=marks, id=f"{file.stem}-{k + 1}of{n}") for k in range(n)
-        ]
+        found += [pytest.param(file, k, n, id=f"{file.stem}-{k + 1}of{n}") for k in range(n)]
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "k", "n"), pieces())
 def test_a_smoke_run_trains_every_row_and_sees_every_domain_without_data_or_weights(
     file: Path, k: int, n: int, tmp_path: Path

@@ -111,7 +111,7 @@ def fresh(lab: Lab, folder: Path, **changes: Any) -> Lab:
     return replace(lab, results=folder, **changes)
 
 
-QUICK = ("dann", "mcd")
+QUICK = ("dann",)
 MOMENTS = [("batch", 3), ("measure", EVERY), ("batch", EVERY), ("batch", 13), ("measure", LENGTH)]
 
 
@@ -134,6 +134,7 @@ def test_interrupted_again_and_again_it_ends_with_the_same_record(
     assert [p.suffix for p in (tmp_path / "cut/tiny/only/A-B").iterdir()] == [".jsonl"]
 
 
+@pytest.mark.slow
 def test_a_second_signal_does_not_wait_and_the_older_checkpoint_stays(
     lab: Lab, tmp_path: Path
 ) -> None:
@@ -458,6 +459,7 @@ def test_a_signal_that_is_ignored_stays_ignored_and_threads_have_none() -> None:
     assert found == [{}]
 
 
+@pytest.mark.slow
 def test_a_copied_folder_goes_on_as_the_first(left: Any, tmp_path: Path) -> None:
     """As on another disk: nothing in a checkpoint is about where it lies."""
     cell, cut, _ = left
