@@ -97,8 +97,10 @@ class Begin:
         cell, lab = self.cell, self.lab
         here = lines.make_run_line(cell, self.made_of, lab.device, load, keeps_freed=keeps_freed)
         path = files.locate_checkpoint(lab.results / cell.folder, cell.stem)
+        if lab.fresh:
+            path.unlink(missing_ok=True)  # else it would be gone on from if this one is killed soon
         try:
-            self.found = None if lab.fresh else checkpoint.read(path, here)
+            self.found = checkpoint.read(path, here)
         except Stale as e:
             self.anew = str(e)
         self.line: Run | Resume = here

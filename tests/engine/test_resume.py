@@ -194,8 +194,10 @@ def test_without_checkpoints_nothing_is_left(lab: Lab, tmp_path: Path) -> None:
 def test_fresh_begins_anew(lab: Lab, tmp_path: Path) -> None:
     cell, cut = make_cell(tmp_path), fresh(lab, tmp_path / "cut")
     go(cell, cut, cut_at("batch", 9))
-    (started, *_) = go(cell, replace(cut, fresh=True))
-    assert started.step == 0
+    (started, *_) = go(cell, replace(cut, fresh=True), cut_at("batch", 0))
+    assert started.step == 0, "and the old checkpoint is gone, although this one was cut, too"
+    (started, *_) = go(cell, cut)
+    assert started.step == 1
     assert not list((tmp_path / "cut").rglob("*.checkpoint"))
     assert sum(r.complete for r in records.read_all(tmp_path / "cut")) == 1
 
