@@ -82,7 +82,7 @@ def latex(session: nox.Session) -> None:
     if not shutil.which("pdflatex"):
         session.error("there is no pdflatex: install TeX Live")
     install(session)
-    session.run("pytest", "-q", "tests/report", "-k", "latex_compiles")
+    session.run("pytest", "-q", "tests/report", "-m", "slow or not slow", "-k", "latex_compiles")
 
 
 @nox.session

@@ -83,7 +83,7 @@ CheckpointOption = Annotated[
         min=0,
         max=1e9,
         help="How often a cell's state is written beside its record, so that it goes on from there "
-        "when it was interrupted; also when it is. 0: never.",
+        "when it was interrupted; also when it is interrupted (default: 300; 0: never).",
     ),
 ]
 FreshOption = Annotated[
