@@ -49,6 +49,8 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if e is None:
+            self.check()  # no signal is lost
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -60,10 +62,12 @@ class Interrupts:
     def check(self) -> None:
         """Raise Interrupted when a signal waits."""
         if self.pending is not None:
-            raise Interrupted(self.pending)
+            number, self.pending = self.pending, None
+            raise Interrupted(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._held and self.pending is None:
             self.pending = number
             return
+        self.pending = None
         raise Interrupted(number)

@@ -5,9 +5,10 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Generator
-from contextlib import closing
-from dataclasses import replace
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -158,59 +159,77 @@ def _train(
     net, method = task.build()
     training = Training(net, method, nets.optimizer(net, method, r))
     task.open()
-    stops, clock = Stops.of(r), Clock(lab.device)
-    autocast = set_precision(r, lab.device)
-    log = Log(out, stops)
-    if begin.found:
-        training.load(begin.found.state)
-        log.costs, log.peak, log.measured = (
-            begin.found.costs,
-            begin.found.peak,
-            begin.found.measured,
-        )
+    log, autocast = Log(out, Stops.of(r)), set_precision(r, lab.device)
+    if c := begin.found:
+        training.load(c.state)
+        log.costs, log.peak, log.measured = c.costs, c.peak, c.measured
     with Interrupts() as interrupts:
-        windows = training.run(
-            task.batches, r.lr_at, clock,
-            iterations=r.iterations, stops=stops.every, autocast=autocast,
-            second_stage=r.second_stage,
-            pause=lambda: interrupts.pending is not None or saver.due(),
-        )  # fmt: skip
+        course = Course(cell, task, training, log, saver, Clock(lab.device), autocast, interrupts)
         try:
-            while log.measured < r.iterations:
-                if training.step in stops.measured and log.measured < training.step:
-                    with autocast:
-                        found = training.measure(task.measure)
-                    with interrupts.held():
-                        log.add_eval(found)
-                    yield Measured(cell, found)
-                    free()
-                    clock.reset_peak()  # what a measurement takes is not the method's
-                    continue
-                with interrupts.held():
-                    window = next(windows)
-                    log.add_window(window, clock.memory(), saver.spells)
-                if window.whole and (first := window.diverged_at) is not None:
-                    reason = f"the loss was no longer finite at iteration {first}"
-                    return Outcome("diverged", reason)
-                if window.whole:
-                    if window.step <= stops.warmup:
-                        clock.reset_peak()
-                    yield Progressed(cell, window)
-                if interrupts.pending is not None or saver.due():
-                    if why := saver.save(training, log):
-                        yield Unsaved(cell, why)
-                    interrupts.check()
+            if reason := (yield from course.go()):
+                return Outcome("diverged", reason)
             parameters = training.digest()
             with autocast:
                 kept, lost = artefacts.keep(lab.keep, training, task, out.path)
         except (KeyboardInterrupt, GeneratorExit):
-            if interrupts.settled and interrupts.pending is None:
+            if interrupts.settled:
                 saver.save(training, log)
             raise
     return Outcome(
         "ok", lost, costs=log.costs, placement=task.placement(), parameters=parameters,
         artefacts=kept,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Course:
+    """Trains a cell to its last iteration and measures it on the way."""
+
+    cell: Cell
+    task: Task
+    training: Training
+    log: Log
+    saver: Saver
+    clock: Clock
+    autocast: AbstractContextManager[Any]  # of forwards
+    interrupts: Interrupts  # what is half done when a signal comes is done first
+
+    def go(self) -> Generator[Event, None, str]:
+        """Returns why the training diverged, in a sentence; '' when it did not."""
+        r, log, training, stops = self.cell.recipe, self.log, self.training, self.log.stops
+        windows = training.run(
+            self.task.batches, r.lr_at, self.clock,
+            iterations=r.iterations, stops=stops.every, autocast=self.autocast,
+            second_stage=r.second_stage,
+            pause=lambda: self.interrupts.pending is not None or self.saver.due(),
+        )  # fmt: skip
+        while log.measured < r.iterations:
+            if training.step in stops.measured and log.measured < training.step:
+                yield from self._measure()
+                continue
+            with self.interrupts.held():
+                window = next(windows)
+                log.add_window(window, self.clock.memory(), self.saver.spells)
+            if window.whole and (first := window.diverged_at) is not None:
+                return f"the loss was no longer finite at iteration {first}"
+            if window.whole:
+                if window.step <= stops.warmup:
+                    self.clock.reset_peak()
+                yield Progressed(self.cell, window)
+            self.interrupts.check()
+            if self.saver.due() and (why := self.saver.save(training, log)):
+                yield Unsaved(self.cell, why)
+        return ""
+
+    def _measure(self) -> Generator[Event, None, None]:
+        with self.autocast:
+            found = self.training.measure(self.task.measure)
+        with self.interrupts.held():
+            self.log.add_eval(found)
+        self.interrupts.check()
+        yield Measured(self.cell, found)
+        free()
+        self.clock.reset_peak()  # what a measurement takes is not the method's
 
 
 def without_folders(text: str) -> str:

@@ -448,6 +448,11 @@ def test_what_was_half_done_is_not_settled() -> None:
         assert not interrupts.settled
 
 
+def test_a_signal_that_nobody_asked_for_is_raised_in_the_end() -> None:
+    with pytest.raises(Interrupted), Interrupts() as interrupts, interrupts.held():
+        signal.raise_signal(signal.SIGTERM)
+
+
 def test_a_signal_that_is_ignored_stays_ignored_and_threads_have_none() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
