@@ -46,9 +46,7 @@ class Checkpoint:
     wall_s: float  # how long the run took so far
     run: Run  # the first line of its record, with the machine and code that it began on
     spells: tuple[Spell, ...]  # since it was first resumed
-    threads: int  # of torch, where it was written
-    gpu: str | None  # the model, where it was written; None: a CPU
-    torch: str  # its version, where it was written
+    here: Env  # the machine that wrote it
     place: Place  # how far its record was written
 
 
@@ -124,12 +122,13 @@ def _find_change(found: Checkpoint, wanted: Run) -> str:
             return f"it is of {what}"
     if run.code.probe != wanted.code.probe:
         return "the code trains otherwise now"
-    if found.torch != env.torch:
-        return f"it was written with torch {found.torch}, and this is {env.torch}"
-    if found.gpu != env.gpu:
-        return f"it was written on {found.gpu or 'a CPU'}, and this is {env.gpu or 'a CPU'}"
-    if env.gpu is None and found.threads != env.threads:
-        return f"it was written with {found.threads} threads, and these are {env.threads}"
+    writer = found.here
+    if writer.torch != env.torch:
+        return f"it was written with torch {writer.torch}, and this is {env.torch}"
+    if writer.gpu != env.gpu:
+        return f"it was written on {writer.gpu or 'a CPU'}, and this is {env.gpu or 'a CPU'}"
+    if env.gpu is None and writer.threads != env.threads:
+        return f"it was written with {writer.threads} threads, and these are {env.threads}"
     return ""
 
 
@@ -147,7 +146,7 @@ def _pack(c: Checkpoint) -> dict[str, Any]:
         "parts": [asdict(w) for w in s.parts],
         "costs": asdict(c.costs), "peak": dict(c.peak), "measured": c.measured, "wall_s": c.wall_s,
         "run": text(c.run), "spells": [asdict(x) for x in c.spells],
-        "threads": c.threads, "gpu": c.gpu, "torch": c.torch, "place": asdict(c.place),
+        "here": c.here.model_dump(), "place": asdict(c.place),
     }  # fmt: skip
 
 
@@ -163,7 +162,7 @@ def _unpack(packed: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(
         state, Costs(**packed["costs"]), packed["peak"], packed["measured"], packed["wall_s"],
         RUN.validate_json(packed["run"]), tuple(Spell(**x) for x in packed["spells"]),
-        packed["threads"], packed["gpu"], packed["torch"], Place(**packed["place"]),
+        Env(**packed["here"]), Place(**packed["place"]),
     )  # fmt: skip
 
 
@@ -192,7 +191,7 @@ class Saver:
         wall_s = time.perf_counter() - self.began
         found = Checkpoint(
             training.state(copy=False), log.costs, log.peak, log.measured, wall_s, self.first,
-            self.spells, self.here.threads, self.here.gpu, self.here.torch, log.out.place,
+            self.spells, self.here, log.out.place,
         )  # fmt: skip
         try:
             write(self.path, found)

@@ -7,7 +7,6 @@ import resource
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from engine.test_training import RECIPE, differences
-from helpers import needed, write_pictures, write_suite
+from helpers import needed, write_suite
 
 from bench.engine import checkpoint
 from bench.engine.checkpoint import Stale
@@ -36,16 +35,6 @@ from methods import Batch
 CPU = torch.device("cpu")
 LENGTH, EVERY = 14, 6  # iterations, and those between two evaluations
 TIMES = {"ms", "wait_ms", "memory", "images_per_s", "wall_s", "started", "finished", "seal", "env"}
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Domains A and B, read once for all tests."""
-    folder = tmp_path_factory.mktemp("lab")
-    write_pictures(folder / "data", "A", "B", each=5)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        yield Lab(folder / "data", folder / "results", CPU)
 
 
 def make_cell(folder: Path, method: str = "dann", **recipe: Any) -> Cell:

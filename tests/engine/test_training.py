@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from helpers import needed, tiny_batches, tiny_net, write_pictures, write_suite
+from helpers import needed, tiny_batches, tiny_net, write_suite
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -44,16 +44,6 @@ OPTIMIZERS = {
     "the first of two stages": {"first_stage": 0.5},  # 4 of 7 iterations: interrupted in it
     "the second of two stages": {"first_stage": 0.2},  # begins after 2 of them
 }
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab with the pictures of domains A and B, read once for all tests."""
-    folder = tmp_path_factory.mktemp("lab")
-    write_pictures(folder / "data", "A", "B", each=5)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        yield Lab(folder / "data", folder / "results", CPU)
 
 
 def cell_of(folder: Path, method: str, **recipe: Any) -> Cell:
