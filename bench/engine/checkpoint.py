@@ -24,6 +24,7 @@ from bench.engine.training import RandomState, Training, TrainingState
 from bench.errors import BenchError
 from bench.paths import special_kind, sync_folder
 from bench.runs import files
+from bench.runs.claims import Busy
 from bench.runs.files import Place
 from bench.runs.lines import RUN, Env, Run, text
 
@@ -194,7 +195,10 @@ class Saver:
             self.spells, self.here, log.out.place,
         )  # fmt: skip
         try:
+            log.out.check(sure=True)
             write(self.path, found)
+        except Busy:  # the checkpoint is another process's now
+            return ""
         except OSError as e:
             return f"no checkpoint of it could be written ({e.strerror})"
         return ""

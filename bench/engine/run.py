@@ -28,7 +28,8 @@ from bench.engine.uda import UDA
 from bench.errors import BenchError
 from bench.runs import files, plan, records
 from bench.runs.cell import Cell
-from bench.runs.files import Busy, Place, Writer
+from bench.runs.claims import Busy, Claim
+from bench.runs.files import Writer
 from bench.runs.lines import Resume, Run
 
 FOLDERS = re.compile(r"(?<![\w.:/\\])([A-Za-z]:)?[/\\]([^\s/\\'\":,;()]+[/\\])+")
@@ -41,43 +42,43 @@ def run_cell(
     *,
     redo: bool = True,
     make_task: Callable[[Cell, Lab], Task] = UDA,
+    claim: Claim | None = None,
 ) -> Generator[Event, None, Ended]:
     """Train one cell and write its record; gives events while it does, the last one an Ended,
     which is also the generator's return value.
 
     redo: also when another process has finished the cell in the meantime.
     make_task: what is to be measured.
+    claim: the right to run it, to be taken; None: a new one.
 
     What `lab.keep` names lies beside the record before its `end` is written; where it cannot be
     kept the run still counts, and the end says why.
 
-    Raises BenchError, with nothing recorded, when data or weights are missing, and Busy when
-    another process has the cell. Whatever goes wrong from then on ends the record as diverged or
-    failed, with the reason; only a full disk still raises.
+    Raises BenchError, with nothing recorded, when data or weights are missing, Held when another
+    process has the cell, and Busy when it was run already or is taken over by another process.
+    Whatever goes wrong from then on ends the record as diverged or failed, with the reason; only a
+    full disk still raises.
     """
-    load = env.read_load()
-    kept = lab.device.type == "cpu" and keep_freed()
-    task = make_task(cell, lab)
-    artefacts.check_kept(task, lab.keep)
-    began = time.perf_counter()
-    made_of = task.describe()
-
-    def check_wanted() -> None:
+    with claim or Claim(lab.results, cell.stem) as ours:
+        load = env.read_load()
+        kept = lab.device.type == "cpu" and keep_freed()
         if not redo:
-            _check_wanted(cell, made_of, lab.results)
-
-    begin = Begin(cell, lab, made_of, began)
-
-    def find_place() -> Place | None:
+            _check_wanted(cell, lab.results)
+        task = make_task(cell, lab)
+        artefacts.check_kept(task, lab.keep)
+        began = time.perf_counter()
+        made_of = task.describe()
+        if not redo:
+            _check_made_up(cell, made_of, lab.results)
+        begin = Begin(cell, lab, made_of, began)
         begin.find(load, keeps_freed=kept)
-        return begin.found.place if begin.found else None
-
-    with files.create(lab.results, cell.folder, cell.stem, check_wanted, find_place) as out:
-        out.line(begin.line)
-        yield Started(cell, begin.step, begin.anew)
-        outcome = yield from _attempt(cell, lab, task, out, begin)
-        out.line(lines.make_end_line(cell, outcome, wall_s=begin.wall_s))
-        begin.saver.end()
+        place = begin.found.place if begin.found else None
+        with files.create(lab.results / cell.folder, cell.stem, place, ours) as out:
+            out.line(begin.line)
+            yield Started(cell, begin.step, begin.anew)
+            outcome = yield from _attempt(cell, lab, task, out, begin)
+            out.line(lines.make_end_line(cell, outcome, wall_s=begin.wall_s))
+            begin.saver.end()
     free()
     ended = Ended(cell, outcome.status, outcome.reason, out.path, outcome.out_of_memory)
     yield ended
@@ -124,11 +125,18 @@ class Begin:
         return time.perf_counter() - self.saver.began
 
 
-def _check_wanted(cell: Cell, made_of: Materials, results: Path) -> None:
-    """Raise Busy when the cell was run in the meantime, or ever on the same made-up images."""
+def _check_wanted(cell: Cell, results: Path) -> None:
+    """Raise Busy when the cell was run in the meantime."""
     (state,) = plan.states([cell], records.read_all(results))
     if state.done:
         raise Busy(f"already run as {state.done.path}")
+
+
+def _check_made_up(cell: Cell, made_of: Materials, results: Path) -> None:
+    """Raise Busy when the cell was ever run on the same made-up images."""
+    if not any(d.generated for d in made_of.data.values()):
+        return
+    (state,) = plan.states([cell], records.read_all(results))
     for r in (a.record for a in state.aside if a.why == "generated"):
         if r.run and r.run.data == made_of.data:
             raise Busy("already run on these made-up images; --redo runs it again")
@@ -201,7 +209,7 @@ class Course:
             self.task.batches, r.lr_at, self.clock,
             iterations=r.iterations, stops=stops.every, autocast=self.autocast,
             second_stage=r.second_stage,
-            pause=lambda: self.interrupts.pending is not None or self.saver.due(),
+            pause=self._pauses,
         )  # fmt: skip
         while log.measured < r.iterations:
             if training.step in stops.measured and log.measured < training.step:
@@ -217,9 +225,14 @@ class Course:
                     self.clock.reset_peak()
                 yield Progressed(self.cell, window)
             self.interrupts.check()
+            log.out.check()
             if self.saver.due() and (why := self.saver.save(training, log)):
                 yield Unsaved(self.cell, why)
         return ""
+
+    def _pauses(self) -> bool:
+        """Whether the training has to stop before its next stop, to be saved or given up."""
+        return self.interrupts.pending is not None or self.saver.due() or self.log.out.doubtful
 
     def _measure(self) -> Generator[Event, None, None]:
         with self.autocast:

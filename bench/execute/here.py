@@ -1,5 +1,6 @@
 """The executor that runs cells in this process, one after the other."""
 
+import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from itertools import product
@@ -13,7 +14,7 @@ from bench.engine.uda import UDA
 from bench.errors import BenchError, UsageError
 from bench.nets import backbones
 from bench.runs.cell import Cell
-from bench.runs.files import Busy
+from bench.runs.claims import BEAT, Busy, Claim, Held
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,54 @@ class Here:
     def run(
         self, cells: Iterable[Cell], *, keep_going: bool = False, redo: bool = False
     ) -> Generator[Event, None, None]:
-        """See Executor.run. Ends with a Substituted when random images stood in for domains."""
+        """See Executor.run. Ends with a Substituted when random images stood in for domains.
+
+        Cells that another process has are left to it, and looked at again when all others are
+        done: one whose process gives no sign of life is taken over.
+        """
         cells = list(cells)
         for recipe in {cell.recipe.backbone: cell.recipe for cell in cells}.values():
             backbones.find_backbone(recipe)
+        held: list[tuple[Cell, Claim]] = []
         for cell in cells:
-            ended = yield from self._one(cell, redo=redo)
-            if ended.stops_the_rest and not keep_going:
+            claim = Claim(self.lab.results, cell.stem)
+            ended = yield from self._one(cell, claim, redo=redo)
+            if ended is None:
+                held.append((cell, claim))
+            elif ended.stops_the_rest and not keep_going:
                 break
+        else:
+            yield from self._watch(held, keep_going=keep_going, redo=redo)
         if self.lab.stood_in:
             yield Substituted(tuple(sorted(self.lab.stood_in)), self.lab.data)
 
-    def _one(self, cell: Cell, *, redo: bool) -> Generator[Event, None, Ended]:
-        """Run one cell; what it raises becomes its Ended. Returns the Ended, too."""
+    def _watch(
+        self, held: list[tuple[Cell, Claim]], *, keep_going: bool, redo: bool
+    ) -> Generator[Event, None, None]:
+        """Leave each cell to the process that has it, or take it over once that one is dead."""
+        while held:
+            cell, claim = held.pop(0)
+            if claim.shows_life():
+                yield Ended(cell, "busy", claim.describe_holder())
+                continue
+            ended = yield from self._one(cell, claim, redo=redo)
+            if ended is None:
+                held.append((cell, claim))
+                time.sleep(BEAT / 10)
+            elif ended.stops_the_rest and not keep_going:
+                break
+
+    def _one(self, cell: Cell, claim: Claim, *, redo: bool) -> Generator[Event, None, Ended | None]:
+        """Run one cell; what it raises becomes its Ended. Returns the Ended, too, or None, with no
+        event, when another process has the cell."""
         try:
-            return (yield from run_cell(cell, self.lab, redo=redo, make_task=self.make_task))
+            return (
+                yield from run_cell(
+                    cell, self.lab, redo=redo, make_task=self.make_task, claim=claim
+                )
+            )
+        except Held:
+            return None
         except BenchError as e:
             ended = Ended(cell, "busy" if isinstance(e, Busy) else "error", str(e))
             yield ended

@@ -8,7 +8,7 @@ result.
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from bench.errors import BenchError
+from bench.paths import sync_folder
 from bench.runs.checks import contradiction
+from bench.runs.claims import Claim
 from bench.runs.lines import LINE, RUN, SCHEMA, End, Eval, Line, Resume, Run, Train, text
 
 if TYPE_CHECKING:
@@ -27,10 +29,6 @@ if TYPE_CHECKING:
 NAME = re.compile(r"s\d+-[0-9a-f]{12}-\d+\.jsonl")
 BEGINNING = f'{{"kind":"run","schema":{SCHEMA},'.encode()  # of a record's first line
 SEALED = b'"}\n'  # what follows the seal's digits
-
-
-class Busy(BenchError):
-    """Another process is running this cell, or it was run already."""
 
 
 def encode(line: Line, before: "Hash") -> bytes:
@@ -59,16 +57,29 @@ class Place:
 class Writer:
     """Appends lines to one record, each in one write; `run` and `end` are flushed to disk."""
 
-    def __init__(self, path: Path, fd: int, begun: bytes = b"") -> None:
-        """begun: what the file holds already."""
+    def __init__(self, path: Path, fd: int, claim: Claim | None = None, begun: bytes = b"") -> None:
+        """claim: what has to be ours still for a line to be written. begun: what the file holds."""
         self.path, self._fd, self._sha, self._size = path, fd, sha256(begun), len(begun)
+        self._claim = claim
 
     @property
     def place(self) -> Place:
         return Place(self.path.name, self._size, self._sha.hexdigest())
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is time to `check`."""
+        return self._claim is not None and self._claim.doubtful
+
+    def check(self, *, sure: bool = False) -> None:
+        """Raise BenchError unless the cell is still ours; see `Claim.check`."""
+        if self._claim:
+            self._claim.check(sure=sure)
+
     def line(self, line: Line) -> None:
-        """Append a line. Raises BenchError when the disk is full or the file is gone."""
+        """Append a line. Raises BenchError when the disk is full, the file is gone, or another
+        process has taken over its cell."""
+        self.check(sure=isinstance(line, End))
         data = encode(line, self._sha)
         self._size += len(data)
         try:
@@ -95,38 +106,24 @@ class Writer:
 
 @contextmanager
 def create(
-    root: Path,
-    folder: Path,
-    stem: str,
-    check_wanted: Callable[[], None] = lambda: None,
-    find_place: Callable[[], Place | None] = lambda: None,
+    folder: Path, stem: str, place: Place | None = None, claim: Claim | None = None
 ) -> Iterator[Writer]:
-    """A new attempt at a cell below root/folder, or the old one where it goes on; ours alone until
-    the block is left.
+    """A new attempt at a cell, or the old one where it goes on at `place` (see `check_place`).
 
-    stem: 's<seed>-<key>'. The lock goes by it, so that two suites never run one training at once;
-    the system drops it with the process. O_EXCL makes sure that no attempt is written twice.
-    check_wanted: called once the lock is ours; raises Busy when there is nothing left to do.
-    find_place: called then; where an attempt goes on, None for a new one.
-    Raises Busy when another process has the cell, BenchError when the folder cannot be written.
+    folder: of its records. stem: 's<seed>-<key>'. claim: on the cell; without one, the caller sees
+    to it that nobody else goes on with the same attempt. O_EXCL makes sure that no new attempt is
+    written twice. Raises BenchError when the folder cannot be written.
     """
     with ExitStack() as stack:
         try:
-            (root / folder).mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(root, stem))
-            check_wanted()
-            place = find_place()
-            begun = _read_begun(root / folder / place.name, place) if place else b""
-            path, fd = (
-                _open_again(root / folder, place) if place else _open_new(root / folder, stem)
-            )
+            folder.mkdir(parents=True, exist_ok=True)
+            path, fd, begun = _open_again(folder, place) if place else _open_new(folder, stem)
         except OSError as e:
             raise BenchError(
-                f"cannot write under {root / folder} ({e.strerror}); "
-                "choose another --results folder"
+                f"cannot write under {folder} ({e.strerror}); choose another --results folder"
             ) from e
         stack.callback(os.close, fd)
-        yield Writer(path, fd, begun)
+        yield Writer(path, fd, claim, begun)
 
 
 def locate_checkpoint(folder: Path, stem: str) -> Path:
@@ -149,26 +146,36 @@ def check_place(folder: Path, place: Place) -> str:
     return ""
 
 
-def _read_begun(path: Path, place: Place) -> bytes:
-    with path.open("rb") as file:
-        return file.read(place.size)
+def _open_again(folder: Path, place: Place) -> tuple[Path, int, bytes]:
+    """A record up to where a checkpoint was written; what came after is made again. Raises OSError.
 
-
-def _open_again(folder: Path, place: Place) -> tuple[Path, int]:
-    """A record without what was written after the checkpoint, which is made again. See
-    `check_place`. Raises OSError."""
+    A new file under the old name: a process that was frozen, and knows nothing of having been
+    replaced, has the old file open and can no longer harm.
+    """
     path = folder / place.name
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-    os.ftruncate(fd, place.size)
-    return path, fd
+    with path.open("rb") as file:
+        begun = file.read(place.size)
+    draft = path.with_name(f"{path.name}.part")
+    with draft.open("wb") as file:
+        file.write(begun)
+        file.flush()
+        os.fsync(file.fileno())
+    fd = os.open(draft, os.O_WRONLY | os.O_APPEND)
+    os.replace(draft, path)
+    sync_folder(folder)
+    return path, fd, begun
 
 
-def _open_new(folder: Path, stem: str) -> tuple[Path, int]:
+def _open_new(folder: Path, stem: str) -> tuple[Path, int, bytes]:
     """A new file for the next attempt, and its descriptor. Raises OSError."""
     while True:
         path = folder / f"{stem}-{_next_attempt(folder, stem)}.jsonl"
         with suppress(FileExistsError):  # `bench merge` was quicker: take the number after it
-            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            return (
+                path,
+                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644),
+                b"",
+            )
 
 
 def place(file: Path, wanted: Path) -> Path:
@@ -183,23 +190,6 @@ def place(file: Path, wanted: Path) -> Path:
             return path
         except FileExistsError:
             path = wanted.with_name(f"{stem}-{_next_attempt(wanted.parent, stem)}.jsonl")
-
-
-@contextmanager
-def _locked(root: Path, stem: str) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    locks = root / ".locks"
-    locks.mkdir(exist_ok=True)
-    lock = FileLock(locks / f"{stem}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as e:
-        raise Busy(f"another process is running {stem}") from e
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _next_attempt(folder: Path, stem: str) -> int:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 from bench.errors import BenchError, UsageError
 from bench.paths import sync_folder
 from bench.runs import artefacts, files, records
-from bench.runs.files import Busy
+from bench.runs.claims import FOLDER, Claim
 from bench.runs.lines import End
 
 Fate = Literal["copied", "there already", "unfinished", "damaged"]
@@ -38,17 +38,17 @@ def merge(source: Path, into: Path, *, write: bool = True) -> Iterator[Merged]:
     the record is there already and lacks one or has a damaged one.
     write: False only says what would be done.
 
-    Raises UsageError when there is no such folder or both are one, Busy when another process merges
+    Raises UsageError when there is no such folder or both are one, Held when another process merges
     into it, BenchError when it cannot be written.
     """
     _check(source, into)
     # trials and smoke runs lie in folders of their own, which a reader of results passes over
-    for folder in ("", *(name for name in records.ASIDE if name != ".locks")):
+    for folder in ("", *(name for name in records.ASIDE if name != FOLDER)):
         found = records.list_files(source / folder)
         if not found:
             continue
         have = {r.end.seal: r.path for r in records.read_all(into / folder) if r.end}
-        with _alone(into) if write else nullcontext():
+        with Claim(into, "merge", f"merges into {into}") if write else nullcontext():
             for path in found:
                 yield _merge_one(path, source, into, have, write)
 
@@ -113,7 +113,7 @@ def _replace(file: Path, wanted: Path) -> Path:
 def _place(raw: bytes, into: Path, wanted: Path, put: Callable[[Path, Path], Path]) -> Path:
     """Write a file, whole or not at all; gives where. put: moves it to the wanted place or, where a
     record has that name, to that of a further attempt."""
-    part = into / ".locks" / "merge.part"
+    part = into / FOLDER / "merge.part"
     try:
         with part.open("wb") as file:
             file.write(raw)
@@ -127,21 +127,3 @@ def _place(raw: bytes, into: Path, wanted: Path, put: Callable[[Path, Path], Pat
         raise BenchError(f"cannot write below {into} ({e.strerror}); what was copied counts") from e
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _alone(into: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        (into / ".locks").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(into / ".locks" / "merge.lock", timeout=0)
-        lock.acquire()
-    except Timeout as e:
-        raise Busy(f"another process merges into {into}") from e
-    except OSError as e:
-        raise BenchError(f"cannot write below {into} ({e.strerror})") from e
-    try:
-        yield
-    finally:
-        lock.release()

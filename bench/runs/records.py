@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import TypeAdapter
 
 from bench.errors import UsageError, shorten
+from bench.runs.claims import FOLDER
 from bench.runs.files import NAME, attempt
 from bench.runs.index import Index, summarize_file
 from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Run, Weights
@@ -27,7 +28,7 @@ ASIDE = (
     "tuning",
     "tables",
     ".smoke",
-    ".locks",
+    FOLDER,
 )  # folders below the results that hold no results of suites
 
 

@@ -11,6 +11,7 @@ from subprocess import PIPE
 
 import pytest
 from children import ROOT, Child, Children, environment, fresh, until
+from engine.test_resume import lines_of
 from helpers import write_pictures, write_suite
 
 from bench.runs import files as record_files
@@ -139,6 +140,29 @@ def test_two_processes_share_a_grid_and_run_no_cell_twice(folder: Path, bench: C
     assert [s.label for s in states(folder)] == ["done"] * 3
     assert len(files(folder)) == 3, "every cell was run once"
     assert sum(e.out.count("target") for e in ended) == 3
+
+
+def test_the_cell_of_a_frozen_process_is_taken_over_at_its_checkpoint(
+    folder: Path, bench: Children
+) -> None:
+    """And ends as it would have ended; the frozen process, once awake, does no harm."""
+    write_suite(folder, rows={"one": ROWS["one"]}, iterations=6 * LONG)
+    whole = bench.run(*RUN, "--results", "whole")
+    patience = {"BENCH_PATIENCE": "1"}
+    frozen = bench.start(*RUN, "--checkpoint-every", "0.05", env=patience)
+    until(lambda: list(folder.glob("results/**/*.checkpoint")))
+    frozen.send(signal.SIGSTOP)
+    taken = bench.start(*RUN, "--checkpoint-every", "0.05", env=patience)
+    until(lambda: any('"kind":"resume"' in f.read_text() for f in files(folder)))
+    frozen.send(signal.SIGCONT)
+    awake, taken = frozen.wait(), taken.wait()
+    assert (whole.code, awake.code, taken.code) == (0, 0, 0), awake.text + taken.text
+    assert "busy: another process took it over, because this one gave no sign of" in awake.out
+    assert "goes on at iteration" in taken.out and "1 ok; 0 of 1 cell pending" in taken.out
+    assert len(files(folder)) == 1
+    assert not list(folder.glob("results/**/*.checkpoint"))
+    undisturbed, record = (lines_of(folder / where) for where in ("whole", "results"))
+    assert record == undisturbed
 
 
 def test_a_cell_that_another_process_holds_is_left_to_it(folder: Path, bench: Children) -> None:

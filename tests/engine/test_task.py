@@ -22,7 +22,7 @@ from bench.execute.here import Here
 from bench.report.write.render import render_accuracies
 from bench.runs import files, lines, plan, records
 from bench.runs.cell import Cell
-from bench.runs.files import Busy
+from bench.runs.claims import Busy
 from bench.suite import suites
 from methods import Batch, Method, Network
 
@@ -247,7 +247,7 @@ def test_what_a_task_misses_before_its_run_leaves_no_record(cell: Cell, lab: Lab
         list(run_cell(cell, lab, make_task=Missing))
     (end,) = Here(lab, Missing).run([cell])
     assert end == Ended(cell, "error", "there are no points; draw some")
-    assert not lab.results.exists()
+    assert records.list_files(lab.results) == []
 
 
 @pytest.mark.parametrize(

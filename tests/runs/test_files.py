@@ -3,20 +3,14 @@
 import json
 import os
 import random
-import signal
 import stat
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import fakes
 import pytest
-from children import environment
 from helpers import write_suite
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,10 +18,9 @@ from hypothesis import strategies as st
 from bench.errors import BenchError
 from bench.runs import files, plan, records
 from bench.runs.cell import Cell
-from bench.runs.files import Busy, Writer, create, parse, read
+from bench.runs.files import Writer, create, parse, read
 from bench.runs.index import summarize
 from bench.runs.lines import Code, Env, Probe, Run, Train, now, plain, text
-from bench.runs.records import read_all
 from bench.suite import suites
 
 
@@ -49,7 +42,7 @@ def write(out: Writer, cell: Cell, **about: Any) -> None:
 
 
 def test_what_was_written_is_read(tmp_path: Path, cell: Cell, whole: bytes) -> None:
-    with create(tmp_path, cell.folder, cell.stem) as out:
+    with create(tmp_path / cell.folder, cell.stem) as out:
         write(out, cell)
     assert (
         out.path == tmp_path / cell.folder / f"{cell.stem}-1.jsonl"
@@ -344,7 +337,7 @@ def test_infinities_are_named_and_every_line_is_strict_json(cell: Cell) -> None:
 def test_attempts_are_numbered_and_never_touch_each_other(tmp_path: Path, cell: Cell) -> None:
     kept: dict[Path, bytes] = {}
     for n in range(1, 13):
-        with create(tmp_path, cell.folder, cell.stem) as out:
+        with create(tmp_path / cell.folder, cell.stem) as out:
             assert out.path.name == f"{cell.stem}-{n}.jsonl"
             write(out, cell)
         assert all(path.read_bytes() == raw for path, raw in kept.items())
@@ -353,12 +346,12 @@ def test_attempts_are_numbered_and_never_touch_each_other(tmp_path: Path, cell: 
 
 def test_another_seeds_attempts_are_not_counted(tmp_path: Path, cell: Cell) -> None:
     for stem in (cell.stem, "s0-0123456789ac", f"s10-{cell.key}"):
-        with create(tmp_path, cell.folder, stem) as out:
+        with create(tmp_path / cell.folder, stem) as out:
             assert out.path.name == f"{stem}-1.jsonl"
 
 
 def test_a_line_is_on_the_disk_when_it_was_written(tmp_path: Path, cell: Cell) -> None:
-    with create(tmp_path, cell.folder, cell.stem) as out:
+    with create(tmp_path / cell.folder, cell.stem) as out:
         out.line(run := fakes.run_line(cell))
         assert out.path.read_text() == text(run) + "\n"
 
@@ -367,7 +360,7 @@ def test_the_first_and_the_last_line_are_flushed_to_the_disk_once_they_are_writt
     tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[bytes] = []
-    with create(tmp_path, cell.folder, cell.stem) as out:
+    with create(tmp_path / cell.folder, cell.stem) as out:
         monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(out.path.read_bytes()))
         write(out, cell)
         lines = out.path.read_bytes().splitlines(keepends=True)
@@ -378,12 +371,12 @@ def test_a_name_that_another_took_in_the_meantime_is_left_alone(
     tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look at the folder and the opening of the file; the lock is of one machine."""
-    with create(tmp_path, cell.folder, cell.stem) as first:
+    with create(tmp_path / cell.folder, cell.stem) as first:
         write(first, cell)
     before = first.path.read_bytes()
     looks = iter([1, 2])
     monkeypatch.setattr(files, "_next_attempt", lambda *_: next(looks))
-    with create(tmp_path, cell.folder, cell.stem) as second:
+    with create(tmp_path / cell.folder, cell.stem) as second:
         assert second.path.name == f"{cell.stem}-2.jsonl"
     assert first.path.read_bytes() == before
 
@@ -392,7 +385,7 @@ def test_a_line_that_the_disk_takes_piece_by_piece_is_written_whole(
     tmp_path: Path, cell: Cell, whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine = os.write
-    with create(tmp_path, cell.folder, cell.stem) as out:
+    with create(tmp_path / cell.folder, cell.stem) as out:
         monkeypatch.setattr(os, "write", lambda fd, data: genuine(fd, data[:700]))
         write(out, cell)
     assert out.path.read_bytes() == whole
@@ -401,7 +394,7 @@ def test_a_line_that_the_disk_takes_piece_by_piece_is_written_whole(
 def test_a_writer_appends_and_overwrites_nothing_that_stands_there(
     tmp_path: Path, cell: Cell
 ) -> None:
-    with create(tmp_path, cell.folder, cell.stem) as out:
+    with create(tmp_path / cell.folder, cell.stem) as out:
         out.line(first := fakes.run_line(cell))
         with out.path.open("ab") as file:
             file.write(b"a note\n")
@@ -409,26 +402,15 @@ def test_a_writer_appends_and_overwrites_nothing_that_stands_there(
         assert out.path.read_text() == f"{text(first)}\na note\n{text(second)}\n"
 
 
-def test_other_cells_run_at_the_same_time(tmp_path: Path, cell: Cell) -> None:
-    with (
-        create(tmp_path, cell.folder, cell.stem) as out,
-        create(tmp_path, cell.folder, f"s1-{cell.key}") as other,
-    ):
-        write(out, cell), write(other, cell)
-        with pytest.raises(Busy), create(tmp_path, cell.folder, cell.stem):
-            pytest.fail("one cell twice")
-    assert other.path.read_bytes() == out.path.read_bytes()
-
-
 def test_a_copy_beside_a_record_is_no_attempt(tmp_path: Path, cell: Cell) -> None:
     (tmp_path / cell.folder).mkdir(parents=True)
     (tmp_path / cell.folder / f"{cell.stem}-7 (copy).jsonl").touch()
-    with create(tmp_path, cell.folder, cell.stem) as out:
+    with create(tmp_path / cell.folder, cell.stem) as out:
         assert out.path.name == f"{cell.stem}-1.jsonl"
 
 
 def test_a_file_deleted_while_it_is_written_is_no_result(tmp_path: Path, cell: Cell) -> None:
-    with create(tmp_path, cell.folder, cell.stem) as out:
+    with create(tmp_path / cell.folder, cell.stem) as out:
         out.line(fakes.run_line(cell))
         out.path.unlink()
         with pytest.raises(BenchError, match="was deleted or replaced while it was written"):
@@ -450,7 +432,7 @@ def test_a_file_in_place_of_a_folder_is_one_sentence(tmp_path: Path, cell: Cell)
     (tmp_path / "results").write_text("")
     with (
         pytest.raises(BenchError, match=r"cannot write under .* choose another --results folder"),
-        create(tmp_path / "results", cell.folder, cell.stem),
+        create(tmp_path / "results" / cell.folder, cell.stem),
     ):
         pytest.fail("there is nowhere to write")
 
@@ -460,71 +442,25 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path, cell: 
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with (
         pytest.raises(BenchError, match=r"Permission denied.*choose another --results folder"),
-        create(tmp_path, cell.folder, cell.stem),
+        create(tmp_path / cell.folder, cell.stem),
     ):
         pytest.fail("the folder is read-only")
 
 
-def test_of_many_that_want_a_cell_at_once_one_gets_it(tmp_path: Path, cell: Cell) -> None:
-    together, over = Barrier(8, timeout=30), Barrier(8, timeout=30)
-
-    def want(n: int) -> bool:
-        together.wait()
-        try:
-            # two suites may ask for one training
-            with create(tmp_path, Path(f"suite{n % 2}", "row", "A-B"), cell.stem) as out:
-                over.wait()
-                write(out, cell)
-                return True
-        except Busy:
-            over.wait()
-            return False
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(want, range(8))) == 1
-    assert [p.name for p in tmp_path.glob("suite*/*/*/*")] == [f"{cell.stem}-1.jsonl"]
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from bench.runs.files import create
-with create(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]) as out:
-    print("held", flush=True)
-    time.sleep(600)
-"""
-
-
-def test_a_cell_is_busy_while_its_process_lives_and_free_once_it_is_dead(
-    tmp_path: Path, cell: Cell
-) -> None:
-    root, place = tmp_path / "results", (cell.folder, cell.stem)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, root, *map(str, place)],
-        stdout=subprocess.PIPE, text=True, env=environment(tmp_path),
-    )  # fmt: skip
-    assert holder.stdout and holder.stdout.readline() == "held\n"
-    with pytest.raises(Busy, match="another process is running"), create(root, *place):
-        pytest.fail("two processes have one cell")
-    with create(root, cell.folder, f"s1-{cell.key}") as out:
-        write(out, cell)
-    holder.send_signal(signal.SIGKILL)
-    holder.communicate(timeout=60)
-    with create(root, *place) as out:
-        write(out, cell)
-    assert out.path.name == f"{cell.stem}-2.jsonl"
-    assert [r.status for r in read_all(root)] == ["damaged", "ok", "ok"], (
-        "an empty file has no first line"
-    )
-
-
-def test_a_cell_that_is_no_longer_wanted_is_left_alone(tmp_path: Path, cell: Cell) -> None:
-    def check_wanted() -> None:
-        raise Busy("done")
-
-    with pytest.raises(Busy, match="done"), create(tmp_path, cell.folder, cell.stem, check_wanted):
-        pytest.fail("it was not wanted")
-    assert list((tmp_path / cell.folder).iterdir()) == []
+def test_a_record_that_goes_on_is_a_new_file_under_its_name(tmp_path: Path, cell: Cell) -> None:
+    """A process that was frozen has the old file open still: what it writes harms nobody."""
+    with create(tmp_path / cell.folder, cell.stem) as frozen:
+        frozen.line(fakes.run_line(cell))
+        place = frozen.place
+        frozen.line(fakes.lines(cell)[1])
+        with create(tmp_path / cell.folder, cell.stem, place) as out:
+            assert out.path == frozen.path and out.place == place
+            for line in fakes.lines(cell)[1:]:
+                out.line(line)
+        with pytest.raises(BenchError, match="was deleted or replaced while it was written"):
+            frozen.line(fakes.lines(cell)[-1])
+    assert out.path.read_bytes() == fakes.content(cell)
+    assert [p.name for p in out.path.parent.iterdir()] == [out.path.name]
 
 
 def test_plain_values_are_what_strict_json_can_hold() -> None:

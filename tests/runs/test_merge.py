@@ -140,7 +140,7 @@ def test_a_run_that_begins_meanwhile_takes_the_number_after(
         return n
 
     monkeypatch.setattr(files, "_next_attempt", merged_meanwhile)
-    with files.create(b, A.folder, A.stem) as out:
+    with files.create(b / A.folder, A.stem) as out:
         assert out.path.name == f"{A.stem}-2.jsonl"
 
 
