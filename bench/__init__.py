@@ -48,6 +48,8 @@ def run(
     keep: Iterable[str] = (),
     checkpoint_every: float = 300.0,
     fresh: bool = False,
+    workers: int | None = None,
+    per_gpu: int | None = None,
 ) -> "DataFrame":
     """Train what is not yet recorded; returns `records` of the cells asked for.
 
@@ -56,8 +58,8 @@ def run(
     max_seeds. override: knobs otherwise than the suite says, {"lr": 0.003, "hyper": {"lam": 0.5}}.
     data, weights, results: as --data, --weights and --results of `bench run`. redo: also cells that
     are done. keep_going: also after a failure. keep: what each cell leaves beside its record, of
-    "logits", "features", "maps" and "weights". checkpoint_every, fresh: as --checkpoint-every and
-    --fresh.
+    "logits", "features", "maps" and "weights". checkpoint_every, fresh, workers, per_gpu: as the
+    options of `bench run`.
     Raises UsageError for what does not exist and, unless keep_going, BenchError when a cell fails;
     Ctrl-C loses no finished cell.
     """
@@ -66,13 +68,14 @@ def run(
     from bench import paths
     from bench.cli.run import run_here, train_cells
     from bench.cli.settle import AUTO, prepare_settling
+    from bench.cli.where import Where
     from bench.errors import BenchError
     from bench.report.numbers.frame import tidy
     from bench.runs import artefacts, plan
     from bench.runs.records import read_all
     from bench.suite import suites
 
-    wanted = artefacts.check_names(keep)
+    wanted, where = artefacts.check_names(keep), Where(device, "here", workers, per_gpu)
     chosen = suites.find(suite)
     make_cells = partial(
         plan.cells, chosen, methods=methods, tasks=tasks, budget=budget, override=override
@@ -86,10 +89,10 @@ def run(
     todo = [s.cell for s in plan.states(cells, read_all(root)) if redo or not s.done]
     if todo or settling:
         here = partial(
-            run_here, _path(data), root, _path(weights), device, False,
+            run_here, _path(data), root, _path(weights),
             keep=wanted, checkpoint_every=checkpoint_every, fresh=fresh,
         )  # fmt: skip
-        tally, added = train_cells(todo, settling, here, keep_going=keep_going, redo=redo)
+        tally, added = train_cells(todo, settling, where, here, keep_going=keep_going, redo=redo)
         cells += added
         if (failed := set(tally) - {"ok", "busy", "diverged"}) and not keep_going:
             raise BenchError(f"a cell ended with {', '.join(sorted(failed))}: see what is printed")

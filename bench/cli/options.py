@@ -82,6 +82,14 @@ WeightsOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option(help="auto, cpu or cuda:N; auto takes a GPU where there is one.")
 ]
+DevicesOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="auto, cpu, cuda, cuda:N, several as cuda:0,1, or all (GPUs, a worker each); auto "
+        "takes a GPU where there is one.",
+    ),
+]
 KnobsOption = Annotated[
     list[str] | None,
     option(
@@ -114,11 +122,13 @@ def split_list(text: str | None) -> list[str] | None:
     return None if text is None else [x.strip() for x in text.split(",") if x.strip()]
 
 
-def check_device(name: str) -> None:
-    """Raise UsageError unless `name` reads like a device.
+def check_device(name: str, *, several: bool = False) -> None:
+    """Raise UsageError unless `name` reads like a device, or like `several`.
 
     Whether there is such a device is found out when it is used: asking needs torch, which takes
     seconds to import.
     """
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N")
+    known = r"auto|all|cpu|cuda(:\d+(,\d+)*)?" if several else r"auto|cpu|cuda(:\d+)?"
+    if not re.fullmatch(known, name):
+        more = ", cuda:0,1 or all" if several else ""
+        raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N{more}")

@@ -11,7 +11,7 @@ from bench.cli.complete import artefact_names
 from bench.cli.options import (
     BudgetOption,
     DataOption,
-    DeviceOption,
+    DevicesOption,
     DryRunOption,
     KnobsOption,
     MethodsOption,
@@ -26,6 +26,18 @@ from bench.cli.options import (
     split_list,
 )
 from bench.cli.output import console
+from bench.cli.where import (
+    AddressOption,
+    CpusOption,
+    GpusPerNodeOption,
+    OnOption,
+    ParallelismOption,
+    PartitionOption,
+    PerGpuOption,
+    TimeOption,
+    Where,
+    WorkersOption,
+)
 from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +46,7 @@ if TYPE_CHECKING:
     from bench.cli.screen import Screen
     from bench.cli.settle import Settling
     from bench.engine.events import Listener
+    from bench.engine.executor import Executor
     from bench.engine.lab import Lab
     from bench.execute.here import Here
     from bench.runs.cell import Cell
@@ -109,13 +122,22 @@ def run_cells(
     keep_going: KeepGoingOption = False,
     data: DataOption = None,
     weights: WeightsOption = None,
-    device: DeviceOption = "auto",
+    device: DevicesOption = "auto",
     knobs: KnobsOption = None,
     precision: PrecisionOption = None,
     keep: KeepOption = None,
     checkpoint_every: CheckpointOption = 300.0,
     fresh: FreshOption = False,
     results: ResultsOption = None,
+    on: OnOption = None,
+    workers: WorkersOption = None,
+    per_gpu: PerGpuOption = None,
+    partition: PartitionOption = None,
+    time: TimeOption = None,
+    gpus_per_node: GpusPerNodeOption = None,
+    cpus_per_task: CpusOption = None,
+    array_parallelism: ParallelismOption = None,
+    address: AddressOption = None,
 ) -> None:
     """Train every cell (row × task × seed) that is not yet recorded."""
     from bench import paths
@@ -123,7 +145,11 @@ def run_cells(
     from bench.runs import artefacts, plan, records
     from bench.suite import settings
 
-    check_device(device)
+    check_device(device, several=True)
+    where = Where(
+        device, on or "here", workers, per_gpu, partition, time, gpus_per_node, cpus_per_task,
+        array_parallelism, address,
+    )  # fmt: skip
     wanted = artefacts.check_names(split_list(keep) or ())
     chosen = find_suite(suite)
     if smoke:
@@ -135,25 +161,30 @@ def run_cells(
     )  # fmt: skip
     root = paths.results_root(results, smoke=smoke)
     settling = settle.prepare_settling(seeds, max_seeds, chosen, make_cells, root, budget)
+    if settling and where.on == "slurm":
+        raise UsageError("--seeds auto waits for results, and --on slurm does not: name the seeds")
     cells = make_cells(seeds=None if settling or seeds is None else plan.seeds(seeds))
     todo = show_cells(cells, root, data, wanted, redo=redo)
     here = partial(
-        run_here, data, root, weights, device, skip_unreadable,
+        run_here, data, root, weights, skip_unreadable=skip_unreadable,
         keep=wanted, checkpoint_every=checkpoint_every, fresh=fresh,
     )  # fmt: skip
     tally: Mapping[str, int] = {}
     if todo or settling:
         tally, added = train_cells(
-            todo, settling, here, keep_going=keep_going, redo=redo, dry_run=dry_run
+            todo, settling, where, here, keep_going=keep_going, redo=redo, dry_run=dry_run
         )
         cells += added
     if dry_run:
+        return
+    options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
+    if where.on == "slurm" and todo:
+        typer.echo(f"to see how far they are: bench status {options}")
         return
     states = plan.states(cells, records.read_all(root))
     screen.show_result(tally, states)
     if settling:
         settle.tell_answers(settling)
-    options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
     name_next_command(chosen, budget, options, paths.pages_root(root), changed=bool(knobs))
     keys = {cell.key for cell in todo}
     trained = [s for s in states if s.cell.key in keys] if tally.get("ok") else []
@@ -192,6 +223,7 @@ def show_cells(
 def train_cells(
     todo: list["Cell"],
     settling: "Settling | None",
+    where: Where,
     here: Callable[..., "Here"],
     *,
     keep_going: bool = False,
@@ -200,14 +232,14 @@ def train_cells(
 ) -> tuple[Mapping[str, int], list["Cell"]]:
     """Check and train cells, and more seeds of them while a question is open, on one screen.
 
-    here: makes the executor from what is to be told of events (`tell=`). Returns how many cells
-    ended how, and the cells of further seeds. dry_run: check alone. Raises BenchError for what
-    keeps a cell from running.
+    here: makes the executor of this process, from its device (`device=`) and what is to be told of
+    events (`tell=`). dry_run: check alone. Returns how many cells ended how, and the cells of
+    further seeds. Raises BenchError for what keeps a cell from running.
     """
     from bench.cli import screen
 
     with screen.Screen(console()) as drawing:
-        executor = here(tell=drawing.draw)
+        executor = where.make_executor(lambda device: here(device=device, tell=drawing.draw))
         note_slow_bf16(todo, executor.lab.device)
         check_cells(executor, todo, go_on=keep_going and not dry_run)
         show_kept_size(todo, executor.lab)
@@ -218,7 +250,7 @@ def train_cells(
 
 
 def add_seeds(
-    settling: "Settling | None", executor: "Here", drawing: "Screen", *, keep_going: bool
+    settling: "Settling | None", executor: "Executor", drawing: "Screen", *, keep_going: bool
 ) -> list["Cell"]:
     """Run one seed more at a time of what is not settled; returns the cells that were run.
 
@@ -238,9 +270,10 @@ def run_here(
     data: Path | None,
     results: Path,
     weights: Path | None,
+    *,
     device: str,
-    skip_unreadable: bool,
     tell: "Listener",
+    skip_unreadable: bool = False,
     keep: tuple["ArtefactName", ...] = (),
     checkpoint_every: float = 0.0,
     fresh: bool = False,
@@ -262,7 +295,7 @@ def run_here(
     return Here(lab)
 
 
-def check_cells(executor: "Here", cells: list["Cell"], *, go_on: bool) -> None:
+def check_cells(executor: "Executor", cells: list["Cell"], *, go_on: bool) -> None:
     """Raise BenchError for all that keeps any of the cells from running.
 
     go_on: what is missing is said in the end of the cells that need it, and not raised here; what

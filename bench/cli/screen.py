@@ -12,9 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bench.engine.events import Ended, Event, Progressed, Started, Substituted, Unsaved, Working
+from bench.engine.events import (
+    Ended,
+    Event,
+    Orphaned,
+    Progressed,
+    Started,
+    Submitted,
+    Substituted,
+    Unsaved,
+    Working,
+)
 from bench.report.page.text import format_count
-from bench.runs import plan, records
+from bench.runs import forecast, records
 from bench.runs.plan import CellState
 from bench.runs.records import Evaluation, Record
 from bench.suite.schema import compact
@@ -74,6 +84,9 @@ class Screen:
                 self._show(cell.key, str(cell), step, cell.recipe.iterations, "iterations")
             case Unsaved(cell, reason):
                 self._print(f"{cell}: {reason}", markup=False)
+            case Orphaned(cell, reason):
+                self._remove(cell.key)
+                self._print(f"{cell}: {reason}", markup=False)
             case Progressed(cell, w):
                 rate = 2e3 * cell.recipe.batch * len(w.lap.ms) / sum(w.lap.ms)  # images per second
                 note = f"loss {w.mean_loss:.3f}, {rate:,.0f} images/s"
@@ -89,6 +102,9 @@ class Screen:
                 self._remove(*self._works)  # that of a cell that failed in the middle
                 self.tally[event.label] += 1
                 self._print(describe_end(event), markup=False)
+            case Submitted(n, where, logs):
+                cells = format_count(n, "cell")
+                self._print(f"{cells} handed over to {where}; its logs: {logs}", markup=False)
             case Substituted(domains, data):
                 names = ", ".join(domains)
                 self._print(f"random images stood in for {names}: no readable data under {data}")
@@ -164,7 +180,7 @@ def show_plan(
     parts = [f"{tally[k]} {k}" for k in labels if tally[k] or k in always]
     todo = [s.cell for s in states if redo or not s.done]
     again = f", {len(todo)} to run" if redo else ""
-    seconds = plan.forecast(todo, found)
+    seconds = forecast.forecast(todo, found)
     cost = (
         f"; about {format_duration(seconds)}" if seconds else "; no recorded time to forecast from"
     )

@@ -8,7 +8,7 @@ from rich.console import Console
 from bench.cli.output import print_table
 from bench.cli.screen import Screen, format_duration
 from bench.engine.events import Event
-from bench.runs import plan, records
+from bench.runs import forecast, records
 from bench.tuning.trials import Search, Trial, spell
 from bench.tuning.tune import Exhausted, Trying
 
@@ -48,7 +48,7 @@ def show_search_plan(plans: list[Search], results: Path, trials: int, console: C
     n = len(s.tasks) * len(s.seeds)
     seeds = ", ".join(map(str, s.seeds))
     runs = f"{n} run{'s' * (n > 1)}: {', '.join(s.tasks)} × seed {seeds}, budget {s.budget}"
-    seconds = plan.forecast(todo, kept)
+    seconds = forecast.forecast(todo, kept)
     left = f"; about {format_duration(seconds)} to go" if seconds else ""
     console.print(f"a trial is {runs}{left}", highlight=False)
 

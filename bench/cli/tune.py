@@ -80,7 +80,9 @@ def tune_rows(
     if dry_run:
         return search_screen.show_search_plan(plans, root, trials, console())
     drawing = screen.Screen(console())
-    executor = run_here(data, root, weights, device, skip_unreadable, drawing.draw)
+    executor = run_here(
+        data, root, weights, device=device, tell=drawing.draw, skip_unreadable=skip_unreadable
+    )
     for s in plans:
         with drawing:
             search_screen.draw_search(tune.run_search(s, executor, root, trials), drawing)

@@ -12,10 +12,10 @@ from bench import paths
 from bench.runs.lines import Code, Env, Probe
 
 
-def describe(device: Any, load: float, *, keeps_freed: bool = False) -> Env:
+def describe(device: Any, load: float, *, keeps_freed: bool = False, shared: int = 1) -> Env:
     """The machine and libraries of a run on a torch device.
 
-    load: see `read_load`. keeps_freed: what `memory.keep_freed` said.
+    load: see `read_load`. keeps_freed: what `memory.keep_freed` said. shared: see `Env`.
     """
     import torch
 
@@ -38,6 +38,7 @@ def describe(device: Any, load: float, *, keeps_freed: bool = False) -> Env:
         threads=torch.get_num_threads(),
         load=load,
         keeps_freed=keeps_freed,
+        shared=shared,
         device=device.type,
         **gpu,
     )

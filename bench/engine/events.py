@@ -51,6 +51,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Orphaned:
+    """The process that trained a cell died; another takes the cell up."""
+
+    cell: Cell
+    reason: str  # in a sentence
+
+
+@dataclass(frozen=True)
 class Ended:
     """Nothing more happens to this cell."""
 
@@ -69,6 +77,15 @@ class Ended:
     def stops_the_rest(self) -> bool:
         """Whether the cells after it are not worth starting unless the user asked to keep going."""
         return not self.out_of_memory and self.status not in ("ok", "busy")
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Cells were handed over to a scheduler, which runs them some time."""
+
+    cells: int  # how many
+    where: str  # to what, such as "SLURM's job array 12, 4 workers"
+    logs: Path  # the folder of what the workers print
 
 
 @dataclass(frozen=True)
@@ -98,4 +115,4 @@ def ignore(event: Working) -> None:
     """The listener where nobody listens."""
 
 
-Event = Started | Progressed | Unsaved | Measured | Ended | Substituted
+Event = Started | Progressed | Unsaved | Measured | Orphaned | Ended | Submitted | Substituted

@@ -5,11 +5,17 @@ from collections.abc import Generator, Iterable
 from typing import Protocol
 
 from bench.engine.events import Event
+from bench.engine.lab import Lab
 from bench.runs.cell import Cell
 
 
 class Executor(Protocol):
     """Takes cells, gives events. Which cells are done is what the records say, not an executor."""
+
+    @property
+    def lab(self) -> Lab:
+        """That of this process, which has the settings of the command."""
+        ...
 
     def check(self, cells: Iterable[Cell]) -> None:
         """Raise BenchError with all that keeps any of these cells from running: a backbone, data,

@@ -56,6 +56,10 @@ class Lab:
     keep: tuple[ArtefactName, ...] = ()  # what a finished cell leaves beside its record
     checkpoint_every: float = 300.0  # seconds between two checkpoints of a cell; 0: none is written
     fresh: bool = False  # begin cells anew, whatever checkpoints there are
+    shared: int = 1  # how many cells train at once on the device
+    known: frozenset[str] | None = None
+    """Where several processes share cells: the records that were there when they began. A newer one
+    settles its cell, however it ended. None: there is no such beginning."""
     built: set[Hashable] = field(default_factory=set)  # networks that were found to go together
     stood_in: set[str] = field(default_factory=set)  # domains that random images stood in for
     _domains: dict[Hashable, Domain | BenchError] = field(default_factory=dict)

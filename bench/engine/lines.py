@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
-
 from bench.engine import env
 from bench.engine.clock import spread
 from bench.engine.loop import Window
@@ -33,7 +31,7 @@ class Spell:
     """What ran from a resumption to the next."""
 
     step: int  # iterations done when it began
-    away: bool  # whether on another machine than the one that the record's first line names
+    away: bool  # whether on another machine than that of the first line, or shared otherwise
 
 
 @dataclass
@@ -93,13 +91,8 @@ class Outcome:
     artefacts: Mapping[ArtefactName, Artefact] = field(default_factory=dict)  # what was kept
 
 
-def make_run_line(
-    cell: Cell, materials: Materials, device: torch.device, load: float, *, keeps_freed: bool
-) -> Run:
-    """What is run, on what, by what.
-
-    load: of the machine before the run began. keeps_freed: what `memory.keep_freed` said.
-    """
+def make_run_line(cell: Cell, materials: Materials, here: Env) -> Run:
+    """What is run, on what, by what. here: the machine."""
     source, target = cell.ends
     return Run(
         key=cell.key,
@@ -120,7 +113,7 @@ def make_run_line(
         weights=materials.weights,
         normalization=materials.normalization,
         code=env.code(probe(cell)),
-        env=env.describe(device, load, keeps_freed=keeps_freed),
+        env=here,
         started=now(),
     )
 

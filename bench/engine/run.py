@@ -30,7 +30,7 @@ from bench.runs import files, plan, records
 from bench.runs.cell import Cell
 from bench.runs.claims import Busy, Claim
 from bench.runs.files import Writer
-from bench.runs.lines import Resume, Run
+from bench.runs.lines import Env, Resume, Run
 
 FOLDERS = re.compile(r"(?<![\w.:/\\])([A-Za-z]:)?[/\\]([^\s/\\'\":,;()]+[/\\])+")
 """The folders of an absolute path, not those of an address such as https://…"""
@@ -62,8 +62,8 @@ def run_cell(
     with claim or Claim(lab.results, cell.stem) as ours:
         load = env.read_load()
         kept = lab.device.type == "cpu" and keep_freed()
-        if not redo:
-            _check_wanted(cell, lab.results)
+        machine = env.describe(lab.device, load, keeps_freed=kept, shared=lab.shared)
+        _check_wanted(cell, lab, redo=redo)
         task = make_task(cell, lab)
         artefacts.check_kept(task, lab.keep)
         began = time.perf_counter()
@@ -71,7 +71,7 @@ def run_cell(
         if not redo:
             _check_made_up(cell, made_of, lab.results)
         begin = Begin(cell, lab, made_of, began)
-        begin.find(load, keeps_freed=kept)
+        begin.find(machine)
         place = begin.found.place if begin.found else None
         with files.create(lab.results / cell.folder, cell.stem, place, ours) as out:
             out.line(begin.line)
@@ -94,10 +94,10 @@ class Begin:
         self.found: Checkpoint | None = None
         self.anew = ""  # why a checkpoint that is there is not gone on from
 
-    def find(self, load: float, *, keeps_freed: bool) -> None:
-        """Look for a checkpoint; to be called once the cell is ours."""
+    def find(self, machine: Env) -> None:
+        """Look for a checkpoint; to be called once the cell is ours. machine: this one."""
         cell, lab = self.cell, self.lab
-        here = lines.make_run_line(cell, self.made_of, lab.device, load, keeps_freed=keeps_freed)
+        here = lines.make_run_line(cell, self.made_of, machine)
         path = files.locate_checkpoint(lab.results / cell.folder, cell.stem)
         if lab.fresh:
             path.unlink(missing_ok=True)  # else it would be gone on from if this one is killed soon
@@ -109,7 +109,9 @@ class Begin:
         self.saver = Saver(path, lab.checkpoint_every, self.began, here, here.env)
         if c := self.found:
             self.line = lines.make_resume_line(self.step, c.wall_s, here.env)
-            spell = Spell(self.step, away=here.env.cpu != c.run.env.cpu)
+            first = c.run.env
+            away = (machine.cpu, machine.shared) != (first.cpu, first.shared)
+            spell = Spell(self.step, away=away)
             self.saver = replace(
                 self.saver, began=self.began - c.wall_s, first=c.run, spells=(*c.spells, spell)
             )
@@ -125,11 +127,19 @@ class Begin:
         return time.perf_counter() - self.saver.began
 
 
-def _check_wanted(cell: Cell, results: Path) -> None:
+def _check_wanted(cell: Cell, lab: Lab, *, redo: bool) -> None:
     """Raise Busy when the cell was run in the meantime."""
-    (state,) = plan.states([cell], records.read_all(results))
-    if state.done:
+    if redo and lab.known is None:
+        return
+    found = records.read_all(lab.results)
+    (state,) = plan.states([cell], found)
+    if state.done and not redo:
         raise Busy(f"already run as {state.done.path}")
+    if lab.known is None:
+        return
+    for r in found:
+        if r.complete and r.run and r.run.key == cell.key and str(r.path) not in lab.known:
+            raise Busy(f"another worker has run it: {r.path} ({r.status})")
 
 
 def _check_made_up(cell: Cell, made_of: Materials, results: Path) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,6 +14,7 @@ from bench.engine.task import Task
 from bench.engine.uda import UDA
 from bench.errors import BenchError, UsageError
 from bench.nets import backbones
+from bench.runs import files
 from bench.runs.cell import Cell
 from bench.runs.claims import BEAT, Busy, Claim, Held
 
@@ -41,6 +43,15 @@ class Here:
         if len(found) == 1:
             raise kind(*found)
         raise kind("\n- ".join([f"{len(found)} things are missing or wrong:", *found]))
+
+    def drop_checkpoints(self, cells: Iterable[Cell]) -> None:
+        """Let interrupted cells begin anew; those that another process has stay as they are."""
+        for cell in cells:
+            path = files.locate_checkpoint(self.lab.results / cell.folder, cell.stem)
+            with suppress(Held):
+                if path.exists():
+                    with Claim(self.lab.results, cell.stem):
+                        path.unlink(missing_ok=True)
 
     def run(
         self, cells: Iterable[Cell], *, keep_going: bool = False, redo: bool = False

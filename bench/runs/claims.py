@@ -49,6 +49,15 @@ class Claim:
         self._first = self._look()  # at the claim of another process
 
     def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.give_back()
+
+    def take(self) -> None:
         """Raises Held when another process has it, BenchError when the folder takes no files."""
         from filelock import LeaseSettingsMismatch, Timeout
 
@@ -68,11 +77,9 @@ class Claim:
                 "choose another --results folder"
             ) from e
         self._looked = time.monotonic()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def give_back(self) -> None:
+        """It is ours no longer."""
         with suppress(OSError):  # the folder is gone, and the claim with it
             self._open().release()
 

@@ -103,6 +103,9 @@ class Env(LinePart):
     load: Number | None = (
         None  # load average of the machine when the run began: a busy one measures no speed
     )
+    shared: Annotated[int, Field(ge=1)] = 1
+    """How many cells trained at once on the device, as the command asked: times of more than one
+    are no measure of a method."""
     keeps_freed: bool | None = None
     """Whether the C library was told to keep freed memory, which is faster; None: not recorded."""
     torchvision: str | None = None

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 from bench.errors import BenchError, UsageError
 from bench.paths import sync_folder
@@ -23,6 +24,7 @@ class Merged:
     path: Path  # where it lies
     fate: Fate
     reason: str = ""  # what is wrong with a damaged one
+    place: Path | None = None  # where it is in the other folder, or would be
     artefacts: int = 0  # how many of its artefacts were copied
     absent: int = 0  # how many lie in neither folder: git, for one, carries none
     left: tuple[str, ...] = ()  # a sentence about each of them that is damaged
@@ -43,7 +45,7 @@ def merge(source: Path, into: Path, *, write: bool = True) -> Iterator[Merged]:
     """
     _check(source, into)
     # trials and smoke runs lie in folders of their own, which a reader of results passes over
-    for folder in ("", *(name for name in records.ASIDE if name != FOLDER)):
+    for folder in ("", *(name for name in records.ASIDE if name not in (FOLDER, records.JOBS))):
         found = records.list_files(source / folder)
         if not found:
             continue
@@ -51,6 +53,13 @@ def merge(source: Path, into: Path, *, write: bool = True) -> Iterator[Merged]:
         with Claim(into, "merge", f"merges into {into}") if write else nullcontext():
             for path in found:
                 yield _merge_one(path, source, into, have, write)
+
+
+def copy_record(path: Path, source: Path, into: Path) -> Merged:
+    """Copy one whole record below `source`, with its artefacts, as `merge` does. Raises BenchError
+    when it cannot be written."""
+    (into / FOLDER).mkdir(parents=True, exist_ok=True)
+    return _merge_one(path, source, into, {}, True)
 
 
 def _check(source: Path, into: Path) -> None:
@@ -79,7 +88,8 @@ def _merge_one(path: Path, source: Path, into: Path, have: dict[str, Path], writ
         if write:
             place = _place(raw, into, place, files.place)
         have[content.end.seal] = place
-    return _copy_artefacts(Merged(path, fate), content.end, into, place, write=write)
+    merged = Merged(path, fate, place=place)
+    return _copy_artefacts(merged, content.end, into, place, write=write)
 
 
 def _copy_artefacts(one: Merged, end: End, into: Path, place: Path, *, write: bool) -> Merged:
@@ -113,7 +123,7 @@ def _replace(file: Path, wanted: Path) -> Path:
 def _place(raw: bytes, into: Path, wanted: Path, put: Callable[[Path, Path], Path]) -> Path:
     """Write a file, whole or not at all; gives where. put: moves it to the wanted place or, where a
     record has that name, to that of a further attempt."""
-    part = into / FOLDER / "merge.part"
+    part = into / FOLDER / f"{uuid4().hex}.part"
     try:
         with part.open("wb") as file:
             file.write(raw)

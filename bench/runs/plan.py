@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import index
-from statistics import median
 from typing import Any, TypeVar
 
 from bench.errors import UsageError, unknown
@@ -205,24 +204,3 @@ def _make_cells(suite: _Same, seeds: tuple[int, ...], budget: str, methods: obje
 def id_of(cell: Cell) -> tuple[str, str, str, int, str]:
     """The place of a cell in its suite."""
     return cell.suite, cell.row, cell.task, cell.seed, cell.budget
-
-
-def forecast(pending: Iterable[Cell], found: Iterable[Record]) -> float | None:
-    """Seconds that the pending cells will take, from the medians of recorded ones.
-
-    None when nothing like them was run.
-    """
-    walls: dict[tuple[str, str, str], list[float]] = {}
-    for r in found:
-        if r.run and r.end and r.status == "ok":
-            walls.setdefault((r.run.suite, r.run.row, r.run.budget), []).append(r.end.wall_s)
-    total = 0.0
-    for cell in pending:
-        same = walls.get((cell.suite, cell.row, cell.budget))
-        near = [
-            w for (s, _, b), ws in walls.items() if (s, b) == (cell.suite, cell.budget) for w in ws
-        ]
-        if not (same or near):
-            return None
-        total += median(same or near)
-    return total

@@ -24,11 +24,13 @@ from bench.runs.files import NAME, attempt
 from bench.runs.index import Index, summarize_file
 from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Run, Weights
 
+JOBS = ".jobs"  # the folder of what schedulers keep of their jobs
 ASIDE = (
     "tuning",
     "tables",
     ".smoke",
     FOLDER,
+    JOBS,
 )  # folders below the results that hold no results of suites
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
-from bench.runs import plan
+from bench.runs import forecast, plan
 from bench.runs.cell import Cell, brief
 from bench.runs.records import Record
 from bench.suite import suites
@@ -359,9 +359,9 @@ def test_the_forecast_is_the_median_of_the_rows_own_records(tmp_path: Path) -> N
     suite = load(tmp_path)
     one, two = (first(suite, methods=[m]) for m in ("one", "two"))
     found = [timed(one, w, attempt=n) for n, w in enumerate((10, 20, 60), 1)] + [timed(two, 7)]
-    assert plan.forecast([one], found) == 20
-    assert plan.forecast([one, one, two], found) == 47
-    assert plan.forecast([], found) == 0
+    assert forecast.forecast([one], found) == 20
+    assert forecast.forecast([one, one, two], found) == 47
+    assert forecast.forecast([], found) == 0
 
 
 def test_a_row_never_run_is_forecast_from_the_others_and_nothing_from_nothing(
@@ -369,11 +369,11 @@ def test_a_row_never_run_is_forecast_from_the_others_and_nothing_from_nothing(
 ) -> None:
     suite = load(tmp_path)
     one, two = (first(suite, methods=[m]) for m in ("one", "two"))
-    assert plan.forecast([two], [timed(one, 10)]) == 10
-    assert plan.forecast([two], []) is None
-    assert plan.forecast([first(suite, budget="short")], [timed(one, 10)]) is None, (
+    assert forecast.forecast([two], [timed(one, 10)]) == 10
+    assert forecast.forecast([two], []) is None
+    assert forecast.forecast([first(suite, budget="short")], [timed(one, 10)]) is None, (
         "another budget costs another time"
     )
-    assert plan.forecast([one], [timed(one, 1, status="diverged")]) is None, (
+    assert forecast.forecast([one], [timed(one, 1, status="diverged")]) is None, (
         "a run cut short says nothing"
     )

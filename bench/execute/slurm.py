@@ -1,0 +1,157 @@
+"""The executor of a cluster that SLURM schedules: a job array of workers, submitted by submitit.
+
+Each worker runs whatever cell nobody has, until none is left. Before its time limit, or when it is
+preempted, it leaves a checkpoint and is queued again.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.engine.events import Event, Submitted
+from bench.engine.interrupts import Interrupted
+from bench.engine.lab import Lab
+from bench.errors import BenchError, UsageError
+from bench.execute.here import Here
+from bench.execute.job import Job
+from bench.runs import forecast, records
+from bench.runs.cell import Cell
+
+Follow = Callable[[Generator[Event, None, None]], object]
+
+REQUEUES = 10_000  # times that a job may reach its time limit and go on: it ends when all is done
+WARNING_S = 90  # seconds between SLURM's warning and a job's end
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of SLURM."""
+
+    workers: int = 1  # jobs of the array
+    minutes: int = 60  # time limit of each
+    partition: str | None = None
+    gpus_per_node: int = 0  # of each job: a worker for each; 0: it computes on a CPU
+    cpus_per_task: int | None = None  # cores of a worker
+    array_parallelism: int | None = None  # at most so many jobs at once
+    per_gpu: int = 1  # workers that share a GPU
+    warning_s: int = WARNING_S
+
+    @property
+    def tasks_per_node(self) -> int:
+        """Workers of a job."""
+        return max(1, self.gpus_per_node * self.per_gpu)
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """An Executor: `run` submits, and does not wait. What becomes of the cells, records say."""
+
+    here: Here  # checks cells
+    ask: Ask
+    follow: Follow  # writes a worker's events to its log; pickled by its name
+    cluster: str = "slurm"  # submitit's name; "local" and "debug" run the workers on this machine
+
+    @property
+    def lab(self) -> Lab:
+        return self.here.lab
+
+    def check(self, cells: Iterable[Cell]) -> None:
+        """See Executor.check: that of the machine that submits."""
+        self.here.check(cells)
+
+    def run(
+        self, cells: Iterable[Cell], *, keep_going: bool = False, redo: bool = False
+    ) -> Generator[Event, None, None]:
+        """Submit the cells; gives a Submitted. Raises UsageError when submitit is not installed,
+        BenchError when there is no SLURM or it refuses."""
+        cells = list(cells)
+        found = records.read_all(self.lab.results)
+        if self.lab.fresh:
+            self.here.drop_checkpoints(cells)
+        known = frozenset(str(r.path) for r in found if r.complete)
+        job = Job.of(self.lab, shared=self.ask.per_gpu, redo=redo, known=known)
+        order = tuple(forecast.order_longest_first(cells, found))
+        device = "cuda" if self.ask.gpus_per_node else "cpu"
+        worker = Worker(job, order, device, self.ask.per_gpu, keep_going, self.follow)
+        names = self._submit(worker)
+        yield Submitted(len(cells), f"{self.cluster} job {', '.join(names)}", self._folder)
+
+    @property
+    def _folder(self) -> Path:
+        return self.lab.results / records.JOBS
+
+    def _submit(self, worker: "Worker") -> list[str]:
+        submitit = import_submitit()
+        ask = self.ask
+        optional = {
+            "slurm_partition": ask.partition,
+            "slurm_array_parallelism": ask.array_parallelism,
+            "cpus_per_task": ask.cpus_per_task,
+            "gpus_per_node": ask.gpus_per_node or None,
+        }
+        try:
+            executor = submitit.AutoExecutor(
+                self._folder / "%j", cluster=self.cluster, slurm_max_num_timeout=REQUEUES
+            )
+            executor.update_parameters(
+                name="bench", timeout_min=ask.minutes, tasks_per_node=ask.tasks_per_node,
+                slurm_signal_delay_s=ask.warning_s,
+                **{k: v for k, v in optional.items() if v is not None},
+            )  # fmt: skip
+            with executor.batch():
+                jobs = [executor.submit(worker) for _ in range(ask.workers)]
+        except RuntimeError as e:
+            raise BenchError(f"no SLURM on this machine ({e}): run it where `sbatch` is") from e
+        except (OSError, subprocess.CalledProcessError, submitit.core.utils.FailedJobError) as e:
+            said = getattr(e, "stderr", None) or str(e)
+            said = " ".join((said.decode() if isinstance(said, bytes) else said).split())
+            raise BenchError(f"SLURM refuses the job: {said}") from e
+        return list(dict.fromkeys(str(job.job_id).split("_")[0] for job in jobs))
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What one task of the array runs; submitit pickles it."""
+
+    job: Job
+    cells: tuple[Cell, ...]
+    device: str  # cpu or cuda
+    per_gpu: int  # workers that share a GPU
+    keep_going: bool
+    follow: Follow
+
+    def __call__(self) -> None:
+        """Run whatever cell nobody has. Interrupted by SLURM's warning, be queued again."""
+        submitit = import_submitit()
+        if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
+            torch.set_num_threads(int(cores))
+        device = self.device
+        if device == "cuda":
+            device = f"cuda:{submitit.JobEnvironment().local_rank // self.per_gpu}"
+        here = Here(self.job.open_lab(device))
+        try:
+            self.follow(here.run(self.cells, keep_going=self.keep_going, redo=self.job.redo))
+        except Interrupted as e:  # the checkpoint is written
+            if e.number == signal.SIGUSR2:  # submitit's, whose own handler is in place again
+                signal.raise_signal(e.number)
+            sys.exit(128 + e.number)
+
+    def checkpoint(self) -> Any:
+        """What submitit runs when the job is queued again: the same, because records know all."""
+        return import_submitit().helpers.DelayedSubmission(self)
+
+
+def import_submitit() -> Any:
+    """The library. Raises UsageError when it is not installed."""
+    try:
+        import submitit
+    except ImportError as e:
+        raise UsageError('--on slurm needs submitit: pip install "uda-bench[slurm]"') from e
+    return submitit
