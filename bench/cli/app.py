@@ -22,10 +22,12 @@ from bench.cli import (
     figures,
     ls,
     merge,
+    plan,
     predict,
     report,
     run,
     show,
+    status,
     tables,
     tune,
 )
@@ -58,6 +60,8 @@ data_app = typer.Typer(
 )
 
 app.command("run")(run.run_cells)
+app.command("status")(status.show_status)
+app.command("plan")(plan.forecast_grid)
 app.command("tune")(tune.tune_rows)
 app.command("tables")(tables.print_tables)
 app.command("compare")(compare.compare_rows)

@@ -4,6 +4,8 @@ The driver claims cells, sends them to whichever node is free, and places what c
 cell trains its checkpoints travel to the driver, so that nothing is lost with a node.
 """
 
+import logging
+import socket
 import tempfile
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -230,14 +232,25 @@ def import_ray() -> Any:
     return ray
 
 
+def _check_address(address: str | None) -> None:
+    """Raise OSError when nothing listens there: Ray itself would ask for a minute."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=5).close()
+
+
 @contextmanager
 def connected(ray: Any, ask: Ask) -> Iterator[None]:
     """Be the driver of a cluster. Raises BenchError when none answers, or it has no GPU."""
     ours = not ray.is_initialized()
     if ours:
         try:
-            ray.init(address=ask.address, log_to_driver=False, include_dashboard=False)
-        except (ConnectionError, RuntimeError, ValueError) as e:
+            _check_address(ask.address)
+            options = {} if ask.address else {"include_dashboard": False}
+            ray.init(
+                address=ask.address, log_to_driver=False, logging_level=logging.ERROR, **options
+            )
+        except (OSError, RuntimeError, ValueError) as e:
             raise BenchError(
                 f"no Ray cluster answers at {ask.address} ({' '.join(str(e).split())[:200]}): "
                 "start one with `ray start --head`, or leave --address out to use this machine"

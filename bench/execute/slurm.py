@@ -6,7 +6,6 @@ preempted, it leaves a checkpoint and is queued again.
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from bench.runs.cell import Cell
 Follow = Callable[[Generator[Event, None, None]], object]
 
 REQUEUES = 10_000  # times that a job may reach its time limit and go on: it ends when all is done
-WARNING_S = 90  # seconds between SLURM's warning and a job's end
+WARNING_S = 90  # seconds between SLURM's warning and a job's end; half of a shorter job
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,6 @@ class Ask:
     cpus_per_task: int | None = None  # cores of a worker
     array_parallelism: int | None = None  # at most so many jobs at once
     per_gpu: int = 1  # workers that share a GPU
-    warning_s: int = WARNING_S
 
     @property
     def tasks_per_node(self) -> int:
@@ -72,16 +70,19 @@ class Slurm:
         """Submit the cells; gives a Submitted. Raises UsageError when submitit is not installed,
         BenchError when there is no SLURM or it refuses."""
         cells = list(cells)
-        found = records.read_all(self.lab.results)
         if self.lab.fresh:
             self.here.drop_checkpoints(cells)
+        names = self._submit(self.make_worker(cells, keep_going=keep_going, redo=redo))
+        yield Submitted(len(cells), f"{self.cluster} job {', '.join(names)}", self._folder)
+
+    def make_worker(self, cells: Iterable[Cell], *, keep_going: bool, redo: bool) -> "Worker":
+        """What each task of the array runs. What is recorded now settles no cell with redo."""
+        found = records.read_all(self.lab.results)
         known = frozenset(str(r.path) for r in found if r.complete)
         job = Job.of(self.lab, shared=self.ask.per_gpu, redo=redo, known=known)
-        order = tuple(forecast.order_longest_first(cells, found))
+        order = tuple(forecast.order_longest_first(list(cells), found))
         device = "cuda" if self.ask.gpus_per_node else "cpu"
-        worker = Worker(job, order, device, self.ask.per_gpu, keep_going, self.follow)
-        names = self._submit(worker)
-        yield Submitted(len(cells), f"{self.cluster} job {', '.join(names)}", self._folder)
+        return Worker(job, order, device, self.ask.per_gpu, keep_going, self.follow)
 
     @property
     def _folder(self) -> Path:
@@ -102,17 +103,15 @@ class Slurm:
             )
             executor.update_parameters(
                 name="bench", timeout_min=ask.minutes, tasks_per_node=ask.tasks_per_node,
-                slurm_signal_delay_s=ask.warning_s,
+                slurm_signal_delay_s=min(WARNING_S, 30 * ask.minutes),
                 **{k: v for k, v in optional.items() if v is not None},
             )  # fmt: skip
             with executor.batch():
                 jobs = [executor.submit(worker) for _ in range(ask.workers)]
+        except (OSError, submitit.core.utils.FailedJobError) as e:
+            raise BenchError(f"SLURM refuses the job: {' '.join(str(e).split())}") from e
         except RuntimeError as e:
             raise BenchError(f"no SLURM on this machine ({e}): run it where `sbatch` is") from e
-        except (OSError, subprocess.CalledProcessError, submitit.core.utils.FailedJobError) as e:
-            said = getattr(e, "stderr", None) or str(e)
-            said = " ".join((said.decode() if isinstance(said, bytes) else said).split())
-            raise BenchError(f"SLURM refuses the job: {said}") from e
         return list(dict.fromkeys(str(job.job_id).split("_")[0] for job in jobs))
 
 
@@ -130,8 +129,8 @@ class Worker:
     def __call__(self) -> None:
         """Run whatever cell nobody has. Interrupted by SLURM's warning, be queued again."""
         submitit = import_submitit()
-        if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
-            torch.set_num_threads(int(cores))
+        if "SLURM_JOB_ID" in os.environ:  # which gives a task one core unless asked for more
+            torch.set_num_threads(int(os.environ.get("SLURM_CPUS_PER_TASK", 1)))
         device = self.device
         if device == "cuda":
             device = f"cuda:{submitit.JobEnvironment().local_rank // self.per_gpu}"
