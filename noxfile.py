@@ -1,4 +1,4 @@
-"""nox -s demo | tests | slow | mutants | fuzz | attack | latex | lint | perf | build.
+"""nox -s demo | tests | slow | mutants | fuzz | attack | slurm | ray | latex | lint | perf | build.
 
 Every session makes its own environment from the hashed constraints.
 """
@@ -28,7 +28,8 @@ def demo(session: nox.Session) -> None:
     Its records go to runs/, because results/ holds the reference runs.
     """
     install(session)
-    session.run("bench", "run", "--suite", "demo", "--results", "runs", *session.posargs)
+    own = ("--suite", "demo", "--results", "runs", "--workers", "2")
+    session.run("bench", "run", *own, *session.posargs)
     session.run("bench", "tables", "--suite", "demo", "--results", "runs")
 
 
@@ -74,6 +75,22 @@ def attack(session: nox.Session) -> None:
     install(session)
     kills = {"KILLS": "200", "KILLS_SEED": "1"}
     session.run("pytest", "-q", "-s", "tests/engine/test_kills.py", "-m", "slow", env=kills)
+
+
+@nox.session
+def slurm(session: nox.Session) -> None:
+    """Job arrays on a SLURM of this machine, which has to answer `sinfo` (minutes)."""
+    if not shutil.which("sbatch"):
+        session.error("there is no sbatch: install SLURM (Debian: slurm-wlm) and start it")
+    install(session)
+    session.run("pytest", "-q", "tests/execute/test_slurm.py", "-m", "slow or not slow")
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """A Ray cluster on this machine, whose nodes come and go."""
+    install(session)
+    session.run("pytest", "-q", "tests/execute/test_cluster.py", "-m", "slow or not slow")
 
 
 @nox.session

@@ -284,6 +284,26 @@ def test_runs_that_kept_freed_memory_are_no_peers_of_those_that_did_not():
     assert list(summarise_costs(TOY, mixed)) == [machine, f"{machine}, freed memory kept"]
 
 
+def test_cells_that_shared_a_device_enter_no_ratio():
+    """Not even among themselves: each was slowed down by whatever ran beside it."""
+    shared = CPU._replace(env=CPU.env.model_copy(update={"shared": 2}))
+    together = [
+        record(cell(TOY, row, "A-B", 0), (70,), machine=shared, ms=ms)
+        for row, ms in (("plain", 50.0), ("dann", 100.0))
+    ]
+    alone = runs("plain", "A-B", 70, ms=20.0) + runs("dann", "A-B", 70, ms=60.0)
+    found = summarise_costs(TOY, alone)
+    machine = "Abacus 9, 1 thread"
+    assert [c.ratio for c in found[f"{machine}, torch 2.11.0"]] == [1.0, pytest.approx(3.0)]
+    found = summarise_costs(TOY, together)
+    (costs,) = found.values()
+    assert list(found) == [f"{machine}, 2 cells at once, torch 2.11.0"]
+    assert [(c.ms, c.ratio, c.memory_ratio) for c in costs] == [
+        (50.0, None, None),
+        (100.0, None, None),
+    ]
+
+
 def test_ratios_are_over_the_row_that_the_suite_names_for_costs():
     dear = TOY.model_copy(update={"cost_baseline": "dann"})
     records = runs("plain", "A-B", 70, ms=20.0) + runs("dann", "A-B", 70, ms=40.0)

@@ -377,3 +377,14 @@ def test_a_row_never_run_is_forecast_from_the_others_and_nothing_from_nothing(
     assert forecast.forecast([one], [timed(one, 1, status="diverged")]) is None, (
         "a run cut short says nothing"
     )
+
+
+def test_the_longest_cells_come_first_and_unknown_ones_before_them(tmp_path: Path) -> None:
+    rows = {"one": {"method": "source_only"}, "two": {"method": "dann"}}
+    suite = suites.load(write_suite(tmp_path, rows=rows))
+    one, two = plan.cells(suite, seeds=[0])[:2]
+    later = one.with_seed(1)
+    found = [timed(one, 10), timed(two, 30)]
+    assert forecast.order_longest_first([one, later, two], found) == [two, one, later]
+    assert forecast.order_longest_first([one, two], [timed(two, 5)]) == [one, two], "alike"
+    assert forecast.order_longest_first([two, one], []) == [two, one]

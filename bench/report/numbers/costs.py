@@ -20,6 +20,7 @@ class Timed(NamedTuple):
     cell: Cell
     end: End
     busy: bool | None  # see `is_busy`
+    shared: bool  # whether other cells of its command trained on its device
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,13 @@ def summarise_costs(
         if r.status == "ok" and r.end and r.run:
             kept = ", freed memory kept" if r.run.env.keeps_freed else ""
             machine = f"{name_processor(r.run.env)}, torch {r.run.env.torch}{kept}"
-            machines.setdefault(machine, []).append(Timed(cell, r.end, is_busy(r.run.env)))
+            timed = Timed(cell, r.end, is_busy(r.run.env), r.run.env.shared > 1)
+            machines.setdefault(machine, []).append(timed)
     found = {}
     for machine, runs in sorted(machines.items()):
         by_row = {row.id: [x for x in runs if x.cell.row == row.id] for row in suite.rows}
-        base = by_row.get(suite.cost_baseline or suite.baseline or "", [])
+        alone = not any(x.shared for x in runs)  # else no ratio: all are times of each other, too
+        base = by_row.get(suite.cost_baseline or suite.baseline or "", []) if alone else []
         found[machine] = tuple(
             _summarise(row, own, base, busy_too) for row, own in by_row.items() if own
         )
@@ -81,9 +84,10 @@ def is_busy(env: Env) -> bool | None:
 
 def name_processor(env: Env) -> str:
     """The device of a run: the GPU, or the CPU with the threads that were used."""
+    at_once = f", {env.shared} cells at once" if env.shared > 1 else ""
     if env.device == "cuda":
-        return env.gpu or "a GPU"
-    return f"{env.cpu}, {env.threads} thread{'' if env.threads == 1 else 's'}"
+        return (env.gpu or "a GPU") + at_once
+    return f"{env.cpu}, {env.threads} thread{'' if env.threads == 1 else 's'}{at_once}"
 
 
 def _summarise(row: str, every: list[Timed], every_base: list[Timed], busy_too: bool) -> Cost:

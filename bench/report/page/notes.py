@@ -372,7 +372,8 @@ def explain_costs(suite: Suite) -> Iterator[str]:
     )
     yield (
         "Others computed on the machine (§) when its load average, as a run began, exceeded the "
-        "run's own threads by more than a half. Of others on the same GPU no record tells."
+        "run's own threads by more than a half. Cells that shared a device by command stand under "
+        "a machine of their own, without ratios; of others on the same GPU no record tells."
     )
     yield (
         "Memory: the peak after the warm-up, without the resident data set, whose own size is data "
