@@ -71,10 +71,13 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def attack(session: nox.Session) -> None:
-    """Two hundred SIGKILLs at random moments: every cell ends as if nothing had happened."""
+    """Four hundred SIGKILLs at random moments, half of them among eight processes on one grid, some
+    of which are frozen as well: every cell ends once, as if nothing had happened.
+    """
     install(session)
     kills = {"KILLS": "200", "KILLS_SEED": "1"}
-    session.run("pytest", "-q", "-s", "tests/engine/test_kills.py", "-m", "slow", env=kills)
+    where = ("tests/engine/test_kills.py", "tests/execute/test_attack.py")
+    session.run("pytest", "-q", "-s", *where, "-m", "slow", "-k", "killed", env=kills)
 
 
 @nox.session

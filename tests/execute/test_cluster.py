@@ -84,7 +84,7 @@ def test_a_cell_whose_node_is_lost_goes_on_at_its_checkpoint_on_a_new_one(
 ) -> None:
     """A node is taken away while it trains, and another comes a while later."""
     first = nodes.add_node(num_cpus=1)
-    (cell, *_) = prepare(folder, 1500)
+    (cell, *_) = prepare(folder, 800)
     executor = make_executor(folder, checkpoint_every=0.1)
     kept = files.locate_checkpoint(folder / "results" / cell.folder, cell.stem)
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,6 +101,13 @@ def test_without_slurm_or_submitit_one_is_told_so(
             list(make_executor(folder, "slurm", Ask()).run(cells))
 
 
+@pytest.fixture
+def cancelled() -> Iterator[None]:
+    """No job outlives its test."""
+    yield
+    subprocess.run(["scancel", "--name", "bench"], check=True)
+
+
 def queue() -> str:
     return subprocess.run(["squeue", "-h"], capture_output=True, text=True).stdout.strip()
 
@@ -150,6 +157,7 @@ CASES: dict[str, tuple[int, tuple[str, ...], Disturb | None]] = {
 
 @scheduled
 @pytest.mark.slow
+@pytest.mark.usefixtures("cancelled")
 @pytest.mark.parametrize("case", CASES)
 def test_whatever_slurm_does_each_cell_is_run_once(
     case: str, folder: Path, bench: Children
@@ -159,7 +167,7 @@ def test_whatever_slurm_does_each_cell_is_run_once(
     job = submit(bench, *options)
     if disturb:
         disturb(folder, job)
-    until(lambda: len(digests(folder / "results")) == 4 and not hurry(job), seconds=290)
+    until(lambda: not hurry(job) and len(digests(folder / "results")) == 4, seconds=290)
     assert (resumptions(folder) > 0) == (case != "undisturbed")
     assert bench.run(*run_of("--results", "whole")).code == 0
     assert digests(folder / "results") == digests(folder / "whole")
@@ -167,6 +175,7 @@ def test_whatever_slurm_does_each_cell_is_run_once(
 
 @scheduled
 @pytest.mark.slow
+@pytest.mark.usefixtures("cancelled")
 def test_what_a_cancelled_job_had_begun_goes_on_by_hand(folder: Path, bench: Children) -> None:
     prepare(folder, 1500)
     job = submit(bench)
@@ -180,6 +189,7 @@ def test_what_a_cancelled_job_had_begun_goes_on_by_hand(folder: Path, bench: Chi
 
 @scheduled
 @pytest.mark.slow
+@pytest.mark.usefixtures("cancelled")
 def test_what_slurm_refuses_is_one_sentence(folder: Path, bench: Children) -> None:
     prepare(folder)
     refused = bench.run(*run_of("--on", "slurm", "--partition", "none"))
