@@ -46,7 +46,8 @@ def tests(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """The tests of more than five seconds of a core each, which `nox -s tests` leaves out."""
     install(session)
-    session.run("pytest", "-n", "2", "-p", "no:benchmark", "-m", "slow", *session.posargs)
+    alone = ("--ignore", "tests/execute/test_cluster.py")  # nox -s ray
+    session.run("pytest", "-n", "2", "-p", "no:benchmark", "-m", "slow", *alone, *session.posargs)
 
 
 @nox.session
@@ -93,7 +94,7 @@ def slurm(session: nox.Session) -> None:
 def ray(session: nox.Session) -> None:
     """A Ray cluster on this machine, whose nodes come and go."""
     install(session)
-    session.run("pytest", "-q", "tests/execute/test_cluster.py", "-m", "slow or not slow")
+    session.run("pytest", "-p", "no:benchmark", "tests/execute/test_cluster.py", "-m", "slow")
 
 
 @nox.session

@@ -142,6 +142,7 @@ def test_two_processes_share_a_grid_and_run_no_cell_twice(folder: Path, bench: C
     assert sum(e.out.count("target") for e in ended) == 3
 
 
+@pytest.mark.slow
 def test_the_cell_of_a_frozen_process_is_taken_over_at_its_checkpoint(
     folder: Path, bench: Children
 ) -> None:

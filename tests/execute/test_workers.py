@@ -140,6 +140,7 @@ def make_executor(folder: Path, n: int = 2, **settings: object) -> Workers:
     return Workers(Here(lab), ["cpu"] * n)
 
 
+@pytest.mark.slow
 def test_two_workers_run_each_cell_once_as_one_process_does(folder: Path) -> None:
     cells = prepare(folder, 20)
     executor = make_executor(folder)
@@ -170,6 +171,7 @@ class Deadly(Method):
 '''
 
 
+@pytest.mark.slow
 def test_a_cell_that_kills_every_worker_is_given_up(folder: Path) -> None:
     (folder / "methods").mkdir()
     (folder / "methods" / "deadly.py").write_text(DEADLY)
@@ -182,6 +184,7 @@ def test_a_cell_that_kills_every_worker_is_given_up(folder: Path) -> None:
     assert events[-1].reason == "3 workers ended over it, the last one by SIGKILL"
 
 
+@pytest.mark.slow
 def test_a_worker_of_other_code_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As is one that cannot enter the working folder. Nothing is recorded."""
     cells = prepare(folder)
@@ -213,6 +216,7 @@ def test_a_worker_that_cannot_start_is_one_sentence(
         list(make_executor(folder).run(prepare(folder)))
 
 
+@pytest.mark.slow
 def test_what_fails_ends_the_grid_unless_it_is_to_go_on(folder: Path) -> None:
     rows = {"bad": {"method": "source_only", "recipe": {"lr": 1e30}}, **ROWS}
     suite = write_suite(folder, rows=rows, iterations=30)
@@ -226,6 +230,7 @@ def test_what_fails_ends_the_grid_unless_it_is_to_go_on(folder: Path) -> None:
     assert statuses(keep_going=True) == {"busy": 1, "ok": 2}, "the bad one is done"
 
 
+@pytest.mark.slow
 def test_a_fresh_start_drops_checkpoints_once(folder: Path) -> None:
     """Not those that a worker leaves later, from which another goes on."""
     (cell, *_) = prepare(folder)
