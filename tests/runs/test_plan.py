@@ -388,3 +388,5 @@ def test_the_longest_cells_come_first_and_unknown_ones_before_them(tmp_path: Pat
     assert forecast.order_longest_first([one, later, two], found) == [two, one, later]
     assert forecast.order_longest_first([one, two], [timed(two, 5)]) == [one, two], "alike"
     assert forecast.order_longest_first([two, one], []) == [two, one]
+    smoke = plan.cells(suite, seeds=[0], budget="smoke")[0]
+    assert forecast.order_longest_first([two, smoke], [timed(two, 5)]) == [smoke, two]
