@@ -186,6 +186,19 @@ def run_cells(
     if settling:
         settle.tell_answers(settling)
     name_next_command(chosen, budget, options, paths.pages_root(root), changed=bool(knobs))
+    check_ends(tally, todo, states, wanted)
+
+
+def check_ends(
+    tally: Mapping[str, int],
+    todo: Iterable["Cell"],
+    states: Iterable["CellState"],
+    wanted: tuple["ArtefactName", ...],
+) -> None:
+    """End the program with exit code 1 when a cell ended badly, or lacks what was to be kept of it.
+
+    tally: how many cells ended how. todo: those that were to be trained. states: of all cells.
+    """
     keys = {cell.key for cell in todo}
     trained = [s for s in states if s.cell.key in keys] if tally.get("ok") else []
     unkept = note_lacking(trained, wanted, "see the reason in `bench show`")
