@@ -66,7 +66,7 @@ def forecast_grid(
     from bench.suite import settings
 
     wanted = artefacts.check_names(split_list(keep) or ())
-    root = paths.results_root(results)
+    root = paths.results_root(results, smoke=budget == "smoke")
     cells = plan.cells(
         find_suite(suite), methods=split_list(methods), tasks=split_list(tasks), budget=budget,
         seeds=None if seeds is None else plan.seeds(seeds),

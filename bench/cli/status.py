@@ -36,7 +36,7 @@ def show_status(
 ) -> None:
     """Show how many cells are done and how far the others are.
 
-    Records, checkpoints and claims tell, whatever a scheduler says of its jobs. Where a process has
+    Records, checkpoints and leases tell, whatever a scheduler says of its jobs. Where a process has
     a cell this takes four seconds, in which it has to give a sign of life.
     """
     from bench import paths

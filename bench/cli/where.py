@@ -98,12 +98,12 @@ class Where:
         several = self.device == "all" or "," in self.device
         if self.on != "here" and (several or re.search(r":\d", self.device)):
             raise UsageError(f"--on {self.on} chooses GPUs itself: use --device auto, cpu or cuda")
+        if self.on == "slurm" and self.device == "cpu" and self.gpus_per_node:
+            raise UsageError("--gpus-per-node asks for GPUs, and --device cpu leaves them idle")
+        on_gpu = self.device == "cuda" or (self.gpus_per_node or 0) > 0
+        if self.per_gpu and (self.device == "cpu" or (self.on == "slurm" and not on_gpu)):
+            raise UsageError("--per-gpu is about GPUs, and this is a CPU: use --workers")
         read_minutes(self.time)
-
-    @property
-    def local_device(self) -> str:
-        """What this process computes on, if it does."""
-        return "auto" if self.device == "all" or "," in self.device else self.device
 
     def make_executor(self, make_here: Callable[[str], "Here"]) -> "Executor":
         """The executor that is asked for. make_here: that of this process, on a device. Raises
@@ -111,11 +111,10 @@ class Where:
         if self.on == "slurm":
             from bench.execute import slurm
 
-            wants_gpu = self.device == "cuda" and not self.gpus_per_node
+            gpus = self.gpus_per_node or int(self.device == "cuda")
             ask = slurm.Ask(
-                self.workers or 1, read_minutes(self.time), self.partition,
-                1 if wants_gpu else self.gpus_per_node or 0, self.cpus_per_task,
-                self.array_parallelism, self.per_gpu or 1,
+                self.workers or 1, read_minutes(self.time), self.partition, gpus,
+                self.cpus_per_task, self.array_parallelism, self.per_gpu or 1,
             )  # fmt: skip
             return slurm.Slurm(make_here("cpu"), ask, follow_plainly)
         if self.on == "ray":

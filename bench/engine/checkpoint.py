@@ -24,8 +24,8 @@ from bench.engine.training import RandomState, Training, TrainingState
 from bench.errors import BenchError
 from bench.paths import special_kind, sync_folder
 from bench.runs import files
-from bench.runs.claims import Busy
 from bench.runs.files import Place
+from bench.runs.lease import Busy
 from bench.runs.lines import RUN, Env, Run, text
 
 FORMAT = 1  # of the file
@@ -199,6 +199,8 @@ class Saver:
             write(self.path, found)
         except Busy:  # the checkpoint is another process's now
             return ""
+        except BenchError as e:
+            return f"no checkpoint of it could be written: {e}"
         except OSError as e:
             return f"no checkpoint of it could be written ({e.strerror})"
         return ""

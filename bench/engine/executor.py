@@ -2,18 +2,20 @@
 `execute` and `tuning`, so that the tuner can take any executor without knowing one."""
 
 from collections.abc import Generator, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bench.engine.events import Event
-from bench.engine.lab import Lab
 from bench.runs.cell import Cell
+
+if TYPE_CHECKING:
+    from bench.engine.lab import Lab
 
 
 class Executor(Protocol):
     """Takes cells, gives events. Which cells are done is what the records say, not an executor."""
 
     @property
-    def lab(self) -> Lab:
+    def lab(self) -> "Lab":
         """That of this process, which has the settings of the command."""
         ...
 

@@ -3,6 +3,7 @@ written; a second one does not wait."""
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Ctrl-C; what ends a process; a terminal that is gone; what SLURM sends before a time limit."""
+TOGETHER = 1.0  # seconds within which signals are one: schedulers send several, to all processes
 
 
 class Interrupted(KeyboardInterrupt):
@@ -30,6 +32,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.pending: int | None = None  # the signal that waits
         self._held = False
+        self._last = float("-inf")  # when the last signal came
         self._before: dict[int, Any] = {}
 
     @property
@@ -66,6 +69,9 @@ class Interrupts:
             raise Interrupted(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        before, self._last = self._last, time.monotonic()
+        if self._last - before < TOGETHER:
+            return
         if self._held and self.pending is None:
             self.pending = number
             return

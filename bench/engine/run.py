@@ -28,8 +28,8 @@ from bench.engine.uda import UDA
 from bench.errors import BenchError
 from bench.runs import files, plan, records
 from bench.runs.cell import Cell
-from bench.runs.claims import Busy, Claim
 from bench.runs.files import Writer
+from bench.runs.lease import Busy, Lease
 from bench.runs.lines import Env, Resume, Run
 
 FOLDERS = re.compile(r"(?<![\w.:/\\])([A-Za-z]:)?[/\\]([^\s/\\'\":,;()]+[/\\])+")
@@ -42,14 +42,14 @@ def run_cell(
     *,
     redo: bool = True,
     make_task: Callable[[Cell, Lab], Task] = UDA,
-    claim: Claim | None = None,
+    lease: Lease | None = None,
 ) -> Generator[Event, None, Ended]:
     """Train one cell and write its record; gives events while it does, the last one an Ended,
     which is also the generator's return value.
 
     redo: also when another process has finished the cell in the meantime.
     make_task: what is to be measured.
-    claim: the right to run it, to be taken; None: a new one.
+    lease: the right to run it, to be taken; None: a new one.
 
     What `lab.keep` names lies beside the record before its `end` is written; where it cannot be
     kept the run still counts, and the end says why.
@@ -59,7 +59,7 @@ def run_cell(
     Whatever goes wrong from then on ends the record as diverged or failed, with the reason; only a
     full disk still raises.
     """
-    with claim or Claim(lab.results, cell.stem) as ours:
+    with lease or Lease(lab.results, cell.stem) as ours:
         load = env.read_load()
         kept = lab.device.type == "cpu" and keep_freed()
         machine = env.describe(lab.device, load, keeps_freed=kept, shared=lab.shared)

@@ -1,7 +1,7 @@
 """The executor of a Ray cluster, whose machines need share no folder.
 
-The driver claims cells, sends them to whichever node is free, and places what comes back. While a
-cell trains its checkpoints travel to the driver, so that nothing is lost with a node.
+The driver takes the leases of cells, sends them to whichever node is free, and places what comes
+back. While a cell trains its checkpoints travel to the driver, so that nothing is lost with a node.
 """
 
 import logging
@@ -25,7 +25,7 @@ from bench.execute.node import Desk, Landed, Sent, train
 from bench.execute.parcel import Parcel
 from bench.runs import forecast, plan, records
 from bench.runs.cell import Cell
-from bench.runs.claims import Busy, Claim
+from bench.runs.lease import Busy, Lease
 
 RETRIES = 20  # nodes that a cell may lose
 WAIT_S = 0.2  # between two looks at what came
@@ -48,7 +48,7 @@ class Flight:
     """A cell that is at the cluster."""
 
     cell: Cell
-    claim: Claim
+    lease: Lease
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,14 @@ class Cluster:
         with Interrupts(), connected(ray, self.ask), ExitStack() as stack:
             dispatch = Dispatch(self, ray, Job.of(self.lab, redo=redo), todo)
             stack.callback(dispatch.call_back)
-            for event in dispatch.work():
-                if isinstance(event, Ended) and event.stops_the_rest and not keep_going:
-                    dispatch.todo.clear()
-                yield event
+            try:
+                for event in dispatch.work():
+                    if isinstance(event, Ended) and event.stops_the_rest and not keep_going:
+                        dispatch.todo.clear()
+                    yield event
+            except ray.exceptions.RayError as e:
+                why = " ".join(str(e).split())[:300]
+                raise BenchError(f"the Ray cluster is gone, run the command again: {why}") from e
         if dispatch.stood_in:
             yield Substituted(tuple(sorted(dispatch.stood_in)), self.lab.data)
 
@@ -115,6 +119,7 @@ class Dispatch:
             yield from self._read_desk()
             for ref in landed:
                 yield from self._land(ref)
+        yield from self._read_desk()
 
     def _wait(self) -> list[Any]:
         """The tasks that have ended, after a moment at most."""
@@ -128,16 +133,16 @@ class Dispatch:
         """As many as fit, and a few that wait."""
         while self.todo and len(self.flights) < self._slots() + SPARE:
             cell = self.todo.popleft()
-            claim = Claim(self.executor.lab.results, cell.stem)
+            lease = Lease(self.executor.lab.results, cell.stem)
             try:
-                claim.take()
+                lease.take_or_wait()
             except BenchError as e:
                 yield Ended(cell, "busy" if isinstance(e, Busy) else "error", str(e))
                 continue
             results = self.executor.lab.results
             (state,) = plan.states([cell], records.read_all(results))
             if state.done and not self.job.redo:
-                claim.give_back()
+                lease.give_back()
                 yield Ended(cell, "busy", f"already run as {state.done.path}")
                 continue
             taken = tuple(p.name for p in (results / cell.folder).glob(f"{cell.stem}-*.jsonl"))
@@ -147,7 +152,7 @@ class Dispatch:
                 parcel.pack(results, cell),
             )  # fmt: skip
             ref = self.ray.remote(train).options(**self._needs()).remote(sent, self.desk)
-            self.flights[ref] = Flight(cell, claim)
+            self.flights[ref] = Flight(cell, lease)
 
     @property
     def _wants_gpu(self) -> bool:
@@ -185,7 +190,7 @@ class Dispatch:
         for flight in self.flights.values():
             if flight.cell.stem == stem:
                 with suppress(OSError, BenchError):  # without it the cell begins anew
-                    flight.claim.check()
+                    flight.lease.check()
                     parcel.unpack(unfinished, self.executor.lab.results, flight.cell)
 
     def _land(self, ref: Any) -> Iterator[Event]:
@@ -198,12 +203,12 @@ class Dispatch:
         except BenchError as e:
             yield Ended(flight.cell, "busy" if isinstance(e, Busy) else "error", str(e))
         finally:
-            flight.claim.give_back()
+            flight.lease.give_back()
 
     def _place(self, flight: Flight, landed: Landed) -> Ended:
         if landed.parcel is None:
             return landed.ended
-        flight.claim.check(sure=True)
+        flight.lease.check(sure=True)
         with tempfile.TemporaryDirectory() as scratch:
             path = parcel.unpack_finished(
                 landed.parcel, self.executor.lab.results, flight.cell, Path(scratch)
@@ -212,15 +217,17 @@ class Dispatch:
 
     def call_back(self) -> None:
         """End what is at the cluster; the checkpoints that it sends are kept."""
-        for ref in self.flights:
-            self.ray.cancel(ref, force=False)
         try:
+            for ref in self.flights:
+                self.ray.cancel(ref, force=False)
             self.ray.wait(list(self.flights), num_returns=len(self.flights), timeout=FAREWELL_S)
             for _ in self._read_desk():
                 pass
+        except self.ray.exceptions.RayError:  # the cluster is gone
+            pass
         finally:
             for flight in self.flights.values():
-                flight.claim.give_back()
+                flight.lease.give_back()
 
 
 def import_ray() -> Any:

@@ -16,7 +16,7 @@ from bench.errors import BenchError, UsageError
 from bench.nets import backbones
 from bench.runs import files
 from bench.runs.cell import Cell
-from bench.runs.claims import BEAT, Busy, Claim, Held
+from bench.runs.lease import BEAT, Busy, Held, Lease
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,13 @@ class Here:
         """Let interrupted cells begin anew; those that another process has stay as they are."""
         for cell in cells:
             path = files.locate_checkpoint(self.lab.results / cell.folder, cell.stem)
+            if not path.exists():
+                continue
+            lease = Lease(self.lab.results, cell.stem)
             with suppress(Held):
-                if path.exists():
-                    with Claim(self.lab.results, cell.stem):
-                        path.unlink(missing_ok=True)
+                lease.take_or_wait()
+                path.unlink(missing_ok=True)
+                lease.give_back()
 
     def run(
         self, cells: Iterable[Cell], *, keep_going: bool = False, redo: bool = False
@@ -64,12 +67,12 @@ class Here:
         cells = list(cells)
         for recipe in {cell.recipe.backbone: cell.recipe for cell in cells}.values():
             backbones.find_backbone(recipe)
-        held: list[tuple[Cell, Claim]] = []
+        held: list[tuple[Cell, Lease]] = []
         for cell in cells:
-            claim = Claim(self.lab.results, cell.stem)
-            ended = yield from self._one(cell, claim, redo=redo)
+            lease = Lease(self.lab.results, cell.stem)
+            ended = yield from self._one(cell, lease, redo=redo)
             if ended is None:
-                held.append((cell, claim))
+                held.append((cell, lease))
             elif ended.stops_the_rest and not keep_going:
                 break
         else:
@@ -78,28 +81,28 @@ class Here:
             yield Substituted(tuple(sorted(self.lab.stood_in)), self.lab.data)
 
     def _watch(
-        self, held: list[tuple[Cell, Claim]], *, keep_going: bool, redo: bool
+        self, held: list[tuple[Cell, Lease]], *, keep_going: bool, redo: bool
     ) -> Generator[Event, None, None]:
         """Leave each cell to the process that has it, or take it over once that one is dead."""
         while held:
-            cell, claim = held.pop(0)
-            if claim.shows_life():
-                yield Ended(cell, "busy", claim.describe_holder())
+            cell, lease = held.pop(0)
+            if lease.shows_life():
+                yield Ended(cell, "busy", lease.describe_holder())
                 continue
-            ended = yield from self._one(cell, claim, redo=redo)
+            ended = yield from self._one(cell, lease, redo=redo)
             if ended is None:
-                held.append((cell, claim))
+                held.append((cell, lease))
                 time.sleep(BEAT / 10)
             elif ended.stops_the_rest and not keep_going:
                 break
 
-    def _one(self, cell: Cell, claim: Claim, *, redo: bool) -> Generator[Event, None, Ended | None]:
+    def _one(self, cell: Cell, lease: Lease, *, redo: bool) -> Generator[Event, None, Ended | None]:
         """Run one cell; what it raises becomes its Ended. Returns the Ended, too, or None, with no
         event, when another process has the cell."""
         try:
             return (
                 yield from run_cell(
-                    cell, self.lab, redo=redo, make_task=self.make_task, claim=claim
+                    cell, self.lab, redo=redo, make_task=self.make_task, lease=lease
                 )
             )
         except Held:

@@ -1,6 +1,8 @@
 """What runs on a node of a cluster that shares no folder: one cell in a folder of its own, whose
 record and checkpoints are sent home."""
 
+import os
+import signal
 import tempfile
 from collections import deque
 from contextlib import closing
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.engine.events import Ended
+from bench.engine.interrupts import Interrupted
 from bench.errors import BenchError
 from bench.execute import parcel
 from bench.execute.here import Here
@@ -81,7 +84,7 @@ def train(sent: Sent, desk: Any) -> Landed:
             landed = Trainee(sent, desk, Path(scratch)).run(begun)
         except BenchError as e:
             landed = Landed(Ended(cell, "error", str(e)), None)
-    desk.drop.remote(cell.stem)
+    ray.get(desk.drop.remote(cell.stem))  # after all else that was told
     return landed
 
 
@@ -114,14 +117,18 @@ class Trainee:
                         landed = Landed(replace(event, path=None), made)
                     else:
                         self.desk.tell.remote(event)
-        except BaseException:  # cancelled, or the node is to go: the last checkpoint counts most
+        except Interrupted as e:
             self._send_checkpoint()
+            if e.number == signal.SIGTERM:  # the node is to go: as a crash, which Ray tries again
+                os._exit(1)
             raise
         assert landed is not None
         return landed
 
     def _send_checkpoint(self) -> None:
         """Send the checkpoint home if there is a new one."""
+        import ray
+
         path = files.locate_checkpoint(self.root / self.sent.cell.folder, self.sent.cell.stem)
         try:
             written = path.stat().st_mtime_ns
@@ -129,7 +136,7 @@ class Trainee:
             return
         if written != self.shown and (found := parcel.pack(self.root, self.sent.cell)):
             self.shown = written
-            self.desk.put.remote(self.sent.cell.stem, found)
+            ray.get(self.desk.put.remote(self.sent.cell.stem, found))  # it is safe at home
 
     def _count_sharers(self) -> int:
         """How many cells may train at once on the device that this one has."""

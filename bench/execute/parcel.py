@@ -48,9 +48,12 @@ def pack_finished(path: Path) -> Parcel:
 
 def unpack(parcel: Parcel, root: Path, cell: Cell) -> None:
     """Put an unfinished record and its checkpoint into a results folder; what an earlier parcel
-    left there is replaced. The cell has to be ours. Raises OSError."""
+    left there is replaced, and what has ended is not. The cell has to be ours. Raises OSError."""
     folder = root / cell.folder
     folder.mkdir(parents=True, exist_ok=True)
+    there = files.read(folder / parcel.name)
+    if there.end or (there.run is None and (folder / parcel.name).exists()):
+        return
     wanted = {folder / parcel.name: parcel.record}
     if parcel.checkpoint is not None:
         wanted[files.locate_checkpoint(folder, cell.stem)] = parcel.checkpoint

@@ -1,7 +1,7 @@
 """The executor of a cluster that SLURM schedules: a job array of workers, submitted by submitit.
 
-Each worker runs whatever cell nobody has, until none is left. Before its time limit, or when it is
-preempted, it leaves a checkpoint and is queued again.
+Each job runs whatever cells nobody has, one on each of its GPUs, until none is left. When SLURM
+warns it, before its time limit, it leaves checkpoints and is queued again.
 """
 
 import os
@@ -20,6 +20,7 @@ from bench.engine.lab import Lab
 from bench.errors import BenchError, UsageError
 from bench.execute.here import Here
 from bench.execute.job import Job
+from bench.execute.workers import Workers
 from bench.runs import forecast, records
 from bench.runs.cell import Cell
 
@@ -36,15 +37,15 @@ class Ask:
     workers: int = 1  # jobs of the array
     minutes: int = 60  # time limit of each
     partition: str | None = None
-    gpus_per_node: int = 0  # of each job: a worker for each; 0: it computes on a CPU
+    gpus: int = 0  # of each job; 0: it computes on a CPU
     cpus_per_task: int | None = None  # cores of a worker
     array_parallelism: int | None = None  # at most so many jobs at once
-    per_gpu: int = 1  # workers that share a GPU
+    per_gpu: int = 1  # cells that share a GPU
 
     @property
-    def tasks_per_node(self) -> int:
-        """Workers of a job."""
-        return max(1, self.gpus_per_node * self.per_gpu)
+    def devices(self) -> tuple[str, ...]:
+        """That of each cell that a job trains at once."""
+        return tuple(f"cuda:{i}" for i in range(self.gpus)) * self.per_gpu or ("cpu",)
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,12 @@ class Slurm:
         yield Submitted(len(cells), f"{self.cluster} job {', '.join(names)}", self._folder)
 
     def make_worker(self, cells: Iterable[Cell], *, keep_going: bool, redo: bool) -> "Worker":
-        """What each task of the array runs. What is recorded now settles no cell with redo."""
+        """What each job of the array runs. What is recorded now settles no cell with redo."""
         found = records.read_all(self.lab.results)
         known = frozenset(str(r.path) for r in found if r.complete)
-        job = Job.of(self.lab, shared=self.ask.per_gpu, redo=redo, known=known)
+        job = Job.of(self.lab, redo=redo, known=known)
         order = tuple(forecast.order_longest_first(list(cells), found))
-        device = "cuda" if self.ask.gpus_per_node else "cpu"
-        return Worker(job, order, device, self.ask.per_gpu, keep_going, self.follow)
+        return Worker(job, order, self.ask.devices, keep_going, self.follow)
 
     @property
     def _folder(self) -> Path:
@@ -95,14 +95,14 @@ class Slurm:
             "slurm_partition": ask.partition,
             "slurm_array_parallelism": ask.array_parallelism,
             "cpus_per_task": ask.cpus_per_task,
-            "gpus_per_node": ask.gpus_per_node or None,
+            "gpus_per_node": ask.gpus or None,
         }
         try:
             executor = submitit.AutoExecutor(
                 self._folder / "%j", cluster=self.cluster, slurm_max_num_timeout=REQUEUES
             )
             executor.update_parameters(
-                name="bench", timeout_min=ask.minutes, tasks_per_node=ask.tasks_per_node,
+                name="bench", timeout_min=ask.minutes,
                 slurm_signal_delay_s=min(WARNING_S, 30 * ask.minutes),
                 **{k: v for k, v in optional.items() if v is not None},
             )  # fmt: skip
@@ -117,28 +117,25 @@ class Slurm:
 
 @dataclass(frozen=True)
 class Worker:
-    """What one task of the array runs; submitit pickles it."""
+    """What one job of the array runs; submitit pickles it."""
 
     job: Job
     cells: tuple[Cell, ...]
-    device: str  # cpu or cuda
-    per_gpu: int  # workers that share a GPU
+    devices: tuple[str, ...]  # that of each cell that it trains at once
     keep_going: bool
     follow: Follow
 
     def __call__(self) -> None:
         """Run whatever cell nobody has. Interrupted by SLURM's warning, be queued again."""
-        submitit = import_submitit()
         if "SLURM_JOB_ID" in os.environ:  # which gives a task one core unless asked for more
             torch.set_num_threads(int(os.environ.get("SLURM_CPUS_PER_TASK", 1)))
-        device = self.device
-        if device == "cuda":
-            device = f"cuda:{submitit.JobEnvironment().local_rank // self.per_gpu}"
-        here = Here(self.job.open_lab(device))
+        here = Here(self.job.open_lab(self.devices[0]))
+        executor = here if len(self.devices) == 1 else Workers(here, self.devices)
         try:
-            self.follow(here.run(self.cells, keep_going=self.keep_going, redo=self.job.redo))
-        except Interrupted as e:  # the checkpoint is written
-            if e.number == signal.SIGUSR2:  # submitit's, whose own handler is in place again
+            self.follow(executor.run(self.cells, keep_going=self.keep_going, redo=self.job.redo))
+        except Interrupted as e:  # the checkpoints are written
+            warning = os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2")
+            if e.number == signal.Signals[f"SIG{warning}"]:  # whose handler is submitit's again
                 signal.raise_signal(e.number)
             sys.exit(128 + e.number)
 

@@ -55,7 +55,10 @@ class Workers:
         if self.lab.fresh:
             self.here.drop_checkpoints(cells)
         todo = forecast.order_longest_first(cells, records.read_all(self.lab.results))
-        crew = Crew(self, Job.of(self.lab, shared=self._shared, redo=redo), deque(todo))
+        devices = self.devices[: len(todo)]
+        # how many cells train at once on one device; a processor is one
+        shared = max(Counter(devices).values(), default=1)
+        crew = Crew(self, Job.of(self.lab, shared=shared, redo=redo), deque(todo), devices)
         with Interrupts(), crew.ended():
             for event in crew.work():
                 if isinstance(event, Ended) and event.stops_the_rest and not keep_going:
@@ -64,22 +67,13 @@ class Workers:
         if crew.stood_in:
             yield Substituted(tuple(sorted(crew.stood_in)), self.lab.data)
 
-    @property
-    def _shared(self) -> int:
-        """How many cells train at once on one device. A processor is one device."""
-        return max(Counter(self.devices).values())
-
-    @property
-    def _on_gpus(self) -> bool:
-        return self.devices[0] != "cpu"
-
     def start(self, device: str, job: Job) -> "Process":
         """A new worker."""
         ours, theirs = Pipe()
         code = f"from bench.execute import worker; worker.serve({theirs.fileno()}, {device!r})"
         command, env = paths.own_interpreter(code)
-        if not self._on_gpus:
-            share = max(1, (os.cpu_count() or 1) // len(self.devices))
+        if device == "cpu":
+            share = max(1, len(os.sched_getaffinity(0)) // job.shared)
             env.setdefault("OMP_NUM_THREADS", str(share))
         printed = tempfile.TemporaryFile()  # noqa: SIM115  as long as the process
         # a session of its own: Ctrl-C is for this process, which ends its workers in turn
@@ -126,6 +120,7 @@ class Crew:
     executor: Workers
     job: Job
     todo: deque[Cell]
+    devices: Sequence[str]  # of each worker
     deaths: dict[str, int] = field(default_factory=dict)  # of workers, by the key of their cell
     false_starts: int = 0  # workers that died before they were given a cell
     stood_in: set[str] = field(default_factory=set)
@@ -133,7 +128,7 @@ class Crew:
 
     def work(self) -> Iterator[Event]:
         """Give cells to workers until none is left; gives what they tell."""
-        for device in self.executor.devices[: len(self.todo)]:
+        for device in self.devices:
             self.processes.append(self.executor.start(device, self.job))
         while self.processes:
             by_pipe = {p.pipe: p for p in self.processes}
@@ -195,8 +190,9 @@ class Crew:
             end = time.monotonic() + FAREWELL
             try:
                 for p in self.processes:
-                    p.process.wait(timeout=max(0.0, end - time.monotonic()))
-            finally:  # not in time, or a second Ctrl-C
+                    with suppress(subprocess.TimeoutExpired):
+                        p.process.wait(timeout=max(0.0, end - time.monotonic()))
+            finally:  # also those that are not in time, or after a second Ctrl-C
                 for p in self.processes:
                     p.process.kill()
                     p.process.wait()

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.paths import sync_folder
 from bench.runs.checks import contradiction
-from bench.runs.claims import Claim
+from bench.runs.lease import Lease
 from bench.runs.lines import LINE, RUN, SCHEMA, End, Eval, Line, Resume, Run, Train, text
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class Place:
 class Writer:
     """Appends lines to one record, each in one write; `run` and `end` are flushed to disk."""
 
-    def __init__(self, path: Path, fd: int, claim: Claim | None = None, begun: bytes = b"") -> None:
-        """claim: what has to be ours still for a line to be written. begun: what the file holds."""
+    def __init__(self, path: Path, fd: int, lease: Lease | None = None, begun: bytes = b"") -> None:
+        """lease: what has to be ours still for a line to be written. begun: what the file holds."""
         self.path, self._fd, self._sha, self._size = path, fd, sha256(begun), len(begun)
-        self._claim = claim
+        self._lease = lease
 
     @property
     def place(self) -> Place:
@@ -69,12 +69,12 @@ class Writer:
     @property
     def doubtful(self) -> bool:
         """Whether it is time to `check`."""
-        return self._claim is not None and self._claim.doubtful
+        return self._lease is not None and self._lease.doubtful
 
     def check(self, *, sure: bool = False) -> None:
-        """Raise BenchError unless the cell is still ours; see `Claim.check`."""
-        if self._claim:
-            self._claim.check(sure=sure)
+        """Raise BenchError unless the cell is still ours; see `Lease.check`."""
+        if self._lease:
+            self._lease.check(sure=sure)
 
     def line(self, line: Line) -> None:
         """Append a line. Raises BenchError when the disk is full, the file is gone, or another
@@ -106,11 +106,11 @@ class Writer:
 
 @contextmanager
 def create(
-    folder: Path, stem: str, place: Place | None = None, claim: Claim | None = None
+    folder: Path, stem: str, place: Place | None = None, lease: Lease | None = None
 ) -> Iterator[Writer]:
     """A new attempt at a cell, or the old one where it goes on at `place` (see `check_place`).
 
-    folder: of its records. stem: 's<seed>-<key>'. claim: on the cell; without one, the caller sees
+    folder: of its records. stem: 's<seed>-<key>'. lease: on the cell; without one, the caller sees
     to it that nobody else goes on with the same attempt. O_EXCL makes sure that no new attempt is
     written twice. Raises BenchError when the folder cannot be written.
     """
@@ -123,7 +123,7 @@ def create(
                 f"cannot write under {folder} ({e.strerror}); choose another --results folder"
             ) from e
         stack.callback(os.close, fd)
-        yield Writer(path, fd, claim, begun)
+        yield Writer(path, fd, lease, begun)
 
 
 def locate_checkpoint(folder: Path, stem: str) -> Path:

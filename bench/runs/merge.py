@@ -2,16 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from uuid import uuid4
 
 from bench.errors import BenchError, UsageError
 from bench.paths import sync_folder
 from bench.runs import artefacts, files, records
-from bench.runs.claims import FOLDER, Claim
+from bench.runs.lease import FOLDER, Lease
 from bench.runs.lines import End
 
 Fate = Literal["copied", "there already", "unfinished", "damaged"]
@@ -50,9 +49,19 @@ def merge(source: Path, into: Path, *, write: bool = True) -> Iterator[Merged]:
         if not found:
             continue
         have = {r.end.seal: r.path for r in records.read_all(into / folder) if r.end}
-        with Claim(into, "merge", f"merges into {into}") if write else nullcontext():
+        with _alone(into) if write else nullcontext():
             for path in found:
                 yield _merge_one(path, source, into, have, write)
+
+
+@contextmanager
+def _alone(into: Path) -> Iterator[None]:
+    lease = Lease(into, "merge", f"merges into {into}")
+    lease.take_or_wait()
+    try:
+        yield
+    finally:
+        lease.give_back()
 
 
 def copy_record(path: Path, source: Path, into: Path) -> Merged:
@@ -123,7 +132,7 @@ def _replace(file: Path, wanted: Path) -> Path:
 def _place(raw: bytes, into: Path, wanted: Path, put: Callable[[Path, Path], Path]) -> Path:
     """Write a file, whole or not at all; gives where. put: moves it to the wanted place or, where a
     record has that name, to that of a further attempt."""
-    part = into / FOLDER / f"{uuid4().hex}.part"
+    part = into / FOLDER / f"{wanted.name}.part"  # what a kill leaves, the next try replaces
     try:
         with part.open("wb") as file:
             file.write(raw)

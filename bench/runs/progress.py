@@ -1,4 +1,4 @@
-"""How far the cells of a grid are that are not finished: by records, checkpoints and claims."""
+"""How far the cells of a grid are that are not finished: by records, checkpoints and leases."""
 
 import time
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Literal
 
 from bench.runs import files
 from bench.runs.cell import Cell
-from bench.runs.claims import BEAT, Claim
+from bench.runs.lease import BEAT, Lease
 
 Condition = Literal["running", "silent", "interrupted", "begun", "waiting"]
 CONDITIONS: dict[Condition, str] = {
@@ -32,15 +32,16 @@ class Progress:
 
 
 def look(cells: Iterable[Cell], root: Path) -> list[Progress]:
-    """How far unfinished cells are. Where one is claimed this takes a few seconds: nobody's clock
+    """How far unfinished cells are. Where one is taken this takes a few seconds: nobody's clock
     tells whether a process is alive, only whether it gives a sign."""
     cells = list(cells)
-    claims = {cell.stem: Claim(root, cell.stem) for cell in cells}
-    owners = {stem: claim.find_owner() for stem, claim in claims.items()}
+    leases = {cell.stem: Lease(root, cell.stem) for cell in cells}
+    owners = {stem: lease.find_owner() for stem, lease in leases.items()}
     if any(owners.values()):
         time.sleep(BEAT + 1)
+        owners = {stem: owner and leases[stem].find_owner() for stem, owner in owners.items()}
     return [
-        _look_at(cell, root / cell.folder, owners[cell.stem], claims[cell.stem].shows_life())
+        _look_at(cell, root / cell.folder, owners[cell.stem], leases[cell.stem].shows_life())
         for cell in cells
     ]
 

@@ -19,9 +19,9 @@ from typing import Any, Literal, NamedTuple
 from pydantic import TypeAdapter
 
 from bench.errors import UsageError, shorten
-from bench.runs.claims import FOLDER
 from bench.runs.files import NAME, attempt
 from bench.runs.index import Index, summarize_file
+from bench.runs.lease import FOLDER
 from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Run, Weights
 
 JOBS = ".jobs"  # the folder of what schedulers keep of their jobs

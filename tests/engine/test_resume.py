@@ -125,7 +125,7 @@ def test_interrupted_again_and_again_it_ends_with_the_same_record(
 
 @pytest.mark.slow
 def test_a_second_signal_does_not_wait_and_the_older_checkpoint_stays(
-    lab: Lab, tmp_path: Path
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell, cut = make_cell(tmp_path), fresh(lab, tmp_path / "cut")
 
@@ -137,6 +137,7 @@ def test_a_second_signal_does_not_wait_and_the_older_checkpoint_stays(
             return super().batches(step)
 
     go(cell, cut, cut_at("batch", 3))
+    monkeypatch.setattr("bench.engine.interrupts.TOGETHER", 0.0)
     assert go(cell, cut, Twice)[-1] == "interrupted"
     go(cell, cut)
     go(cell, fresh(lab, tmp_path / "whole"))
@@ -429,12 +430,26 @@ def test_outside_of_it_a_signal_does_not_wait_and_handlers_are_given_back() -> N
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_what_was_half_done_is_not_settled() -> None:
+def test_what_was_half_done_is_not_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.engine.interrupts.TOGETHER", 0.0)
     with Interrupts() as interrupts:
         with pytest.raises(Interrupted), interrupts.held():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
         assert not interrupts.settled
+
+
+def test_signals_that_come_together_are_one() -> None:
+    """A scheduler sends several, to every process: none may cut short what the first asked for."""
+    with Interrupts() as interrupts:
+        with pytest.raises(Interrupted) as e:
+            with interrupts.held():
+                signal.raise_signal(signal.SIGUSR2)
+                signal.raise_signal(signal.SIGTERM)
+            assert interrupts.settled
+            interrupts.check()
+        assert e.value.number == signal.SIGUSR2
+        signal.raise_signal(signal.SIGTERM)  # while the checkpoint is written
 
 
 def test_a_signal_that_nobody_asked_for_is_raised_in_the_end() -> None:

@@ -264,7 +264,7 @@ def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path
     lab = Lab(tmp_path / "none", tmp_path / "results", CPU)
     with pytest.raises(BenchError, match="no folder"):
         ended(cell(tmp_path), lab)
-    assert not (tmp_path / "results").exists()
+    assert records.list_files(tmp_path / "results") == []
     path = ended(cell(tmp_path, budget="smoke"), lab).path
     assert path and (made := files.read(path)).end and made.end.status == "ok" and made.run
     assert all(d.generated for d in made.run.data.values()), "and says so"

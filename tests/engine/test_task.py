@@ -22,7 +22,7 @@ from bench.execute.here import Here
 from bench.report.write.render import render_accuracies
 from bench.runs import files, lines, plan, records
 from bench.runs.cell import Cell
-from bench.runs.claims import Busy
+from bench.runs.lease import Busy
 from bench.suite import suites
 from methods import Batch, Method, Network
 

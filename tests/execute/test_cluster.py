@@ -77,7 +77,7 @@ def test_nodes_that_share_no_folder_run_each_cell_once(folder: Path, nodes: Any)
     assert digests(folder / "results") == digests(folder / "alone")
     assert len(list(folder.glob("results/tiny/**/*.weights.safetensors"))) == 4
     assert not list(folder.glob("results/**/*.checkpoint"))
-    assert not list(folder.glob("results/.locks/*")), "claims are given back"
+    assert not list(folder.glob("results/.locks/*")), "leases are given back"
     assert statuses(list(make_executor(folder).run(cells))) == {"busy": 4}, "all is done"
     assert statuses(list(make_executor(folder).run(cells[:1], redo=True))) == {"ok": 1}
 

@@ -132,7 +132,7 @@ def test_no_worker_outlives_the_command_and_each_leaves_a_checkpoint(
         assert ended.err.startswith("bench: interrupted") and ended.err.count("\n") == 1
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in both))
     assert len(list(folder.glob("results/**/*.checkpoint"))) == 2
-    assert not list(folder.glob("results/.locks/*")), "claims were given back"
+    assert not list(folder.glob("results/.locks/*")), "leases were given back"
 
 
 def make_executor(folder: Path, n: int = 2, **settings: object) -> Workers:

@@ -1,6 +1,6 @@
 """Who runs a cell: one process at a time, on whatever machine, if they share the results folder.
 
-A claim is a file in .locks, created by one process alone and touched by it every few seconds. No
+A lease is a file in .locks, created by one process alone and touched by it every few seconds. No
 clock is compared with another: whoever wants the cell watches the file on its own clock.
 """
 
@@ -16,10 +16,10 @@ from bench.errors import BenchError, UsageError
 if TYPE_CHECKING:
     from filelock import SoftFileLease
 
-FOLDER = ".locks"  # of the claims, below the results
+FOLDER = ".locks"  # of the leases, below the results
 BEAT = 3.0  # seconds between two signs of life, at most
 PATIENCE = "BENCH_PATIENCE"
-"""Environment variable: seconds without a sign of life after which a claim may be taken over. The
+"""Environment variable: seconds without a sign of life after which a lease may be taken over. The
 same for all that share a folder."""
 
 
@@ -28,10 +28,10 @@ class Busy(BenchError):
 
 
 class Held(Busy):
-    """Another process has this claim now."""
+    """Another process has this lease now."""
 
 
-class Claim:
+class Lease:
     """The right to run a cell, or to do whatever else the name stands for.
 
     As a context manager: it is ours until the block is left, or until another process takes it over
@@ -40,13 +40,13 @@ class Claim:
     """
 
     def __init__(self, root: Path, name: str, doing: str = "is running it") -> None:
-        """root: the folder of the records. name: what is claimed, a cell's 's<seed>-<key>'.
+        """root: the folder of the records. name: what is taken, a cell's 's<seed>-<key>'.
         doing: what another process does that has it."""
         self.path, self.name, self._doing = root / FOLDER / f"{name}.lease", name, doing
         self._patience = read_patience()
-        self._lease: SoftFileLease | None = None
+        self._lock: SoftFileLease | None = None
         self._looked = 0.0  # when it was last found to be ours
-        self._first = self._look()  # at the claim of another process
+        self._first = self._look()  # at the lease of another process
 
     def __enter__(self) -> Self:
         self.take()
@@ -68,7 +68,7 @@ class Claim:
             raise Held(self.describe_holder()) from e
         except LeaseSettingsMismatch as e:
             raise UsageError(
-                f"{self.name} is claimed by a process with another {PATIENCE}: give all processes "
+                f"{self.name} is taken by a process with another {PATIENCE}: give all processes "
                 "that share a folder the same"
             ) from e
         except OSError as e:
@@ -78,9 +78,20 @@ class Claim:
             ) from e
         self._looked = time.monotonic()
 
+    def take_or_wait(self) -> None:
+        """Take it; where another process has it, wait until that one shows life, which raises Held,
+        or has shown none for so long that it is taken over."""
+        while True:
+            try:
+                return self.take()
+            except Held:
+                if self.shows_life():
+                    raise
+            time.sleep(BEAT / 10)
+
     def give_back(self) -> None:
         """It is ours no longer."""
-        with suppress(OSError):  # the folder is gone, and the claim with it
+        with suppress(OSError):  # the folder is gone, and the lease with it
             self._open().release()
 
     @property
@@ -98,10 +109,13 @@ class Claim:
         """
         if not (sure or self.doubtful):
             return
-        lease, silent = self._open(), time.monotonic() - self._looked
-        owner = lease.owner
-        if owner is not None and owner.token == lease.token:
+        lock, silent = self._open(), time.monotonic() - self._looked
+        owner = lock.owner
+        if owner is not None and owner.token == lock.token:
             self._looked = time.monotonic()
+            if lock.compromise:  # the folder was away, and the signs of life have stopped
+                self.give_back()
+                self.take()
         elif owner is not None or silent > self._patience:
             raise Busy(
                 f"another process took it over, because this one gave no sign of life for "
@@ -138,19 +152,19 @@ class Claim:
 
     def _open(self) -> "SoftFileLease":
         """One object for as long as this one: it remembers since when it has seen no change."""
-        if self._lease is None:
+        if self._lock is None:
             from filelock import SoftFileLease
 
             beat = min(BEAT, self._patience / 4)
-            self._lease = SoftFileLease(
+            self._lock = SoftFileLease(
                 self.path, lease_duration=self._patience, heartbeat_interval=beat,
                 timeout=0, thread_local=False,
             )  # fmt: skip
-        return self._lease
+        return self._lock
 
 
 def read_patience() -> float:
-    """Seconds without a sign of life after which a claim may be taken over. Raises UsageError."""
+    """Seconds without a sign of life after which a lease may be taken over. Raises UsageError."""
     text = os.environ.get(PATIENCE, "60")
     try:
         seconds = float(text)

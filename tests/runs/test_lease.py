@@ -14,20 +14,20 @@ import pytest
 from children import environment, until
 
 from bench.errors import BenchError, UsageError
-from bench.runs.claims import FOLDER, PATIENCE, Busy, Claim, Held
+from bench.runs.lease import FOLDER, PATIENCE, Busy, Held, Lease
 
 NAME = "s0-0123456789ab"
 HOLD = """
 import sys, time
 from pathlib import Path
 from bench.errors import BenchError
-from bench.runs.claims import Claim
-with Claim(Path(sys.argv[1]), sys.argv[2]) as claim:
+from bench.runs.lease import Lease
+with Lease(Path(sys.argv[1]), sys.argv[2]) as lease:
     print("held", flush=True)
     while True:
         time.sleep(0.02)
         try:
-            claim.check()
+            lease.check()
         except BenchError as e:
             print(f"{type(e).__name__}: {e}", flush=True)
             break
@@ -45,7 +45,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Starts processes that have the claim; all of them, and this one, wait a second for life."""
+    """Starts processes that have the lease; all of them, and this one, wait a second for life."""
     monkeypatch.setenv(PATIENCE, "1")
     begun = []
 
@@ -64,22 +64,22 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         child.communicate(timeout=60)
 
 
-def is_ours(claim: Claim) -> bool:
+def is_ours(lease: Lease) -> bool:
     """Whether we get it at once; it is given back."""
     try:
-        with claim:
+        with lease:
             return True
     except Held:
         return False
 
 
-def test_a_claim_is_one_process_s_until_it_gives_it_back(tmp_path: Path) -> None:
-    with Claim(tmp_path, NAME) as ours:
+def test_a_lease_is_one_process_s_until_it_gives_it_back(tmp_path: Path) -> None:
+    with Lease(tmp_path, NAME) as ours:
         ours.check(sure=True)
         with pytest.raises(Held, match=f"another process is running it .process {os.getpid()} on"):
-            Claim(tmp_path, NAME).__enter__()
-        assert is_ours(Claim(tmp_path, "s1-0123456789ab")), "other cells run at the same time"
-    assert is_ours(Claim(tmp_path, NAME))
+            Lease(tmp_path, NAME).__enter__()
+        assert is_ours(Lease(tmp_path, "s1-0123456789ab")), "other cells run at the same time"
+    assert is_ours(Lease(tmp_path, NAME))
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
@@ -89,7 +89,7 @@ def test_of_many_that_want_a_cell_at_once_one_gets_it(tmp_path: Path) -> None:
     def want(n: int) -> bool:
         together.wait()
         try:
-            with Claim(tmp_path, NAME):
+            with Lease(tmp_path, NAME):
                 over.wait()
                 return True
         except Held:
@@ -102,19 +102,19 @@ def test_of_many_that_want_a_cell_at_once_one_gets_it(tmp_path: Path) -> None:
 
 def test_a_dead_process_loses_it_at_once(tmp_path: Path, start: Start) -> None:
     child = start()
-    assert not is_ours(Claim(tmp_path, NAME))
+    assert not is_ours(Lease(tmp_path, NAME))
     child.send_signal(signal.SIGKILL)
     child.wait()
-    assert is_ours(Claim(tmp_path, NAME))
+    assert is_ours(Lease(tmp_path, NAME))
 
 
 def test_a_frozen_process_loses_it_when_it_was_silent_for_too_long(
     tmp_path: Path, start: Start
 ) -> None:
-    child, ours = start(), Claim(tmp_path, NAME)
+    child, ours = start(), Lease(tmp_path, NAME)
     until(ours.shows_life)
     child.send_signal(signal.SIGSTOP)
-    watched, begun = Claim(tmp_path, NAME), time.monotonic()
+    watched, begun = Lease(tmp_path, NAME), time.monotonic()
     assert not is_ours(watched), "it is alive, as far as one can tell"
     until(lambda: is_ours(watched))
     assert time.monotonic() - begun > 0.9 and not watched.shows_life()
@@ -128,7 +128,7 @@ def test_a_frozen_process_loses_it_when_it_was_silent_for_too_long(
 def test_a_process_of_another_machine_keeps_it_whatever_its_clock_says(
     tmp_path: Path, start: Start
 ) -> None:
-    child, watched = start(ELSEWHERE), Claim(tmp_path, NAME)
+    child, watched = start(ELSEWHERE), Lease(tmp_path, NAME)
     os.utime(watched.path, (0, 0))  # as if its file were of 1970
     begun = time.monotonic()
     while time.monotonic() - begun < 2:
@@ -143,20 +143,20 @@ def test_a_dead_process_of_another_machine_loses_it_after_a_while(
     child = start(ELSEWHERE)
     child.kill()
     child.wait()
-    watched, begun = Claim(tmp_path, NAME), time.monotonic()
+    watched, begun = Lease(tmp_path, NAME), time.monotonic()
     assert not is_ours(watched), "from here one cannot see that it is dead"
     until(lambda: is_ours(watched))
     assert 0.9 < time.monotonic() - begun < 20
 
 
-def test_a_claim_whose_file_is_gone_is_no_claim(tmp_path: Path) -> None:
-    with Claim(tmp_path, NAME) as ours:
+def test_a_lease_whose_file_is_gone_is_no_lease(tmp_path: Path) -> None:
+    with Lease(tmp_path, NAME) as ours:
         ours.path.unlink()
         ours.check()  # one has looked a moment ago
         with pytest.raises(BenchError, match="was deleted, which says who runs s0-") as e:
             ours.check(sure=True)
         assert not isinstance(e.value, Busy)
-        with Claim(tmp_path, NAME), pytest.raises(Busy, match="another process took it over"):
+        with Lease(tmp_path, NAME), pytest.raises(Busy, match="another process took it over"):
             ours.check(sure=True)
 
 
@@ -165,15 +165,15 @@ def test_all_that_share_a_folder_are_patient_alike(
 ) -> None:
     start()
     monkeypatch.setenv(PATIENCE, "2")
-    with pytest.raises(UsageError, match="is claimed by a process with another BENCH_PATIENCE"):
-        Claim(tmp_path, NAME).__enter__()
+    with pytest.raises(UsageError, match="is taken by a process with another BENCH_PATIENCE"):
+        Lease(tmp_path, NAME).__enter__()
     for text in ("soon", "0", "nan", "-1", "1e9"):
         monkeypatch.setenv(PATIENCE, text)
         with pytest.raises(UsageError, match=f"BENCH_PATIENCE='{text}' is no number of seconds"):
-            Claim(tmp_path, NAME)
+            Lease(tmp_path, NAME)
 
 
 def test_a_folder_that_takes_no_files_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BenchError, match=r"cannot write under .* choose another --results folder"):
-        Claim(tmp_path / "file", NAME).__enter__()
+        Lease(tmp_path / "file", NAME).__enter__()
