@@ -94,7 +94,8 @@ def slurm(session: nox.Session) -> None:
 def ray(session: nox.Session) -> None:
     """A Ray cluster on this machine, whose nodes come and go."""
     install(session)
-    session.run("pytest", "-p", "no:benchmark", "tests/execute/test_cluster.py", "-m", "slow")
+    where = ("tests/execute/test_cluster.py", "-m", "slow")
+    session.run("pytest", "-p", "no:benchmark", *where, *session.posargs)
 
 
 @nox.session
