@@ -20,7 +20,7 @@ from bench.cli.options import (
     split_list,
 )
 from bench.cli.output import print_table
-from bench.cli.status import SeedsOption
+from bench.cli.status import SeedsOption, find_cells
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -63,15 +63,10 @@ def forecast_grid(
     from bench import paths
     from bench.cli.run import find_suite
     from bench.runs import artefacts, plan, records
-    from bench.suite import settings
 
     wanted = artefacts.check_names(split_list(keep) or ())
     root = paths.results_root(results, smoke=budget == "smoke")
-    cells = plan.cells(
-        find_suite(suite), methods=split_list(methods), tasks=split_list(tasks), budget=budget,
-        seeds=None if seeds is None else plan.seeds(seeds),
-        override=settings.parse_settings(knobs or []),
-    )  # fmt: skip
+    cells = find_cells(find_suite(suite), methods, tasks, seeds, budget, knobs)
     found = records.read_all(root)
     todo = [s.cell for s in plan.states(cells, found) if not s.done]
     if not todo:

@@ -18,7 +18,9 @@ from bench.cli.options import (
 from bench.cli.output import print_table
 
 if TYPE_CHECKING:
+    from bench.runs.cell import Cell
     from bench.runs.progress import Progress
+    from bench.suite.suite import Suite
 
 SeedsOption = Annotated[
     str | None, option("--seeds", help="0-4 or 0,2,5 (default: those of the suite).")
@@ -44,14 +46,9 @@ def show_status(
     from bench.cli.screen import explain_labels
     from bench.report.page.text import format_count
     from bench.runs import plan, progress, records
-    from bench.suite import settings
 
-    chosen, root = find_suite(suite), paths.results_root(results, smoke=budget == "smoke")
-    cells = plan.cells(
-        chosen, methods=split_list(methods), tasks=split_list(tasks), budget=budget,
-        seeds=None if seeds is None else plan.seeds(seeds),
-        override=settings.parse_settings(knobs or []),
-    )  # fmt: skip
+    root = paths.results_root(results, smoke=budget == "smoke")
+    cells = find_cells(find_suite(suite), methods, tasks, seeds, budget, knobs)
     states = plan.states(cells, records.read_all(root))
     found = progress.look((s.cell for s in states if not s.done), root)
     if begun := [p for p in found if p.condition != "waiting"]:
@@ -60,6 +57,25 @@ def show_status(
     done = f"{sum(s.done is not None for s in states)} of {format_count(len(states), 'cell')} done"
     typer.echo(", ".join([done, *(f"{tally[c]} {c}" for c in progress.CONDITIONS if tally[c])]))
     explain_labels(states)
+
+
+def find_cells(
+    suite: "Suite",
+    methods: str | None,
+    tasks: str | None,
+    seeds: str | None,
+    budget: str,
+    knobs: list[str] | None,
+) -> list["Cell"]:
+    """The cells that options of these names ask for, as they were typed. Raises UsageError."""
+    from bench.runs import plan
+    from bench.suite import settings
+
+    return plan.cells(
+        suite, methods=split_list(methods), tasks=split_list(tasks), budget=budget,
+        seeds=None if seeds is None else plan.seeds(seeds),
+        override=settings.parse_settings(knobs or []),
+    )  # fmt: skip
 
 
 def show_begun(begun: list["Progress"]) -> None:
