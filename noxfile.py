@@ -1,4 +1,4 @@
-"""nox -s demo | tests | slow | mutants | fuzz | attack | slurm | ray | latex | lint | perf | build.
+"""nox -s demo | tests | slow | mutants | attack | slurm | ray | latex | lint | perf | build.
 
 Every session makes its own environment from the hashed constraints.
 """
@@ -12,6 +12,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
+NO_TIMES = ("-p", "no:benchmark")
 PINNED = ("--require-hashes", "-r", "constraints.txt")
 
 
@@ -39,7 +40,7 @@ def tests(session: nox.Session) -> None:
     install(session)
     # compiled modules are kept: the tests start a hundred interpreters
     kept = {"PYTHONDONTWRITEBYTECODE": ""}
-    session.run("pytest", "-n", "2", "-p", "no:benchmark", *session.posargs, env=kept)
+    session.run("pytest", "-n", "2", *NO_TIMES, *session.posargs, env=kept)
 
 
 @nox.session
@@ -47,7 +48,7 @@ def slow(session: nox.Session) -> None:
     """The tests of more than five seconds of a core each, which `nox -s tests` leaves out."""
     install(session)
     alone = ("--ignore", "tests/execute/test_cluster.py")  # nox -s ray
-    session.run("pytest", "-n", "2", "-p", "no:benchmark", "-m", "slow", *alone, *session.posargs)
+    session.run("pytest", "-n", "2", *NO_TIMES, "-m", "slow", *alone, *session.posargs)
 
 
 @nox.session
@@ -62,23 +63,16 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
-def fuzz(session: nox.Session) -> None:
-    """Twenty thousand mutated records: none may raise, and none may count."""
-    install(session)
-    session.run(
-        "pytest", "-q", "tests/runs/test_files.py", "-k", "mutated", env={"FUZZ_ROUNDS": "5000"}
-    )
-
-
-@nox.session
 def attack(session: nox.Session) -> None:
-    """Four hundred SIGKILLs at random moments, half of them among eight processes on one grid, some
-    of which are frozen as well: every cell ends once, as if nothing had happened.
+    """Half an hour of harm, the counts of which are printed: records, suites, settings and data
+    files with anything done to them; processes killed at random moments, eight on one grid among
+    them; full disks, vanished folders, jumping clocks. Nothing may be lost, counted twice or false.
+
+    The other sessions do a little of each. ATTACK_SEED=1000 nox -s attack: other harm.
     """
     install(session)
-    kills = {"KILLS": "200", "KILLS_SEED": "1"}
-    where = ("tests/engine/test_kills.py", "tests/execute/test_attack.py")
-    session.run("pytest", "-q", "-s", *where, "-m", "slow", "-k", "killed", env=kills)
+    every = ("tests/attack", "-m", "slow or not slow")
+    session.run("pytest", "-n", "2", *NO_TIMES, *every, *session.posargs, env={"ATTACK": "whole"})
 
 
 @nox.session
@@ -95,7 +89,7 @@ def ray(session: nox.Session) -> None:
     """A Ray cluster on this machine, whose nodes come and go."""
     install(session)
     where = ("tests/execute/test_cluster.py", "-m", "slow")
-    session.run("pytest", "-p", "no:benchmark", *where, *session.posargs)
+    session.run("pytest", *NO_TIMES, *where, *session.posargs)
 
 
 @nox.session

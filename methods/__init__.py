@@ -11,9 +11,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from methods._method import Batch, Method, Network, Progress
+from methods._method import Batch, Method, Network, Progress, Within
 
-__all__ = ["Batch", "Method", "Network", "Progress", "get"]
+__all__ = ["Batch", "Method", "Network", "Progress", "Within", "get"]
 
 
 def get(name: str) -> type[Method]:

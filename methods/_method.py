@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self, get_args, get_origin, get_type_hints
+from math import inf
+from typing import Annotated, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -79,13 +80,22 @@ class Network(nn.Module):
         return f_s, f_t
 
 
+@dataclass(frozen=True)
+class Within:
+    """Bounds of a hyper-parameter, themselves allowed: `Annotated[int, Within(1)]`."""
+
+    low: float
+    high: float = inf
+
+
 class Method(nn.Module, ABC):
     """An interface: a method derives from this, and nothing derives from the method.
 
     What a method adds to the network (a discriminator, more heads) are its own submodules, made in
     `__init__(self, net, *, ...)`. Its hyper-parameters are the keywords there, with the paper's
-    defaults; one that allows only some values is typed `Literal[...]`. To hold a value constant use
-    `detach()`, to reverse a gradient `_parts.reverse`.
+    defaults; one that allows only some values is typed `Literal[...]`, one with bounds
+    `Annotated[float, Within(0, 1)]`. To hold a value constant use `detach()`, to reverse a gradient
+    `_parts.reverse`.
     """
 
     supervised_target: ClassVar[bool] = False
@@ -106,16 +116,21 @@ class Method(nn.Module, ABC):
     "first_stage" for a training of two stages. A suite whose recipe lacks one is refused."""
 
     def __new__(cls, *args: object, **hyper: object) -> Self:
-        """Refuse a value that the `Literal` of its hyper-parameter does not list.
+        """Refuse a value that the type of its hyper-parameter does not allow.
 
         It is checked here because `__new__` is given what `__init__` is given, so that no method
         has to do it. Raises ValueError.
         """
-        types = get_type_hints(cls.__init__) if hyper else {}
+        types = get_type_hints(cls.__init__, include_extras=True) if hyper else {}
         for name, value in hyper.items():
-            if get_origin(types.get(name)) is Literal and value not in get_args(types[name]):
-                allowed = ", ".join(map(repr, get_args(types[name])))
+            args = get_args(types.get(name))
+            if get_origin(types.get(name)) is Literal and value not in args:
+                allowed = ", ".join(map(repr, args))
                 raise ValueError(f"{name} of {cls.__name__} is one of {allowed}, not {value!r}")
+            for b in (a for a in args if isinstance(a, Within)):
+                if not b.low <= value <= b.high:  # type: ignore[operator]
+                    allowed = f"from {b.low} to {b.high}"
+                    raise ValueError(f"{name} of {cls.__name__} is {allowed}, not {value!r}")
         return super().__new__(cls)
 
     @abstractmethod

@@ -1,12 +1,12 @@
 import math
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, logsigmoid
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import ramp, reverse, sides
 
 
@@ -33,7 +33,7 @@ class ALDA(Method):
         net: Network,
         *,
         weight: float = 1.0,  # w
-        threshold: float = 0.9,  # θ
+        threshold: Annotated[float, Within(0, 1)] = 0.9,  # θ
         lam: float = 1.0,  # λ at the end of its ramp
         gamma: float = 10.0,  # how steeply λ rises
         lead: float = 0.0,  # progress by which D's λ is ahead of that of L_c; as released, 1/T

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import evaluation
 
 
@@ -34,9 +34,9 @@ class ATDOC(Method):
         *,
         by: Literal["neighbors", "centroids"] = "neighbors",
         weight: float = 0.2,  # w at the end; the authors have 0.1 with centroids
-        k: int = 5,  # neighbors
-        momentum: float = 0.1,  # share of a batch's mean in a centroid
-        smooth: float = 0.1,  # label smoothing of L_y
+        k: Annotated[int, Within(1)] = 5,  # neighbors
+        momentum: Annotated[float, Within(0, 1)] = 0.1,  # share of a batch's mean in a centroid
+        smooth: Annotated[float, Within(0, 1)] = 0.1,  # label smoothing of L_y
         lead: float = 0.0,  # what is added to p; as released, which counts from 1, 1/T
     ) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import domain_loss, ramp, reverse, sides, spectral
 
 
@@ -25,7 +25,7 @@ class BSP(Method):
         bsp: float = 1e-4,  # β; TLlib takes 2e-4
         lam: float = 1.0,  # λ at the end of its ramp
         gamma: float = 10.0,  # how steeply λ rises
-        smooth: float = 0.0,  # environment label smoothing: D's labels are 1 − smooth and smooth
+        smooth: Annotated[float, Within(0, 1)] = 0.0,  # ELS: D's labels are 1 − smooth and smooth
     ) -> None:
         super().__init__()
         self.D = net.discriminator(net.dim)

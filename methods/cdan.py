@@ -1,12 +1,12 @@
 import math
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import (
     certainty,
     confusion,
@@ -47,8 +47,8 @@ class CDAN(Method):
         gamma: float = 10.0,  # how steeply λ rises
         lead: float = 0.0,  # progress by which D's λ is ahead of the weights'; as released, 1/T
         entropy: Literal["none", "domain", "batch"] = "none",
-        random_dim: int = 0,  # width of the random maps; 0: no maps
-        smooth: float = 0.0,  # environment label smoothing: D's labels are 1 − smooth and smooth
+        random_dim: Annotated[int, Within(0)] = 0,  # width of the random maps; 0: no maps
+        smooth: Annotated[float, Within(0, 1)] = 0.0,  # ELS: D's labels are 1 − smooth and smooth
         bsp: float = 0.0,  # weight of σ₁(f_s)² + σ₁(f_t)²; 1e-4 in BSP's code
         mcc: float = 0.0,  # weight of the class confusion
         temperature: float = 2.5,  # T, of the class confusion

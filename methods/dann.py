@@ -1,10 +1,10 @@
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
 
 
@@ -28,7 +28,7 @@ class DANN(Method):
         lead: float = 0.0,  # progress by which D's λ is ahead of the weights'; in CDAN's code, 1/T
         entropy: bool = False,  # weigh the samples of L_d by e^(−H), as CDAN+E and GVB do
         eps: float = 0.0,  # ε inside the logarithms of L_d
-        smooth: float = 0.0,  # environment label smoothing: D's labels are 1 − smooth and smooth
+        smooth: Annotated[float, Within(0, 1)] = 0.0,  # ELS: D's labels are 1 − smooth and smooth
     ) -> None:
         super().__init__()
         self.D = net.discriminator(net.dim)

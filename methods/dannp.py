@@ -1,10 +1,10 @@
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import domain_loss, entropy_weights, ramp, reverse, sides
 
 
@@ -27,7 +27,7 @@ class DANNP(Method):
         gamma: float = 10.0,  # how steeply λ rises
         entropy: bool = True,  # weigh the samples of L_d by e^(−H(p)), as the released ToAlign does
         eps: float = 1e-8,  # ε inside the logarithms of L_d
-        smooth: float = 0.0,  # environment label smoothing: D's labels are 1 − smooth and smooth
+        smooth: Annotated[float, Within(0, 1)] = 0.0,  # ELS: D's labels are 1 − smooth and smooth
     ) -> None:
         super().__init__()
         self.D = net.discriminator(net.classes)

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 
 
 class FixMatch(Method):
@@ -24,7 +24,7 @@ class FixMatch(Method):
         self,
         net: Network,
         *,
-        tau: float = 0.95,  # τ; TLlib has 0.9
+        tau: Annotated[float, Within(0, 1)] = 0.95,  # τ; TLlib has 0.9
         weight: float = 1.0,  # w
     ) -> None:
         super().__init__()

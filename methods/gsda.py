@@ -1,11 +1,11 @@
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import domain_loss, entropy, ramp, reverse, sides
 
 
@@ -40,7 +40,7 @@ class GSDA(Method):
         weight: float = 1.0,  # w
         alpha: float = 0.1,  # α
         beta: float = 1.0,  # β
-        groups: int = 2,  # b; in the paper VisDA-2017 has 4, Office-31 6, Office-Home 13
+        groups: Annotated[int, Within(1)] = 2,  # b; VisDA-2017 has 4, Office-31 6, Office-Home 13
         lam: float = 1.0,  # λ at the end of its ramp
         gamma: float = 10.0,  # how steeply λ rises
     ) -> None:

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import domain_loss, entropy_weights, heuristics, ramp, reverse, sides
 
 
@@ -24,7 +24,7 @@ class HDA(Method):
         *,
         weight: float = 1.0,  # w
         mu: float = 1.0,  # μ
-        heads: int = 3,  # how many heuristics
+        heads: Annotated[int, Within(1)] = 3,  # how many heuristics
         lam: float = 1.0,  # λ at the end of its ramp
         gamma: float = 10.0,  # how steeply λ rises
         lead: float = 0.0,  # progress by which D's λ is ahead of the weights'; as released, 1/T

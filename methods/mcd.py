@@ -1,10 +1,10 @@
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import fresh, two_heads
 
 Logits = tuple[Tensor, Tensor]
@@ -29,7 +29,7 @@ class MCD(Method):
         net: Network,
         *,
         weight: float = 1.0,  # w; in TLlib 30 on Office-Home
-        k: int = 4,  # how many steps C
+        k: Annotated[int, Within(1)] = 4,  # how many steps C
         balance: float = 0.0,  # weight of TLlib's term; there 0.01
     ) -> None:
         super().__init__()

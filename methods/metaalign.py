@@ -1,12 +1,12 @@
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network, Progress
+from methods._method import Batch, Method, Network, Progress, Within
 from methods._parts import (
     differentiate,
     domain_loss,
@@ -43,7 +43,7 @@ class MetaAlign(Method):
         bridges: bool = False,  # on GVB, with its bridges g and z; else on DANNP
         turn: Literal["cls", "aln", "both"] = "both",  # which loss is A; "both": by turns
         inner: float = 0.1,  # η_0
-        gamma_inner: float = 10.0,  # how fast η_p falls
+        gamma_inner: Annotated[float, Within(0)] = 10.0,  # how fast η_p falls
         lam: float = 1.0,  # λ at the end of its ramp
         gamma: float = 10.0,  # how steeply λ rises
         lead: float = 0.0,  # progress by which D's λ is ahead of the weights'; as released, 1/T

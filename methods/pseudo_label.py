@@ -1,9 +1,10 @@
 from collections.abc import Iterator
+from typing import Annotated
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 
 
 class PseudoLabel(Method):
@@ -19,10 +20,10 @@ class PseudoLabel(Method):
         self,
         net: Network,
         *,
-        tau: float = 0.95,  # τ
+        tau: Annotated[float, Within(0, 1)] = 0.95,  # τ
         weight: float = 1.0,  # a from `stop` on
-        start: float = 0.3,  # progress at which a begins to grow
-        stop: float = 0.6,  # progress at which a has grown
+        start: Annotated[float, Within(0, 1)] = 0.3,  # progress at which a begins to grow
+        stop: Annotated[float, Within(0, 1)] = 0.6,  # progress at which a has grown
     ) -> None:
         super().__init__()
         self.tau, self.weight, self.start, self.stop = tau, weight, start, stop

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from methods._method import Batch, Method, Network, Progress
+from methods._method import Batch, Method, Network, Progress, Within
 from methods._parts import entropy, evaluation
 
 
@@ -33,7 +33,7 @@ class SHOT(Method):
         net: Network,
         *,
         beta: float = 0.3,  # β; for digits the paper has 0.1
-        smooth: float = 0.1,  # label smoothing of L_y
+        smooth: Annotated[float, Within(0, 1)] = 0.1,  # label smoothing of L_y
     ) -> None:
         super().__init__()
         self.register_buffer("label", torch.zeros(net.n_t, dtype=torch.int64))

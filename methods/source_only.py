@@ -1,10 +1,10 @@
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 
 
 class SourceOnly(Method):
@@ -16,7 +16,7 @@ class SourceOnly(Method):
         self,
         net: Network,
         *,
-        smooth: float = 0.0,  # label smoothing; 0.1 in the baselines of SHOT and ATDOC
+        smooth: Annotated[float, Within(0, 1)] = 0.0,  # label smoothing; SHOT and ATDOC have 0.1
     ) -> None:
         super().__init__()
         self.smooth = smooth

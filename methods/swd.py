@@ -1,10 +1,11 @@
 from collections.abc import Iterator
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import fresh, two_heads
 
 Logits = tuple[Tensor, Tensor]
@@ -28,8 +29,8 @@ class SWD(Method):
         net: Network,
         *,
         weight: float = 1.0,  # w
-        k: int = 1,  # how many steps C
-        directions: int = 128,  # how many θ
+        k: Annotated[int, Within(1)] = 1,  # how many steps C
+        directions: Annotated[int, Within(1)] = 128,  # how many θ
     ) -> None:
         super().__init__()
         self.C2 = fresh(net.C)

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods._method import Batch, Method, Network
+from methods._method import Batch, Method, Network, Within
 from methods._parts import (
     domain_loss,
     entropy_weights,
@@ -44,7 +44,7 @@ class ToAlign(Method):
         weight: float = 1.0,  # w
         omega: Literal["grad-cam", "grad-cam++", "uniform"] = "grad-cam",
         scale: float = 0.0,  # s, fixed (the report's figure 7); 0: s keeps the energy
-        heads: int = 0,  # how many HDA heads H_j
+        heads: Annotated[int, Within(0)] = 0,  # how many HDA heads H_j
         mu: float = 1.0,  # μ
         lam: float = 1.0,  # λ at the end of its ramp
         gamma: float = 10.0,  # how steeply λ rises

@@ -22,8 +22,10 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def plain(x: Any) -> Any:
-    """The value as strict JSON can hold it: an infinity by its name, NaN as null."""
-    if isinstance(x, float) and not math.isfinite(x):
+    """The value as strict JSON can hold it: an infinity by its name, NaN as null, -0.0 as 0.0."""
+    if isinstance(x, float):
+        if math.isfinite(x):
+            return x + 0.0  # -0.0 equals 0.0 and trains alike, so that it must not be another key
         return None if math.isnan(x) else str(x)
     if isinstance(x, dict):
         return {k: plain(v) for k, v in x.items()}

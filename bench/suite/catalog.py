@@ -33,6 +33,8 @@ class Entry:
     """Every keyword of `__init__` after `net`, with its default; `...` where it has none."""
     choices: Mapping[str, tuple[Any, ...]]
     """The values that a hyper-parameter may have, for each that is typed `Literal[...]`."""
+    bounds: Mapping[str, tuple[float, float]]
+    """The least and the largest value, for each hyper-parameter that is typed `Within(...)`."""
     supervised_target: bool  # whether it is trained with target labels
     needs: tuple[str, ...]  # knobs of the recipe that it cannot do without
     proof: tuple[str, ...]  # what shows that it does what its source does: see `Method.proof`
@@ -105,6 +107,10 @@ def _check_value(entry: Entry, key: str, value: Any) -> None:
     default = entry.hyper[key]
     if type(default) in (bool, int, float, str) and not _fits(value, type(default)):
         raise UsageError(f"{name} is a {type(default).__name__} such as {default!r}, not {given}")
+    low, high = entry.bounds.get(key, (-math.inf, math.inf))
+    if isinstance(value, int | float) and not low <= value <= high:
+        allowed = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        raise UsageError(f"{name} is {allowed}, not {given}")
 
 
 def _fits(value: Any, kind: type) -> bool:
@@ -209,6 +215,7 @@ def _parse(path: Path, tree: ast.Module) -> Entry:
         doc=ast.get_docstring(classes[0]) or "",
         hyper={k: ast.literal_eval(v) if v is not None else ... for k, _, v in arguments},
         choices={k: words for k, a, _ in arguments if (words := _literal(a))},
+        bounds={k: ends for k, a, _ in arguments if (ends := _bounds(a))},
         supervised_target=bool(_attribute(body, "supervised_target", False)),
         needs=_attribute(body, "needs", ()),
         proof=_attribute(body, "proof", ("identity",)),
@@ -222,6 +229,15 @@ def _literal(annotation: ast.expr | None) -> tuple[Any, ...]:
         return ()
     values = ast.literal_eval(annotation.slice)
     return values if isinstance(values, tuple) else (values,)
+
+
+def _bounds(annotation: ast.expr | None) -> tuple[float, float] | None:
+    """The ends in an annotation `Annotated[..., Within(low, high)]`; None in any other one."""
+    found = [x for x in ast.walk(annotation or ast.Constant(None)) if isinstance(x, ast.Call)]
+    if not found or _name(found[0].func) != "Within":
+        return None
+    low, *high = map(ast.literal_eval, found[0].args)
+    return low, high[0] if high else math.inf
 
 
 def _attribute(body: Iterable[ast.stmt], name: str, default: Any) -> Any:

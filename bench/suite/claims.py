@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from bench.errors import shorten
-from bench.suite.schema import Number, Strict, Whole
+from bench.suite.schema import Number, Strict, Switch, Whole
 
 
 class Figure(Strict):
@@ -48,7 +48,7 @@ class Claim(Strict):
         "paper", "literature-copied", "secondhand", "library-rerun", "leaderboard", "student",
         "digest",
     ] = "paper"  # fmt: skip
-    verified: bool = True  # read in the source itself, not copied from somewhere else
+    verified: Switch = True  # read in the source itself, not copied from somewhere else
     note: str = ""  # a footnote of the table
 
 

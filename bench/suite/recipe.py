@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from bench.errors import UsageError
-from bench.suite.schema import Number, Strict, Whole
+from bench.suite.schema import Number, Strict, Switch, Whole
 
 LARGEST = 8192
 """Pixels of a side of an image: more is a slip of the keyboard, and fills any memory."""
@@ -78,7 +78,7 @@ class Head(Strict):
 
     hidden: tuple[Width, ...] = Field(default=(), max_length=100)  # widths of the hidden layers
     dropout: Dropout = 0.0  # probability of dropout after each hidden layer
-    batch_norm: bool = False  # batch norm before each ReLU
+    batch_norm: Switch = False  # batch norm before each ReLU
     init: Init = "default"
 
 
@@ -87,8 +87,8 @@ class Bottleneck(Strict):
 
     width: Whole = Field(default=0, ge=0, le=100_000)
     """Features that it leaves; 0: there is no bottleneck."""
-    batch_norm: bool = False  # batch norm after the fully connected layer
-    relu: bool = False  # a ReLU after that
+    batch_norm: Switch = False  # batch norm after the fully connected layer
+    relu: Switch = False  # a ReLU after that
     dropout: Dropout = 0.0  # probability of dropout at the end
     init: Init = "default"
 
@@ -132,7 +132,7 @@ class Recipe(Strict):
     ten-cdan: the same, but what is cut from the lower and right edge begins one pixel before them,
     as in CDAN's code.
     """
-    flip: bool = False  # mirror a training image left to right with probability 1/2
+    flip: Switch = False  # mirror a training image left to right with probability 1/2
     strong_view: Literal["none", "randaugment"] = "none"
     """A second view of each training image, for methods that need one.
 
@@ -163,7 +163,7 @@ class Recipe(Strict):
     """
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """Arithmetic on the device. tf32: in matrix products and convolutions. bf16: by autocast."""
-    channels_last: bool = False
+    channels_last: Switch = False
     """Memory format of convolutions and of what passes them. Not to the bit what it is without."""
 
     # the optimizer
@@ -173,7 +173,7 @@ class Recipe(Strict):
     lr_mult: Parts = Parts(F=1, C=1, D=1)  # factors of the learning rate
     momentum: Number = Field(default=0.9, ge=0, lt=1)  # of sgd
     momentum_mult: Parts = Parts(F=1, C=1, D=1)  # factors of the momentum, at most 1
-    nesterov: bool = False  # of sgd
+    nesterov: Switch = False  # of sgd
     weight_decay: Parts = Parts(F=0, C=0, D=0)
     decay: Literal["all", "kernels"] = "all"
     """kernels: weight decay spares biases and norms (Keras's kernel regularizer)."""

@@ -8,22 +8,33 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, shorten, unknown
 
 DEPTH = 20  # tables and lists that may lie in one another; what we read needs six
 
 
-def _refuse_switch(v: Any) -> Any:
+def _want_number(v: Any) -> Any:
     if isinstance(v, bool):
         raise ValueError("a number is wanted, not true or false")
+    if isinstance(v, str):
+        raise ValueError(f"a number is wanted, not the text {shorten(repr(v))}")
     return v
 
 
-Whole = Annotated[int, BeforeValidator(_refuse_switch)]
-"""A whole number; Python takes true for 1."""
+def _want_switch(v: Any) -> Any:
+    if not isinstance(v, bool):
+        raise ValueError("true or false is wanted")
+    return v
 
-Number = Annotated[float, BeforeValidator(_refuse_switch)]
-"""A number; Python takes true for 1."""
+
+Whole = Annotated[int, BeforeValidator(_want_number)]
+"""A whole number; pydantic would take true for 1 and "1" for 1."""
+
+Number = Annotated[float, BeforeValidator(_want_number)]
+"""A number; likewise."""
+
+Switch = Annotated[bool, BeforeValidator(_want_switch)]
+"""true or false; pydantic would take 1, 0.0, "yes" and "off" as well."""
 
 
 class Strict(BaseModel):

@@ -18,7 +18,7 @@ from pydantic import (
 from bench.errors import UsageError, shorten, unknown
 from bench.suite import catalog, schema
 from bench.suite.recipe import Recipe, modernized
-from bench.suite.schema import Strict
+from bench.suite.schema import Strict, Switch
 
 TRIALS = "tuning"  # the folder of results that holds the trials' records; no suite has this name
 HYPER = "hyper."  # begins the key of a hyper-parameter; every other key is a knob of the recipe
@@ -29,7 +29,7 @@ class Range(Strict):
 
     low: int | float
     high: int | float
-    log: bool = False  # draw uniformly in the logarithm: 1 to 10 as often as 10 to 100
+    log: Switch = False  # draw uniformly in the logarithm: 1 to 10 as often as 10 to 100
 
     @field_validator("low", "high", mode="before")
     @classmethod

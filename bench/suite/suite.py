@@ -14,7 +14,7 @@ from bench.errors import UsageError, unknown
 from bench.suite import catalog, schema
 from bench.suite.claims import Published, PublishedCost
 from bench.suite.recipe import PLACEHOLDERS, Changes, Pixels, Recipe, modernized
-from bench.suite.schema import Number, Strict, Whole
+from bench.suite.schema import Number, Strict, Switch, Whole
 from bench.suite.search import HYPER, Space
 
 
@@ -28,8 +28,8 @@ class DomainSpec(Strict):
     """Of a `folder`: where it is, relative to the data folder; or an absolute path."""
     list: str | None = None  # a file of `relative/path label` lines, in place of sub-folders
     crop: Pixels | None = None  # side of a center crop before the recipe's resize
-    transductive: bool = False  # train and test on the whole domain, in place of two parts of it
-    split: Annotated[float, Field(gt=0, lt=1)] | Literal["own"] | None = None
+    transductive: Switch = False  # train and test on the whole domain, in place of two parts of it
+    split: Annotated[Number, Field(gt=0, lt=1)] | Literal["own"] | None = None
     """The fraction of the images of each class to test on, 0.2 for every fifth; the others are
     trained on.
 

@@ -1,5 +1,6 @@
 """Methods of one's own in ./methods: found, checked as those of the program are, and run."""
 
+import math
 import os
 import re
 import shutil
@@ -292,6 +293,27 @@ def test_it_is_refused_from_python_too() -> None:
             get(name)(tiny_net(), **{knob: "no such word"})
         for value in catalog.find_method(name).choices[knob]:
             get(name)(tiny_net(), **{knob: value})
+
+
+BOUNDED = [(n, k) for n, entry in catalog.methods().items() for k in entry.bounds]
+
+
+@pytest.mark.parametrize(("name", "knob"), BOUNDED)
+def test_a_value_beyond_its_bounds_is_refused_and_the_bounds_are_allowed(
+    name: str, knob: str
+) -> None:
+    from helpers import tiny_net
+
+    low, high = catalog.find_method(name).bounds[knob]
+    allowed = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+    for value in (low - 1, *([] if high == math.inf else [high + 1])):
+        with pytest.raises(UsageError, match=f"^{knob} of {name} is {allowed}, not {value}$"):
+            catalog.check(name, {knob: value})
+        with pytest.raises(ValueError, match=rf"^{knob} of {get(name).__name__} is from {low} to"):
+            get(name)(tiny_net(), **{knob: value})
+    for value in (low, low + 1):
+        catalog.check(name, {knob: value})
+        get(name)(tiny_net(), **{knob: value})
 
 
 # in real processes, from a folder that is no checkout

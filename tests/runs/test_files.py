@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import stat
 import time
 from datetime import UTC, datetime, timedelta
@@ -16,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.runs import files, plan, records
+from bench.runs import files, plan
 from bench.runs.cell import Cell
 from bench.runs.files import Writer, create, parse, read
-from bench.runs.index import summarize
 from bench.runs.lines import Code, Env, Probe, Run, Train, now, plain, text
 from bench.suite import suites
 
@@ -79,59 +77,6 @@ def test_every_flip_of_every_bit_makes_it_no_result(whole: bytes) -> None:
             flipped = bytearray(whole)
             flipped[n] ^= 1 << bit
             assert parse(bytes(flipped)).end is None, (n, bit)
-
-
-def mutated(raw: bytes, rng: random.Random, others: list[bytes]) -> bytes:
-    """The bytes with something done to them that disks, editors and people do."""
-    data = bytearray(raw)
-    for _ in range(rng.randint(1, 4)):
-        at, length = rng.randrange(len(data) + 1), rng.choice((1, 1, 2, 8, 64, 512))
-        match rng.randrange(8):
-            case 0:
-                del data[at : at + length]
-            case 1:
-                data[at:at] = rng.randbytes(length)
-            case 2:
-                data[at : at + length] = bytes(min(length, len(data) - at))
-            case 3:
-                data[at:at] = data[rng.randrange(len(data) + 1) :][:length]
-            case 4:  # a digit of a number
-                digits = [i for i, b in enumerate(data) if 48 <= b <= 57]
-                if digits:
-                    data[rng.choice(digits)] = rng.randrange(48, 58)
-            case 5:  # a line twice, lost or moved
-                lines = bytes(data).split(b"\n")
-                lines.insert(rng.randrange(len(lines) + 1), lines.pop(rng.randrange(len(lines))))
-                data = bytearray(b"\n".join(lines))
-            case 6:  # the head of one record and the tail of another
-                data[at:] = rng.choice(others)[at:]
-            case 7:
-                data = data[:at]
-    return bytes(data)
-
-
-def fuzz(raw: bytes, others: list[bytes], rounds: int, seed: int) -> None:
-    rng = random.Random(seed)
-    genuine = {raw, *others}
-    for _ in range(rounds):
-        data = mutated(raw, rng, others)
-        found = parse(data)
-        assert found.end is None or data in genuine
-        records.KEPT.validate_json(summarize(data))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_mutated_records_never_raise_and_never_count(seed: int, cell: Cell, whole: bytes) -> None:
-    """A fifth of what `nox -s fuzz` does."""
-    fuzz(
-        whole,
-        [fakes.content(cell, (10.0, 20.0)), fakes.content(cell, status="diverged")],
-        ROUNDS,
-        seed,
-    )
-
-
-ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "1000"))
 
 
 EDITS: dict[str, tuple[str, Any]] = {
@@ -471,6 +416,11 @@ def test_plain_values_are_what_strict_json_can_hold() -> None:
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has one time zone a process")
+
+
+def test_a_zero_has_no_sign() -> None:
+    assert str(plain({"a": [-0.0, 0.0]})) == "{'a': [0.0, 0.0]}"
+
 def test_now_is_utc_to_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "XYZ+5")

@@ -352,7 +352,7 @@ MISTAKES = {
         ["--set", "classifier.hiden=[1]"],
         "at recipe.classifier.hiden: unknown key 'hiden'; did you mean 'hidden'?",
     ),
-    "a value": (["--set", "lr=fast"], "at recipe.lr: Input should be a valid number"),
+    "a value": (["--set", "lr=fast"], "at recipe.lr: a number is wanted, not the text 'fast'"),
     "a choice": (
         ["--set", "schedule=cosine"],
         "at recipe.schedule: Input should be 'constant', 'inv' or 'step'",

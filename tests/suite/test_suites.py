@@ -229,7 +229,7 @@ BAD = {
     "a type": (
         "iterations = 100",
         'iterations = "many"',
-        "recipe.iterations: Input should be a valid integer",
+        "recipe.iterations: a number is wanted, not the text 'many'",
     ),
     "no iterations": (
         "iterations = 100",

@@ -1,20 +1,17 @@
-"""Real processes, killed at random moments: every cell ends, and ends as if nothing had happened.
+"""Real processes, killed at random moments: every cell ends, and ends as if nothing had happened."""
 
-KILLS=200 KILLS_SEED=1 pytest tests/engine/test_kills.py -m slow: as many as one likes (`nox -s attack`).
-"""
-
-import os
 import random
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from attack.rounds import Count, seeds
 from children import Children, until
 from engine.test_resume import lines_of, resumptions
 from helpers import write_pictures, write_suite
 
-KILLS, SEED = int(os.environ.get("KILLS", "20")), int(os.environ.get("KILLS_SEED", "0"))
+KILLS = 20  # of a test
 OFTEN = ("--checkpoint-every", "0.1")
 
 
@@ -34,12 +31,15 @@ def prepare(folder: Path, iterations: int) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_every_cell_ends_to_the_bit(folder: Path, bench: Children) -> None:
+@pytest.mark.parametrize("seed", seeds(1, 15))
+def test_killed_at_random_moments_every_cell_ends_to_the_bit(
+    seed: int, folder: Path, bench: Children, count: Count
+) -> None:
     prepare(folder, 400)
-    chance, kills, seed = random.Random(SEED), 0, 0
+    chance, kills, cells = random.Random(seed), 0, 0
     while kills < KILLS:
-        cell, told = ("--seeds", seed), ""
-        whole, cut = folder / f"whole{seed}", folder / f"cut{seed}"
+        cell, told = ("--seeds", cells), ""
+        whole, cut = folder / f"whole{cells}", folder / f"cut{cells}"
         assert bench.run(*run_of(folder, *cell, "--results", whole)).code == 0
         for _ in range(500):
             child = bench.start(*run_of(folder, *cell, *OFTEN, "--results", cut))
@@ -57,8 +57,9 @@ def test_killed_at_random_moments_every_cell_ends_to_the_bit(folder: Path, bench
         assert told == ""
         assert lines_of_ended(cut) == lines_of(whole)
         assert not list(cut.rglob("*.checkpoint")) and not list(cut.rglob("*.part"))
-        seed += 1
-    print(f"{kills} kills, {seed} cells, each equal to the undisturbed one")
+        cells += 1
+    count("SIGKILLs of a process", kills)
+    count("killed cells that ended equal to the undisturbed ones", cells)
 
 
 def newest(folder: Path) -> int:

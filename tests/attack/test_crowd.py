@@ -1,15 +1,12 @@
-"""Eight processes on one grid, killed and frozen at random: no cell is lost, none is run twice.
+"""Eight processes on one grid, killed and frozen at random: no cell is lost, none is run twice."""
 
-KILLS=200 KILLS_SEED=1 pytest tests/execute/test_attack.py -m slow: as many as one likes (`nox -s attack`).
-"""
-
-import os
 import random
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from attack.rounds import Count, seeds
 from children import Child, Children
 from execute.test_workers import digests, folder, runs
 from helpers import write_suite
@@ -18,7 +15,7 @@ from bench.runs import plan, records
 from bench.suite import suites
 
 __all__ = ["folder"]  # a fixture
-KILLS, SEED = int(os.environ.get("KILLS", "20")), int(os.environ.get("KILLS_SEED", "0"))
+KILLS = 20  # of a test
 PROCESSES, SEEDS = 8, 6
 ROWS = {"one": {"method": "source_only"}, "two": {"method": "dann"}}
 PATIENCE = {"BENCH_PATIENCE": "2"}  # seconds that a frozen process keeps its cell
@@ -26,14 +23,15 @@ RUN = ("run", "--suite", "tiny.toml", "--data", "data", "--device", "cpu", "--se
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", seeds(1, 15))
 def test_eight_processes_that_are_killed_and_frozen_run_each_cell_once(
-    folder: Path, bench: Children
+    seed: int, folder: Path, bench: Children, count: Count
 ) -> None:
     """A round is a grid of its own: twelve cells, and processes until they are done."""
     suite = suites.load(write_suite(folder, rows=ROWS, iterations=150, eval_every=50))
     cells = plan.cells(suite, seeds=range(SEEDS))
     assert bench.run(*RUN, "--results", "whole").code == 0
-    chance, kills, freezes, rounds = random.Random(SEED), 0, 0, 0
+    chance, kills, freezes, rounds = random.Random(seed), 0, 0, 0
     while kills < KILLS:
         root = folder / f"round{rounds}"
         command = (*RUN, "--results", root, "--checkpoint-every", "0.05")
@@ -61,8 +59,12 @@ def test_eight_processes_that_are_killed_and_frozen_run_each_cell_once(
         assert digests(root) == digests(folder / "whole")
         assert not list(root.rglob("*.checkpoint")) and not list(root.rglob("*.part"))
         rounds += 1
-    print(f"{kills} kills and {freezes} freezes of {PROCESSES} processes, {rounds} grids: "
-          f"{rounds * len(cells)} cells, each recorded once and equal to the undisturbed one")  # fmt: skip
+    count(f"SIGKILLs among {PROCESSES} processes on one grid", kills)
+    count("freezes among them", freezes)
+    count(
+        "cells of their grids, each recorded once and equal to the undisturbed one",
+        rounds * len(cells),
+    )
 
 
 def done(cells: list[plan.Cell], root: Path) -> bool:
