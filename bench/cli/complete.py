@@ -63,7 +63,9 @@ def record_names(ctx: typer.Context, incomplete: str) -> list[str]:
     from bench.runs import records
 
     root = paths.results_root(ctx.params.get("results"))
-    return _beginning((path.stem for path in records.list_files(root)), incomplete)
+    with suppress(BenchError):
+        return _beginning((path.stem for path in records.list_files(root)), incomplete)
+    return []
 
 
 def figure_names(incomplete: str) -> list[str]:

@@ -164,7 +164,7 @@ def run_cells(
     if settling and where.on == "slurm":
         raise UsageError("--seeds auto waits for results, and --on slurm does not: name the seeds")
     cells = make_cells(seeds=None if settling or seeds is None else plan.seeds(seeds))
-    todo = show_cells(cells, root, data, wanted, redo=redo)
+    todo = show_cells(cells, root, data, wanted, redo=redo, dry_run=dry_run)
     here = partial(
         run_here, data, root, weights, skip_unreadable=skip_unreadable,
         keep=wanted, checkpoint_every=checkpoint_every, fresh=fresh,
@@ -214,18 +214,23 @@ def show_cells(
     wanted: tuple["ArtefactName", ...],
     *,
     redo: bool,
+    dry_run: bool,
 ) -> list["Cell"]:
     """Show what is recorded of the cells, and how large their data are; returns those to train.
 
-    root: folder of the records. data: as --data. wanted: what is to be kept of each.
+    root: folder of the records. data: as --data. wanted: what is to be kept of each. dry_run: leave
+    the folder as it is.
     """
     from bench import paths
     from bench.cli import screen
     from bench.data import counts
     from bench.runs import plan, records
+    from bench.runs.tidy import tidy
 
     found = records.read_all(root)
     states = plan.states(cells, found)
+    if not (redo or dry_run):
+        tidy(states, root)
     if not all(c.budget == "smoke" for c in cells):  # which makes do with a few images, or random
         screen.show_images(counts.count_plan(cells, paths.data_root(data)), console())
     screen.show_plan(states, found, console(), redo=redo)

@@ -8,6 +8,7 @@ import io
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -206,5 +207,7 @@ class Saver:
         return ""
 
     def end(self) -> None:
-        """The record has ended: nothing is to go on from a checkpoint."""
-        self.path.unlink(missing_ok=True)
+        """The record has ended: nothing is to go on from a checkpoint. One that cannot be removed
+        does no harm, and the next `bench run` tries again."""
+        with suppress(OSError):
+            files.drop_leftovers(self.path.parent, self.path.stem)

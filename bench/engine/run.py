@@ -29,7 +29,7 @@ from bench.errors import BenchError
 from bench.runs import files, plan, records
 from bench.runs.cell import Cell
 from bench.runs.files import Writer
-from bench.runs.lease import Busy, Lease
+from bench.runs.lease import Busy, Lease, Lost
 from bench.runs.lines import Env, Resume, Run
 
 FOLDERS = re.compile(r"(?<![\w.:/\\])([A-Za-z]:)?[/\\]([^\s/\\'\":,;()]+[/\\])+")
@@ -56,8 +56,8 @@ def run_cell(
 
     Raises BenchError, with nothing recorded, when data or weights are missing, Held when another
     process has the cell, and Busy when it was run already or is taken over by another process.
-    Whatever goes wrong from then on ends the record as diverged or failed, with the reason; only a
-    full disk still raises.
+    Whatever goes wrong from then on ends the record as diverged or failed, with the reason; Lost
+    alone, and no end, where the record cannot be written: that says nothing of the training.
     """
     with lease or Lease(lab.results, cell.stem) as ours:
         load = env.read_load()
@@ -128,10 +128,16 @@ class Begin:
 
 
 def _check_wanted(cell: Cell, lab: Lab, *, redo: bool) -> None:
-    """Raise Busy when the cell was run in the meantime."""
+    """Raise Busy when the cell was run in the meantime, BenchError when nobody can tell."""
     if redo and lab.known is None:
         return
     found = records.read_all(lab.results)
+    for r in found:
+        if r.unread and r.path.name.startswith(f"{cell.stem}-"):
+            raise BenchError(
+                f"{r.path} may hold the result of this cell, and {r.problem}: make it readable, or "
+                "delete it to run the cell again"
+            )
     (state,) = plan.states([cell], found)
     if state.done and not redo:
         raise Busy(f"already run as {state.done.path}")
@@ -161,6 +167,8 @@ def _attempt(
             return (yield from _train(cell, lab, task, out, begin))
     except OutOfMemory as e:
         return Outcome("failed", str(e), out_of_memory=True)
+    except (Busy, Lost):
+        raise
     except BenchError as e:  # weights of another network, a batch larger than the data
         return Outcome("failed", without_folders(str(e)))
     except Exception as e:

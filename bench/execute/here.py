@@ -109,5 +109,8 @@ class Here:
             return None
         except BenchError as e:
             ended = Ended(cell, "busy" if isinstance(e, Busy) else "error", str(e))
-            yield ended
-            return ended
+        except OSError as e:
+            place = f" ({e.filename})" if e.filename else ""
+            ended = Ended(cell, "error", f"the system refuses: {e.strerror}{place}")
+        yield ended
+        return ended

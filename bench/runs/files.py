@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.paths import sync_folder
 from bench.runs.checks import contradiction
-from bench.runs.lease import Lease
+from bench.runs.lease import Lease, Lost
 from bench.runs.lines import LINE, RUN, SCHEMA, End, Eval, Line, Resume, Run, Train, text
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ class Writer:
         return self._lease is not None and self._lease.doubtful
 
     def check(self, *, sure: bool = False) -> None:
-        """Raise BenchError unless the cell is still ours; see `Lease.check`."""
+        """Raise Busy or Lost unless the cell is still ours; see `Lease.check`."""
         if self._lease:
             self._lease.check(sure=sure)
 
     def line(self, line: Line) -> None:
-        """Append a line. Raises BenchError when the disk is full, the file is gone, or another
-        process has taken over its cell."""
+        """Append a line. Raises Lost when the disk is full or the file is gone, and Busy when
+        another process has taken over its cell."""
         self.check(sure=isinstance(line, End))
         data = encode(line, self._sha)
         self._size += len(data)
@@ -88,12 +88,12 @@ class Writer:
             if isinstance(line, Run | Resume | End):
                 os.fsync(self._fd)
         except OSError as e:
-            raise BenchError(
+            raise Lost(
                 f"cannot write {self.path} ({e.strerror}); "
                 "free space or choose another --results folder"
             ) from e
         if isinstance(line, End) and not self._in_place():
-            raise BenchError(
+            raise Lost(
                 f"{self.path} was deleted or replaced while it was written; run this cell again"
             )
 
@@ -131,6 +131,19 @@ def locate_checkpoint(folder: Path, stem: str) -> Path:
     return folder / f"{stem}.checkpoint"
 
 
+def list_leftovers(folder: Path, stem: str) -> list[Path]:
+    """What interrupted processes left of a cell: its checkpoint, and drafts of one, of a record or
+    of an artefact."""
+    checkpoint = locate_checkpoint(folder, stem)
+    return [*folder.glob(checkpoint.name), *folder.glob(f"{stem}*.part")]
+
+
+def drop_leftovers(folder: Path, stem: str) -> None:
+    """Remove them: the cell has ended. Raises OSError."""
+    for path in list_leftovers(folder, stem):
+        path.unlink(missing_ok=True)
+
+
 def check_place(folder: Path, place: Place) -> str:
     """Why a record cannot go on from there, in a sentence; '' where it can."""
     if not NAME.fullmatch(place.name):
@@ -156,13 +169,17 @@ def _open_again(folder: Path, place: Place) -> tuple[Path, int, bytes]:
     with path.open("rb") as file:
         begun = file.read(place.size)
     draft = path.with_name(f"{path.name}.part")
-    with draft.open("wb") as file:
-        file.write(begun)
-        file.flush()
-        os.fsync(file.fileno())
-    fd = os.open(draft, os.O_WRONLY | os.O_APPEND)
-    os.replace(draft, path)
-    sync_folder(folder)
+    with ExitStack() as undo:
+        undo.callback(draft.unlink, missing_ok=True)
+        with draft.open("wb") as file:
+            file.write(begun)
+            file.flush()
+            os.fsync(file.fileno())
+        fd = os.open(draft, os.O_WRONLY | os.O_APPEND)
+        undo.callback(os.close, fd)
+        os.replace(draft, path)
+        sync_folder(folder)
+        undo.pop_all()
     return path, fd, begun
 
 
@@ -193,8 +210,14 @@ def place(file: Path, wanted: Path) -> Path:
 
 
 def _next_attempt(folder: Path, stem: str) -> int:
-    names = (p.name for p in folder.glob(f"{stem}-*.jsonl") if NAME.fullmatch(p.name))
-    return 1 + max((attempt(name) for name in names), default=0)
+    newest = find_newest(folder, stem)
+    return 1 + (attempt(newest.name) if newest else 0)
+
+
+def find_newest(folder: Path, stem: str) -> Path | None:
+    """The record of the last attempt at a cell."""
+    found = (p for p in folder.glob(f"{stem}-*.jsonl") if NAME.fullmatch(p.name))
+    return max(found, key=lambda p: attempt(p.name), default=None)
 
 
 def attempt(name: str) -> int:

@@ -25,6 +25,8 @@ TABLE = (
     "CREATE TABLE IF NOT EXISTS record (path TEXT PRIMARY KEY, stamp TEXT, crc INTEGER, blob BLOB)"
 )
 
+UNREAD = "it cannot be read"  # how the problem of a file begins that may be read another time
+
 
 class IndexRow(NamedTuple):
     """What the index keeps of a record file."""
@@ -50,7 +52,8 @@ class Index:
         new = [name for name, stamp in stamps.items() if not _fits(kept.get(name), name, stamp)]
         for name, blob in zip(new, self._read(new), strict=True):
             kept[name] = IndexRow(stamps[name], _crc(name, stamps[name], blob), blob)
-        self._save({name: kept[name] for name in new}, kept.keys() - stamps.keys())
+        read = {name: kept[name] for name in new if UNREAD.encode() not in kept[name].blob}
+        self._save(read, kept.keys() - stamps.keys())
         return [kept[name].blob for name in stamps]
 
     def _load(self) -> dict[str, IndexRow]:
@@ -163,8 +166,7 @@ def summarize_file(path: str | Path) -> bytes:
     try:
         return summarize(Path(path).read_bytes())
     except OSError as e:
-        problem = f"it cannot be read ({e.strerror})"
-        return json.dumps([None, "", [], None, problem]).encode()
+        return json.dumps([None, "", [], None, f"{UNREAD} ({e.strerror})"]).encode()
 
 
 def _tally(c: Counts | None) -> list[float | None] | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
-    from filelock import SoftFileLease
+    from filelock import OwnerRecord, SoftFileLease
 
 FOLDER = ".locks"  # of the leases, below the results
 BEAT = 3.0  # seconds between two signs of life, at most
@@ -29,6 +29,10 @@ class Busy(BenchError):
 
 class Held(Busy):
     """Another process has this lease now."""
+
+
+class Lost(BenchError):
+    """This process can no longer record its cell: the lease is gone, or the disk takes no more."""
 
 
 class Lease:
@@ -47,6 +51,7 @@ class Lease:
         self._lock: SoftFileLease | None = None
         self._looked = 0.0  # when it was last found to be ours
         self._first = self._look()  # at the lease of another process
+        self._seen = self._first, time.monotonic()  # how it looked last, and since when
 
     def __enter__(self) -> Self:
         self.take()
@@ -65,6 +70,7 @@ class Lease:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._open().acquire()
         except Timeout as e:
+            self._unblock()
             raise Held(self.describe_holder()) from e
         except LeaseSettingsMismatch as e:
             raise UsageError(
@@ -77,6 +83,26 @@ class Lease:
                 "choose another --results folder"
             ) from e
         self._looked = time.monotonic()
+
+    def _unblock(self) -> None:
+        """Let an empty lease be taken over that has been so for too long: its process ended between
+        creating and filling it.
+
+        filelock takes an empty file for a lease of an old version, which it keeps for ever, and one
+        that holds a line break for damage. Appended, it does no harm to what is written meanwhile.
+        """
+        now = self._look()
+        if now != self._seen[0]:
+            self._seen = now, time.monotonic()
+        if time.monotonic() - self._seen[1] < self._patience:
+            return
+        with suppress(OSError):
+            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+            try:
+                if os.fstat(fd).st_size == 0:
+                    os.write(fd, b"\n")
+            finally:
+                os.close(fd)
 
     def take_or_wait(self) -> None:
         """Take it; where another process has it, wait until that one shows life, which raises Held,
@@ -103,14 +129,14 @@ class Lease:
         )
 
     def check(self, *, sure: bool = False) -> None:
-        """Raise Busy when another process has taken it over, BenchError when its file is gone.
+        """Raise Busy when another process has taken it over, Lost when its file is gone.
 
         sure: look at the file even if one has looked a moment ago.
         """
         if not (sure or self.doubtful):
             return
         lock, silent = self._open(), time.monotonic() - self._looked
-        owner = lock.owner
+        owner = self._read_owner()
         if owner is not None and owner.token == lock.token:
             self._looked = time.monotonic()
             if lock.compromise:  # the folder was away, and the signs of life have stopped
@@ -122,7 +148,18 @@ class Lease:
                 f"{self._patience:g} s"
             )
         else:
-            raise BenchError(f"{self.path} was deleted, which says who runs {self.name}")
+            raise Lost(
+                f"{self.path}, which says who runs {self.name}, was deleted or cannot be read: "
+                "run the same command again"
+            )
+
+    def _read_owner(self) -> "OwnerRecord | None":
+        """Who has it, None where its file is gone. On NFS an error may be gone a moment later."""
+        for _ in range(3):
+            if (owner := self._open().owner) is not None or not os.path.lexists(self.path):
+                return owner
+            time.sleep(0.1)
+        return None
 
     def shows_life(self) -> bool:
         """Whether the process that has it has touched it since this object was made."""
@@ -140,15 +177,14 @@ class Lease:
 
     def _look(self) -> tuple[int, int] | None:
         """Changes with each sign of life. Opened, because only then NFS asks the server."""
-        try:
+        with suppress(OSError):
             fd = os.open(self.path, os.O_RDONLY)
-        except OSError:
-            return None
-        try:
-            found = os.fstat(fd)
-            return found.st_ino, found.st_mtime_ns
-        finally:
-            os.close(fd)
+            try:
+                found = os.fstat(fd)
+                return found.st_ino, found.st_mtime_ns
+            finally:
+                os.close(fd)
+        return None
 
     def _open(self) -> "SoftFileLease":
         """One object for as long as this one: it remembers since when it has seen no change."""

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from bench.errors import UsageError, shorten
 from bench.runs.files import NAME, attempt
-from bench.runs.index import Index, summarize_file
+from bench.runs.index import UNREAD, Index, summarize_file
 from bench.runs.lease import FOLDER
 from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Run, Weights
 
@@ -32,6 +32,9 @@ ASIDE = (
     FOLDER,
     JOBS,
 )  # folders below the results that hold no results of suites
+
+
+CLOSED = "lost+found"  # of a disk, which its owner alone may read
 
 
 class Tally(NamedTuple):
@@ -93,6 +96,11 @@ class Record:
         return self.end.status if self.end else "damaged" if self.problem else "unfinished"
 
     @property
+    def unread(self) -> bool:
+        """Whether it could not be read now, so that nobody knows what it says."""
+        return self.problem.startswith(UNREAD)
+
+    @property
     def generated(self) -> bool:
         """Whether any of its images were made up by the program."""
         return self.run is not None and any(d.generated for d in self.run.data.values())
@@ -112,7 +120,8 @@ def read_all(folder: Path) -> list[Record]:
     """Every record below a folder, in a fixed order; a file of another name (a copy, say) is none.
 
     Folders inside it that hold no results of suites (trials, smoke runs) are passed over. A folder
-    that is not there has no records. Raises UsageError for one that cannot be read.
+    that is not there has no records. Raises UsageError for one that cannot be read, as a whole or
+    in part: what is recorded there would be run again.
     """
     check_folder(folder)
     found = sorted(_walk(folder), key=itemgetter(0))
@@ -134,7 +143,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """The record files that `read_all` would read, unread."""
+    """The record files that `read_all` would read, unread. Raises UsageError like it."""
     return sorted(Path(path) for path, _ in _walk(folder))
 
 
@@ -200,21 +209,32 @@ def check_folder(folder: Path) -> None:
     except FileNotFoundError:
         pass
     except OSError as e:
-        raise UsageError(
-            f"the records under {shorten(str(folder))} cannot be read ({e.strerror}): "
-            "choose another --results folder"
-        ) from e
+        raise _refuse(folder, e) from e
+
+
+def _refuse(folder: str | Path, e: OSError) -> UsageError:
+    return UsageError(
+        f"the records under {shorten(str(folder))} cannot be read ({e.strerror}): "
+        "choose another --results folder"
+    )
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Raises UsageError for a folder below it that is there and cannot be read."""
     top = str(folder)
     pending = [top]
     while pending:
-        with suppress(OSError), os.scandir(here := pending.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if here != top or entry.name not in ASIDE:
-                        pending.append(entry.path)
-                elif NAME.fullmatch(entry.name) and entry.is_file():  # reading a pipe never ends
-                    with suppress(OSError):
-                        yield entry.path, entry.stat()
+        here = pending.pop()
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if here != top or entry.name not in (*ASIDE, CLOSED):
+                            pending.append(entry.path)
+                    elif NAME.fullmatch(entry.name) and entry.is_file():  # no pipe: it never ends
+                        with suppress(FileNotFoundError):
+                            yield entry.path, entry.stat()
+        except (FileNotFoundError, NotADirectoryError):  # it went away in this moment
+            pass
+        except OSError as e:
+            raise _refuse(here, e) from e

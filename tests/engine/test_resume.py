@@ -1,5 +1,6 @@
 """Interrupted anywhere and gone on from its checkpoint, a run ends as one that never was: to the bit."""
 
+import errno
 import json
 import os
 import pickle
@@ -26,9 +27,11 @@ from bench.engine.lines import WARMUP, Costs, Spell
 from bench.engine.loop import Window
 from bench.engine.run import run_cell
 from bench.engine.uda import UDA
+from bench.errors import BenchError
 from bench.runs import files, plan, records
 from bench.runs.cell import Cell
 from bench.runs.files import Place
+from bench.runs.lease import Lost
 from bench.suite import catalog, suites
 from methods import Batch
 
@@ -335,6 +338,77 @@ def test_a_checkpoint_that_cannot_be_replaced_stays(left: Any) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert path.read_bytes() == whole and not list(path.parent.glob("*.part"))
+
+
+def refuse_once(monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
+    """The next line that begins so is written in part, and then the disk is full for a moment."""
+    write, rest = os.write, [beginning]  # what is waited for: the line, then what is left of it
+
+    def written(fd: int, data: bytes) -> int:
+        if not rest or not bytes(data).startswith(rest[0]):
+            return write(fd, data)
+        if rest.pop() != beginning:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        rest.append(data[7:])
+        return write(fd, data[:7])
+
+    monkeypatch.setattr(os, "write", written)
+
+
+@pytest.mark.parametrize("kind", ["train", "eval", "end"])
+def test_a_disk_that_is_full_for_a_moment_is_no_outcome_of_a_training(
+    kind: str, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is recorded as failed, although the disk would take that sentence again."""
+    cell, cut = make_cell(tmp_path), fresh(lab, tmp_path / "cut", checkpoint_every=1e-9)
+    go(cell, fresh(lab, tmp_path / "whole"))
+    refuse_once(monkeypatch, f'{{"kind":"{kind}"'.encode())
+    with pytest.raises(Lost, match=r"No space left on device.*free space"):
+        go(cell, cut)
+    (record,) = records.read_all(cut.results)
+    assert record.status == "unfinished"
+    (started, *_) = go(cell, cut)
+    assert started.step > 0 and lines_of(cut.results) == lines_of(tmp_path / "whole")
+
+
+def test_what_was_killed_in_the_middle_of_a_checkpoint_leaves_nothing_in_the_end(left: Any) -> None:
+    cell, cut, path = left
+    path.with_name(f"{path.name}.part").write_bytes(path.read_bytes()[:99])
+    go(cell, replace(cut, checkpoint_every=0.0))
+    assert [p.suffix for p in path.parent.iterdir()] == [".jsonl"]
+
+
+def test_a_checkpoint_that_cannot_be_removed_takes_nothing_from_the_run(
+    left: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, cut, path = left
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.files, "drop_leftovers", refuse)
+        assert go(cell, cut)[-1].status == "ok" and path.exists()
+
+
+def test_a_result_that_cannot_be_read_is_not_made_again(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the cell would count twice once it can be."""
+    cell, cut = make_cell(tmp_path), fresh(lab, tmp_path / "cut")
+    go(cell, cut)
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.suffix == ".jsonl":
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no index"))
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(BenchError, match="may hold the result of this cell, and it cannot be read"):
+        list(run_cell(cell, cut, redo=False))
+    assert len(list(cut.results.rglob("*.jsonl"))) == 1
 
 
 # the record

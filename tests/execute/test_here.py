@@ -64,6 +64,21 @@ def test_what_is_missing_is_found_before_anything_runs(lab: Lab, tmp_path: Path)
     assert not lab.results.exists()
 
 
+def test_what_the_system_refuses_is_the_end_of_the_cell(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sentence, also of a worker, whose traceback its parent would print."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error", "results/x")
+
+    monkeypatch.setattr("bench.execute.here.run_cell", refuse)
+    told = [e for e in Here(lab).run(cells(tmp_path)) if isinstance(e, Ended)]
+    assert [(e.status, e.reason) for e in told] == [
+        ("error", "the system refuses: Input/output error (results/x)")
+    ]
+
+
 def test_a_smoke_run_tells_which_domains_were_made_up(tmp_path: Path) -> None:
     lab = Lab(tmp_path / "none", tmp_path / "results", torch.device("cpu"))
     *_, last = Here(lab).run(cells(tmp_path, "smoke")[1:])

@@ -416,10 +416,9 @@ def test_plain_values_are_what_strict_json_can_hold() -> None:
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has one time zone a process")
-
-
 def test_a_zero_has_no_sign() -> None:
     assert str(plain({"a": [-0.0, 0.0]})) == "{'a': [0.0, 0.0]}"
+
 
 def test_now_is_utc_to_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:

@@ -1,5 +1,6 @@
 """One process at a time has a cell, wherever it is and whatever its clock says."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from threading import Barrier
 
 import pytest
 from children import environment, until
+from filelock import _marker as marker
 
 from bench.errors import BenchError, UsageError
 from bench.runs.lease import FOLDER, PATIENCE, Busy, Held, Lease
@@ -153,11 +155,43 @@ def test_a_lease_whose_file_is_gone_is_no_lease(tmp_path: Path) -> None:
     with Lease(tmp_path, NAME) as ours:
         ours.path.unlink()
         ours.check()  # one has looked a moment ago
-        with pytest.raises(BenchError, match="was deleted, which says who runs s0-") as e:
+        with pytest.raises(BenchError, match=r"who runs s0-.*, was deleted or cannot be") as e:
             ours.check(sure=True)
         assert not isinstance(e.value, Busy)
         with Lease(tmp_path, NAME), pytest.raises(Busy, match="another process took it over"):
             ours.check(sure=True)
+
+
+def test_a_lease_that_cannot_be_read_for_a_moment_is_ours_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS: the next try succeeds."""
+    read, failed = marker._read_lock_file, []
+
+    def fail_once(path: str) -> object:
+        if not failed:
+            failed.append(path)
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(path)
+
+    with Lease(tmp_path, NAME) as ours:
+        monkeypatch.setattr(marker, "_read_lock_file", fail_once)
+        ours.check(sure=True)
+        assert failed
+
+
+def test_an_empty_lease_is_taken_over_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process was killed, or the power was cut, before it had written who it is."""
+    monkeypatch.setenv(PATIENCE, "1")
+    watched = Lease(tmp_path, NAME)
+    watched.path.parent.mkdir()
+    watched.path.touch()
+    begun = time.monotonic()
+    assert not is_ours(watched), "it may be written to in this moment"
+    until(lambda: is_ours(watched), seconds=20)
+    assert time.monotonic() - begun > 0.9
 
 
 def test_all_that_share_a_folder_are_patient_alike(
