@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf
-from typing import Annotated, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
+from typing import ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +110,14 @@ class Method(nn.Module, ABC):
 
     origin: ClassVar[str] = ""
     """What the method was written from where no code of it is public; the table says so."""
+
+    generates: ClassVar[Literal["nothing", "images", "classes"]] = "nothing"
+    """What it learns to make of noise, where it does not adapt a classifier but imitates images.
+
+    Then the target batch is noise, t.x (B, dim), and F is the generator: noise -> images, or, for
+    "classes", noise and class int64 (B,) -> images of that class. C is not used, and
+    `discriminator(k)` makes D: images, and with k > 0 their classes of k -> logits (B,).
+    """
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Knobs of the recipe that the method cannot do without: "strong_view" for `Batch.strong`,

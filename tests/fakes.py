@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.runs import plan
+from bench.runs.artefacts import store
 from bench.runs.cell import Cell, brief
 from bench.runs.classes import mean_over_classes
 from bench.runs.files import encode
 from bench.runs.lines import (
+    Artefact,
+    ArtefactName,
     Code,
     Counts,
     End,
@@ -22,9 +26,11 @@ from bench.runs.lines import (
     Spread,
     Train,
     Weights,
+    YieldedLoss,
     plain,
 )
-from bench.runs.records import Evaluation, Record, Tally
+from bench.runs.records import Evaluation, Record, Tally, read_record
+from bench.runs.samples import Samples
 from bench.suite import suites
 from bench.suite.suite import Suite
 
@@ -220,4 +226,116 @@ def everything(suite: Suite) -> list[Record]:
         r("plain", "A-B", 0, 61.0, budget="short"),
         r("plain", "A-B", 1, 61.8, budget="short", fingerprint="beef"),
     ]  # fmt: skip
+    return found
+
+
+def generated(
+    cell: Cell,
+    values: Sequence[dict[str, float]],
+    *,
+    spread: Sequence[float] = (0.2, 0.3),
+    ms: float = 50.0,
+    machine: Machine = CPU,
+    artefacts: dict[ArtefactName, Artefact] | None = None,
+    status: str | None = "ok",
+    reason: str = "",
+    **about: Any,
+) -> list[Run | Train | Eval | End]:
+    """The lines of a record of a generator that was measured after equal parts of its training.
+
+    values: those of each measurement. spread: deviation of D's and G's loss within each part.
+    status None: it never came to its end.
+    """
+    length, parts = cell.recipe.iterations, len(values)
+    time, wait = (Spread(p50=x, p5=0.9 * x, p95=1.5 * x) for x in (ms, ms / 20))
+    out: list[Run | Train | Eval | End] = [run_line(cell, machine, **about)]
+    for k, found in enumerate(values, 1):
+        step, before = k * length // parts, (k - 1) * length // parts
+        losses = tuple(YieldedLoss(mean=1.2 * i + 0.8 + 0.4 / k, sd=sd) for i, sd in enumerate(spread))  # fmt: skip
+        out.append(
+            Train(
+                step=step, n=step - before, warmup=False, loss=3.6, losses=losses, lr=2e-4,
+                ms=time, wait_ms=wait, memory={"rss_mib": 900.0},
+            )
+        )  # fmt: skip
+        out.append(Eval(step=step, values=found))
+    if status != "ok":
+        ends = (
+            [End(status=status, reason=reason, wall_s=60.0, finished="2026-11-26T10:01:00Z")]
+            if status
+            else []
+        )  # type: ignore[arg-type]
+        return [*out[:3], *ends]
+    end = End(
+        status="ok", step=length, ms=time, wait_ms=wait, images_per_s=2e3 * cell.recipe.batch / ms,
+        memory={"rss_mib": 900.0}, data_mib=3.8, artefacts=artefacts or {}, wall_s=60.0,
+        finished="2026-11-26T10:01:00Z",
+    )  # fmt: skip
+    return [*out, end]
+
+
+def write_generated(
+    root: Path, cell: Cell, values: Sequence[dict[str, float]], attempt: int = 1, **about: Any
+) -> Record:
+    """Such a record as a file below a results folder."""
+    path, before = root / cell.folder / f"{cell.stem}-{attempt}.jsonl", sha256()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = generated(cell, values, **about)
+    path.write_bytes(b"".join(encode(line, before) for line in made))
+    return read_record(path)
+
+
+def keep_samples(root: Path, cell: Cell, steps: Sequence[int], pixels: Any) -> Artefact:
+    """Images beside the first attempt at a cell. pixels: uint8, see `Samples`."""
+    import numpy as np
+
+    path = root / cell.folder / f"{cell.stem}-1.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return store(path, "samples", Samples(np.array(steps), pixels).write)
+
+
+def made() -> Suite:
+    """The toy suite of generators."""
+    return suites.load(GOLDEN / "made.toml")
+
+
+LEVELS: dict[str, dict[str, float]] = {
+    # row -> about what the seeds of a generator come to at the end
+    "dcgan": {"frechet": 19.0, "clear": 0.88, "modes": 10.0},
+    "cdcgan": {"frechet": 14.0, "clear": 0.96, "modes": 10.0, "consistency": 0.97},
+    "cdcgan-blind": {"frechet": 17.0, "clear": 0.9, "modes": 10.0, "consistency": 0.11},
+}
+STYLES = {"z_slant": 0.8, "y_slant": 0.1}
+
+
+def measurements(row: str, seed: int, parts: int = 4) -> list[dict[str, float]]:
+    """Values of a generator's measurements: a Fréchet distance that falls, and differs by seed."""
+    factor = 1 + (seed % 4 - 1) / 15
+    steps = [dict(LEVELS[row]) for _ in range(parts)]
+    for k, found in enumerate(steps, 1):
+        found["frechet"] = round(found["frechet"] * factor * parts / k, 6)
+    if row != "dcgan":
+        steps[-1] |= {k: round(x * factor, 6) for k, x in STYLES.items()}
+    return steps
+
+
+def made_records(root: Path) -> list[Record]:
+    """Records of the toy suite of generators that bring out every mark, as files."""
+    suite = made()
+    busy = CPU._replace(env=CPU.env.model_copy(update={"load": 9.0}))
+    machines = {("cdcgan", 2): GPU, ("cdcgan-blind", 0): busy}
+    found = []
+    for row, seed in product(("dcgan", "cdcgan", "cdcgan-blind"), range(3)):
+        values = measurements(row, seed)
+        if (row, seed) == ("cdcgan-blind", 1):
+            values[-1]["modes"] = 7.0
+        about: dict[str, Any] = {"machine": machines.get((row, seed), CPU)}
+        if (row, seed) == ("cdcgan-blind", 2):
+            about |= {"status": "diverged", "reason": "the loss was no longer finite"}
+        about |= {"spread": (0.3 - 0.02 * len(row) + 0.01 * seed, 0.3), "ms": 40.0 + len(row) + seed**2}  # fmt: skip
+        found.append(write_generated(root, cell(suite, row, "digits", seed), values, **about))
+    short = cell(suite, "cdcgan", "digits", 0, "short")
+    found.append(write_generated(root, short, measurements("cdcgan", 0, 2)))
+    torn = cell(suite, "cdcgan", "digits", 1, "short")
+    found.append(write_generated(root, torn, measurements("cdcgan", 1, 2), status=None))
     return found

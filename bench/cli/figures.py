@@ -28,7 +28,8 @@ NamesArgument = Annotated[
     typer.Argument(
         metavar="[NAME]...",
         help="forest, bars, curves, cost, pareto, ranks, profile, confusion, classes, tsne, "
-        "responses, knowledge, scale (default: all that have something to show).",
+        "responses, knowledge, scale, measures, losses, samples, grid (default: all that have "
+        "something to show).",
         show_default=False,
         autocompletion=figure_names,
     ),

@@ -27,8 +27,8 @@ FileOption = Annotated[
 PlainOption = Annotated[
     bool, flag("--no-figures", help="Leave the figures out: a smaller page, sooner written.")
 ]
-DRAWN = ("forest", "bars", "curves", "ranks")  # of each budget that measures accuracies
-DRAWN_OF_COSTS = ("cost",)  # of each budget
+DRAWN = ("forest", "bars", "curves", "ranks", "measures", "losses")  # of each budget
+DRAWN_OF_COSTS = ("cost",)  # of those that measure costs alone, too
 
 
 def write_report(

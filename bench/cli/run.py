@@ -155,8 +155,9 @@ def run_cells(
     if smoke:
         budget, seeds = "smoke", "0" if seeds is None else seeds
     knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
+    named = choose_tasks(chosen, data, budget) if tasks is None else split_list(tasks)
     make_cells = partial(
-        plan.cells, chosen, methods=split_list(methods), tasks=split_list(tasks), budget=budget,
+        plan.cells, chosen, methods=split_list(methods), tasks=named, budget=budget,
         override=settings.parse_settings(knobs),
     )  # fmt: skip
     root = paths.results_root(results, smoke=smoke)
@@ -188,6 +189,24 @@ def run_cells(
         settle.tell_answers(settling)
     name_next_command(chosen, budget, options, paths.pages_root(root), changed=bool(knobs))
     check_ends(tally, todo, states, wanted)
+
+
+def choose_tasks(suite: "Suite", data: Path | None, budget: str) -> list[str] | None:
+    """The tasks of a run that names none: all but the optional ones without data, which are named.
+
+    A smoke run makes do without data.
+    """
+    from bench import paths
+    from bench.runs import plan
+
+    if budget == "smoke" or not suite.optional_tasks:
+        return None
+    tasks = plan.tasks_at_hand(suite, paths.data_root(data))
+    for task in suite.tasks:
+        if task not in tasks:
+            name = suite.domains[suite.endpoints(task)[0]].set
+            typer.echo(f"{task} is left out: its data are not there (bench data get {name})")
+    return tasks
 
 
 def check_ends(

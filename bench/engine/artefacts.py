@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from bench import nets
+from bench.engine import gan
 from bench.engine.lab import Lab
 from bench.engine.maps import estimate_bytes
 from bench.engine.task import Task
+from bench.engine.tasks import generates
 from bench.engine.training import Training
 from bench.errors import BenchError, UsageError
 from bench.runs import artefacts
@@ -57,6 +59,8 @@ def keep(
             writers["maps"] = maps.write
         except BenchError as e:
             lost["maps"] = str(e)
+    if "samples" in names:
+        writers["samples"] = task.show(training.net, training.method).write
     for name in names:
         try:
             if name in writers:
@@ -104,6 +108,10 @@ def estimate(
     names = list(names)
     nets_of: dict[tuple[str, int], Network] = {}
     for cell in cells:
+        if generates(cell):
+            sizes = gan.estimate_bytes(cell)
+            yield {name: sizes[name] for name in names if name in sizes}
+            continue
         try:
             source, target = lab.domains(cell, pixels=False)
         except BenchError:  # whoever checks the cells says so
@@ -117,7 +125,7 @@ def estimate(
             method = get(cell.method)(net, **cell.hyper)
         images = len(source.test) + len(target.test)
         state = [*net.state_dict().values(), *method.state_dict().values()]
-        sizes: dict[ArtefactName, int] = {
+        sizes = {
             "logits": images * (4 * cell.classes + ROW),
             "features": images * (4 * net.dim + ROW),
             "maps": estimate_bytes(cell.recipe.pixels) if net.maps else 0,

@@ -29,7 +29,7 @@ from bench.runs.files import Place
 from bench.runs.lease import Busy
 from bench.runs.lines import RUN, Env, Run, text
 
-FORMAT = 1  # of the file
+FORMAT = 2  # of the file
 DIGITS = 64  # of the sha256 at its end
 
 

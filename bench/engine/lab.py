@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -61,6 +61,7 @@ class Lab:
     """Where several processes share cells: the records that were there when they began. A newer one
     settles its cell, however it ended. None: there is no such beginning."""
     built: set[Hashable] = field(default_factory=set)  # networks that were found to go together
+    worked_out: dict[Hashable, Any] = field(default_factory=dict)  # by a task, once for all cells
     stood_in: set[str] = field(default_factory=set)  # domains that random images stood in for
     _domains: dict[Hashable, Domain | BenchError] = field(default_factory=dict)
     _weights: dict[Hashable, Pretrained | BenchError] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import mean, stdev
 from typing import Literal
 
 from bench.engine import env
@@ -21,6 +22,7 @@ from bench.runs.lines import (
     Run,
     Spread,
     Train,
+    YieldedLoss,
     now,
     plain,
 )
@@ -56,7 +58,7 @@ class Costs:
     ) -> None:
         """A window. warmup: whether none of its times count. spells: the first iterations of each
         are a warm-up, too."""
-        begun = window.step - len(window.loss)
+        begun = window.step - len(window.losses)
         for it, times in enumerate(zip(window.lap.ms, window.lap.wait_ms, strict=True), begun):
             spell = next((s for s in reversed(spells) if s.step <= it), None)
             if spell and spell.away:
@@ -127,14 +129,29 @@ def make_train_line(w: Window, memory: Mapping[str, float], *, warmup: bool) -> 
     """memory: peaks of this window, MiB. warmup: whether its times do not count."""
     return Train(
         step=w.step,
-        n=len(w.loss),
+        n=len(w.losses),
         warmup=warmup,
         loss=round(w.mean_loss, 6) if math.isfinite(w.mean_loss) else None,
+        losses=summarize_losses(w.losses),
         lr=w.lr,
         ms=summarize_ms(w.lap.ms),
         wait_ms=summarize_ms(w.lap.wait_ms),
         memory=dict(memory),
     )
+
+
+def summarize_losses(losses: Sequence[Sequence[float]]) -> tuple[YieldedLoss, ...]:
+    """Of each yield of the iterations; () of a method with one, or with more in some iterations."""
+    if {len(some) for some in losses} - {len(losses[0])} or len(losses[0]) == 1:
+        return ()
+    return tuple(map(_summarize_loss, zip(*losses, strict=True)))
+
+
+def _summarize_loss(values: Sequence[float]) -> YieldedLoss:
+    if not all(map(math.isfinite, values)):
+        return YieldedLoss()
+    sd = round(stdev(values), 6) if len(values) > 1 else None
+    return YieldedLoss(mean=round(mean(values), 6), sd=sd)
 
 
 def make_end_line(cell: Cell, outcome: Outcome, *, wall_s: float) -> End:

@@ -20,19 +20,24 @@ class Window:
 
     step: int  # iterations trained so far, counted from the start of the training
     lap: Lap  # how long each iteration took
-    loss: list[float]  # of each iteration, summed over the losses that the method yielded
+    losses: list[list[float]]  # of each iteration, one for each loss that the method yielded
     lr: float  # learning rate of the last iteration, before the multipliers of the groups
     whole: bool = True  # whether it ends at a stop; False: at a pause
 
     @property
+    def loss(self) -> list[float]:
+        """Of each iteration the sum of its losses."""
+        return list(map(sum, self.losses))
+
+    @property
     def mean_loss(self) -> float:
         """Not finite when the loss of any iteration was not."""
-        return sum(self.loss) / len(self.loss)
+        return sum(self.loss) / len(self.losses)
 
     @property
     def diverged_at(self) -> int | None:
         """The first iteration, counted from 1, whose loss was not finite; None when all were."""
-        begun = self.step - len(self.loss)
+        begun = self.step - len(self.losses)
         return next((begun + i for i, x in enumerate(self.loss, 1) if not isfinite(x)), None)
 
     @classmethod
@@ -40,7 +45,7 @@ class Window:
         """The window that these parts make, one after the other."""
         last = parts[-1]
         lap = Lap([x for w in parts for x in w.lap.ms], [x for w in parts for x in w.lap.wait_ms])
-        return cls(last.step, lap, [x for w in parts for x in w.loss], last.lr, last.whole)
+        return cls(last.step, lap, [x for w in parts for x in w.losses], last.lr, last.whole)
 
 
 def train(
@@ -71,7 +76,7 @@ def train(
     losses and clock. The caller measures, writes and draws while this generator is suspended,
     outside the clock.
     """
-    losses: list[Tensor] = []
+    losses: list[list[Tensor]] = []
     for it in range(start, iterations):
         clock.begin()
         s, t = batches(it)
@@ -86,21 +91,27 @@ def train(
         whole = it + 1 in stops
         if whole or pause():
             lap = clock.end()
-            yield Window(it + 1, lap, torch.stack(losses).tolist(), lr, whole)
+            yield Window(it + 1, lap, _read(losses), lr, whole)
             losses = []
+
+
+def _read(losses: list[list[Tensor]]) -> list[list[float]]:
+    """The numbers of these losses; waits for the device once."""
+    numbers = iter(torch.stack([x for some in losses for x in some]).tolist())
+    return [[next(numbers) for _ in some] for some in losses]
 
 
 def _step(
     yields: Iterator[Any], optimizer: torch.optim.Optimizer, autocast: AbstractContextManager[Any]
-) -> Tensor:
-    """One iteration: an optimizer step for every loss that the method yields; returns their sum."""
-    total: Tensor | None = None
+) -> list[Tensor]:
+    """One iteration: an optimizer step for every loss that the method yields; returns these."""
+    losses: list[Tensor] = []
     while True:
         with autocast:
             out = next(yields, None)
         if out is None:
-            assert total is not None, "a method yields at least one loss"
-            return total
+            assert losses, "a method yields at least one loss"
+            return losses
         loss, module = out if isinstance(out, tuple) else (out, None)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -111,4 +122,4 @@ def _step(
                     if q not in stepped:
                         q.grad = None
         optimizer.step()
-        total = loss.detach() if total is None else total + loss.detach()
+        losses.append(loss.detach())

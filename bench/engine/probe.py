@@ -43,8 +43,10 @@ def losses(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = _network(methods, joint=recipe.forward == "joint").double()
-        m = methods.get(method)(net, **hyper).double()
+        cls = methods.get(method)
+        generates = getattr(cls, "generates", "nothing")  # of older packages nothing
+        net = _network(methods, generates, joint=recipe.forward == "joint").double()
+        m = cls(net, **hyper).double()
         optimizer = make_optimizer(net, m, recipe)
         net.train(), m.train()
         out = []
@@ -52,7 +54,7 @@ def losses(
             p = _progress(methods, it, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = LR * recipe.lr_at(float(p)) / recipe.lr * group["lr_mult"]
-            s, t = _batches(methods, it, labelled=m.supervised_target)
+            s, t = _batches(methods, it, generates, labelled=m.supervised_target)
             out.append(_step(m.step(net, s, t, p), optimizer))
         return out
 
@@ -94,7 +96,7 @@ OF_THE_OPTIMIZER = (
     "optimizer", "lr", "lr_mult", "momentum", "nesterov", "weight_decay", "decay", "schedule",
     "schedule_gamma", "schedule_power", "schedule_steps", "schedule_at", "forward",
 )  # fmt: skip
-LATER = ("momentum_mult", "first_stage")
+LATER = ("momentum_mult", "first_stage", "beta1")
 
 
 def subject(method: str, hyper: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
@@ -119,7 +121,30 @@ def _progress(methods: ModuleType, it: int, recipe: Any) -> Any:
     return methods.Progress(it, STEPS + 1, *([first] if first else []))
 
 
-def _network(methods: ModuleType, *, joint: bool) -> nn.Module:
+class _Labelled(nn.Module):
+    """Rows, and classes where there are any -> what the layers make of both."""
+
+    def __init__(self, n_in: int, classes: int, n_out: tuple[int, ...]) -> None:
+        super().__init__()
+        n = math.prod(n_out)
+        first = nn.Linear(n_in + classes, WIDTH)
+        self.layers = nn.Sequential(first, nn.Tanh(), nn.Linear(WIDTH, n))
+        self.classes, self.shape = classes, n_out
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        x = x.flatten(1) if y is None else torch.cat([x.flatten(1), one_hot(y, self.classes)], 1)
+        return self.layers(x).view(-1, *self.shape)  # type: ignore[no-any-return]
+
+
+def _network(methods: ModuleType, generates: str, *, joint: bool) -> nn.Module:
+    if generates != "nothing":
+        G = _Labelled(WIDTH, CLASSES if generates == "classes" else 0, (3, 2, 2))
+        made: nn.Module = methods.Network(
+            G, nn.Identity(), dim=WIDTH, classes=CLASSES,
+            discriminator=lambda classes: _Labelled(12, classes, ()),
+        )  # fmt: skip
+        return made
+
     def discriminator(n_in: int, n_out: int = 1) -> nn.Module:
         layers = nn.Sequential(nn.Linear(n_in, WIDTH), nn.Tanh(), nn.Linear(WIDTH, n_out))
         return layers if n_out > 1 else nn.Sequential(layers, nn.Flatten(0))
@@ -134,8 +159,9 @@ def _network(methods: ModuleType, *, joint: bool) -> nn.Module:
     return net
 
 
-def _batches(methods: ModuleType, it: int, *, labelled: bool) -> tuple[Any, Any]:
-    """Source and target of a step: noise around a pattern for each class, the target shifted."""
+def _batches(methods: ModuleType, it: int, generates: str, *, labelled: bool) -> tuple[Any, Any]:
+    """Source and target of a step: noise around a pattern for each class, the target shifted; noise
+    alone where images are made of it."""
     g = torch.Generator().manual_seed(it)
     y = torch.arange(BATCH) % CLASSES
     pattern = one_hot(y, 12).double().view(BATCH, 3, 2, 2)
@@ -152,6 +178,9 @@ def _batches(methods: ModuleType, it: int, *, labelled: bool) -> tuple[Any, Any]
         every = {"x": x, "y": y, "i": i, "strong": 0.9 * x.roll(1, 3), "whole": whole}
         return methods.Batch(**{k: v for k, v in every.items() if k in known})
 
+    if generates != "nothing":
+        z = torch.randn(BATCH, WIDTH, generator=g, dtype=torch.float64)
+        return batch(draw(0.0), y), methods.Batch(z, None)
     return batch(draw(0.0), y), batch(draw(0.5), y if labelled else None)
 
 

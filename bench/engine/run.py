@@ -23,8 +23,8 @@ from bench.engine.lines import Outcome, Spell
 from bench.engine.log import Log
 from bench.engine.memory import OutOfMemory, free, keep_freed, within_memory
 from bench.engine.task import Materials, Task
+from bench.engine.tasks import make_task as task_of
 from bench.engine.training import Stops, Training, set_precision
-from bench.engine.uda import UDA
 from bench.errors import BenchError
 from bench.runs import files, plan, records
 from bench.runs.cell import Cell
@@ -41,7 +41,7 @@ def run_cell(
     lab: Lab,
     *,
     redo: bool = True,
-    make_task: Callable[[Cell, Lab], Task] = UDA,
+    make_task: Callable[[Cell, Lab], Task] = task_of,
     lease: Lease | None = None,
 ) -> Generator[Event, None, Ended]:
     """Train one cell and write its record; gives events while it does, the last one an Ended,

@@ -9,6 +9,7 @@ from bench.errors import BenchError
 from bench.runs.artefacts import Arrays
 from bench.runs.lines import ArtefactName, Eval, LoadedDomain, Normalization, Weights
 from bench.runs.maps import Maps
+from bench.runs.samples import Samples
 from methods import Batch, Method, Network
 
 
@@ -83,6 +84,10 @@ class Task(ABC):
         Called as `keep` is. Raises BenchError where the network has no maps.
         """
         raise BenchError("this task explains nothing")
+
+    def show(self, net: Network, method: Method) -> Samples:
+        """What was generated at each measurement, for a task whose `keeps` has "samples"."""
+        raise BenchError("this task generates nothing")
 
     def placement(self) -> Placement:
         """Where the data were kept. Called before `close`."""

@@ -68,7 +68,7 @@ class UDA(Task):
         self._threads = ExitStack()
 
     def describe(self) -> Materials:
-        data = {d.name: _facts(d) for d in self.domains.values()}
+        data = {d.name: state_facts(d) for d in self.domains.values()}
         return Materials(data, self.pretrained.facts, self.normalization)
 
     def build(self) -> tuple[Network, Method]:
@@ -213,7 +213,7 @@ CHECKS = (check_metric, check_network, check_domains, check_target)
 """What can be found out about a cell before it is run: each raises BenchError."""
 
 
-def _facts(domain: Domain) -> lines.LoadedDomain:
+def state_facts(domain: Domain) -> lines.LoadedDomain:
     """What a record says of a domain."""
     train, test = (
         lines.LoadedImages(images=len(x), fingerprint=x.fingerprint())

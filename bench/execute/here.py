@@ -4,16 +4,13 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
 
-from bench.engine import uda
 from bench.engine.events import Ended, Event, Substituted
 from bench.engine.lab import Lab
 from bench.engine.run import run_cell
 from bench.engine.task import Task
-from bench.engine.uda import UDA
+from bench.engine.tasks import check_backbones, find_checks, make_task
 from bench.errors import BenchError, UsageError
-from bench.nets import backbones
 from bench.runs import files
 from bench.runs.cell import Cell
 from bench.runs.lease import BEAT, Busy, Held, Lease
@@ -24,19 +21,18 @@ class Here:
     """An Executor. Its cells share the device and the data of one lab."""
 
     lab: Lab
-    make_task: Callable[[Cell, Lab], Task] = UDA  # what is to be measured
+    make_task: Callable[[Cell, Lab], Task] = make_task  # what is to be measured
 
     def check(self, cells: Iterable[Cell]) -> None:
         """See Executor.check."""
         found: dict[str, BenchError] = {}
-        checks: Iterable[Callable[[Cell, Lab], object]] = uda.CHECKS
-        if self.make_task is not UDA:
-            checks = [lambda cell, lab: self.make_task(cell, lab).close()]
-        for cell, check in product(cells, checks):
-            try:
-                check(cell, self.lab)
-            except BenchError as e:
-                found.setdefault(str(e), e)
+        own: Callable[[Cell, Lab], object] = lambda cell, lab: self.make_task(cell, lab).close()  # noqa: E731
+        for cell in cells:
+            for check in find_checks(cell) if self.make_task is make_task else (own,):
+                try:
+                    check(cell, self.lab)
+                except BenchError as e:
+                    found.setdefault(str(e), e)
         if not found:
             return
         kind = UsageError if any(isinstance(e, UsageError) for e in found.values()) else BenchError
@@ -65,8 +61,7 @@ class Here:
         done: one whose process gives no sign of life is taken over.
         """
         cells = list(cells)
-        for recipe in {cell.recipe.backbone: cell.recipe for cell in cells}.values():
-            backbones.find_backbone(recipe)
+        check_backbones(cells)
         held: list[tuple[Cell, Lease]] = []
         for cell in cells:
             lease = Lease(self.lab.results, cell.stem)

@@ -16,11 +16,11 @@ from typing import IO
 from bench import paths
 from bench.engine.events import Ended, Event, Orphaned, Substituted, Working
 from bench.engine.interrupts import Interrupts
+from bench.engine.tasks import check_backbones
 from bench.errors import BenchError, UsageError
 from bench.execute.here import Here
 from bench.execute.job import Job
 from bench.execute.worker import Ready, Refusal
-from bench.nets import backbones
 from bench.runs import forecast, records
 from bench.runs.cell import Cell
 
@@ -50,8 +50,7 @@ class Workers:
         generator, or a signal, ends every worker; each leaves a checkpoint.
         """
         cells = list(cells)
-        for recipe in {cell.recipe.backbone: cell.recipe for cell in cells}.values():
-            backbones.find_backbone(recipe)
+        check_backbones(cells)
         if self.lab.fresh:
             self.here.drop_checkpoints(cells)
         todo = forecast.order_longest_first(cells, records.read_all(self.lab.results))

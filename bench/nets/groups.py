@@ -35,5 +35,5 @@ def optimizer(net: Network, method: Method, recipe: Recipe) -> torch.optim.Optim
     """The recipe's optimizer over the groups of `parameter_groups`."""
     groups = parameter_groups(net, method, recipe)
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups)
+        return torch.optim.Adam(groups, betas=(recipe.beta1, 0.999))
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)

@@ -1,9 +1,8 @@
 """What a run leaves beside its record when it is asked to: arrays and weights, each with a sha256.
 
-Beside `s0-KEY-1.jsonl` lie `s0-KEY-1.logits.parquet`, `s0-KEY-1.features.parquet`,
-`s0-KEY-1.maps.safetensors` and `s0-KEY-1.weights.safetensors`. The sealed `end` of the record names
-them, so that nothing but the bytes that the run wrote is ever taken for them. Each is read and
-written as a whole.
+Beside `s0-KEY-1.jsonl` lie `s0-KEY-1.logits.parquet` and the others of FILES. The sealed `end` of
+the record names them, so that nothing but the bytes that the run wrote is ever taken for them. Each
+is read and written as a whole.
 """
 
 import os
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
 FILES: Mapping[ArtefactName, str] = {
     "logits": "logits.parquet", "features": "features.parquet",
-    "maps": "maps.safetensors", "weights": "weights.safetensors",
+    "maps": "maps.safetensors", "samples": "samples.safetensors",
+    "weights": "weights.safetensors",
 }  # fmt: skip
 """What follows the record's name in that of an artefact's file."""
 

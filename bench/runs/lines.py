@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 SCHEMA: Literal[2] = 2
 Status = Literal["ok", "diverged", "failed"]
-ArtefactName = Literal["logits", "features", "maps", "weights"]
+ArtefactName = Literal["logits", "features", "maps", "samples", "weights"]
 Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -164,6 +164,13 @@ class Spread(TypedDict):
     p95: Number | None
 
 
+class YieldedLoss(LinePart):
+    """One of the losses that a method yields in each iteration of a window."""
+
+    mean: Number | None = None  # None: not finite
+    sd: Number | None = None  # sample deviation over the iterations; None: not finite, or of one
+
+
 class Train(LinePart):
     """A window of iterations between two stops."""
 
@@ -172,6 +179,7 @@ class Train(LinePart):
     n: Count  # iterations in it
     warmup: bool  # whether it is left out of the times in `end`
     loss: Number | None = None  # mean over its iterations; None: not finite
+    losses: tuple[YieldedLoss, ...] = ()  # of a method that yields several, in their order
     lr: Number  # at its last iteration, before the parts' multipliers
     ms: Spread  # per iteration
     wait_ms: Spread  # until the batch was ready

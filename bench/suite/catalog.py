@@ -36,6 +36,7 @@ class Entry:
     bounds: Mapping[str, tuple[float, float]]
     """The least and the largest value, for each hyper-parameter that is typed `Within(...)`."""
     supervised_target: bool  # whether it is trained with target labels
+    generates: str  # "nothing": it adapts a classifier; see `Method.generates`
     needs: tuple[str, ...]  # knobs of the recipe that it cannot do without
     proof: tuple[str, ...]  # what shows that it does what its source does: see `Method.proof`
     origin: str  # what it was written from where no code of it is public: see `Method.origin`
@@ -60,6 +61,11 @@ class Entry:
 def methods() -> dict[str, Entry]:
     """Every method by its name. Raises UsageError for a file that is no method."""
     return {name: _read(path, path.stat().st_mtime_ns) for name, path in files().items()}
+
+
+def adapting() -> list[str]:
+    """The names of the methods that adapt a classifier: those that generate nothing."""
+    return sorted(name for name, entry in methods().items() if entry.generates == "nothing")
 
 
 def is_bound(method: str) -> bool:
@@ -217,6 +223,7 @@ def _parse(path: Path, tree: ast.Module) -> Entry:
         choices={k: words for k, a, _ in arguments if (words := _literal(a))},
         bounds={k: ends for k, a, _ in arguments if (ends := _bounds(a))},
         supervised_target=bool(_attribute(body, "supervised_target", False)),
+        generates=_attribute(body, "generates", "nothing"),
         needs=_attribute(body, "needs", ()),
         proof=_attribute(body, "proof", ("identity",)),
         origin=_attribute(body, "origin", ""),

@@ -42,6 +42,7 @@ def check_suite(suite: Suite) -> None:
     check_recipes(suite)
     check_unstated(suite)
     check_ids(suite)
+    check_measures(suite)
     check_claims(suite)
 
 
@@ -87,7 +88,7 @@ def check_tasks(suite: Suite) -> None:
     (task, times), *_ = Counter(suite.tasks).most_common()
     if times > 1:
         raise UsageError(f"the task {task!r} is listed twice; list each once")
-    for task in suite.task_recipe:
+    for task in (*suite.task_recipe, *suite.optional_tasks):
         if task not in suite.tasks:
             raise unknown("task", task, suite.tasks)
 
@@ -163,6 +164,33 @@ def check_ids(suite: Suite) -> None:
     for baseline in (suite.baseline, suite.cost_baseline):
         if baseline is not None and baseline not in suite.by_id:
             raise unknown("baseline row", baseline, suite.by_id)
+
+
+def check_measures(suite: Suite) -> None:
+    """All its methods learn the same kind of thing, and statements name measures and rows."""
+    adapting = [r for r in suite.rows if catalog.find_method(r.method).generates == "nothing"]
+    if suite.generates and adapting:
+        raise UsageError(
+            f"row {adapting[0].id!r} adapts a classifier and others generate images: "
+            "give each kind a suite of its own"
+        )
+    if suite.generates and not suite.metric:
+        raise UsageError("methods that generate images have no accuracy: name a `metric`")
+    names = [m.name for m in suite.measures]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"the measure {twice!r} is listed twice; list each once")
+    if names and suite.metric and suite.metric not in suite.measures:
+        raise UsageError(f"the metric {suite.metric.name!r} is none of the measures; list it there")
+    references = read_references(suite.folder)
+    for said in suite.statements:
+        if said.cite not in references:
+            raise unknown("citation", said.cite, references)
+        if said.row not in suite.by_id:
+            raise unknown("row", said.row, suite.by_id)
+        if said.measure not in names:
+            raise unknown("measure", said.measure, names)
+        if said.than not in {*suite.by_id, *names} - {said.row, said.measure}:
+            raise unknown("other row or measure", said.than, {*suite.by_id, *names})
 
 
 def check_claims(suite: Suite) -> None:

@@ -61,6 +61,20 @@ class PublishedCost(Claim):
     mb: Number = Field(gt=0)  # memory in MB
 
 
+class Statement(Strict):
+    """What a paper says in words, as an inequality: a measure is higher, or lower, in one of our
+    rows than in another, or than another measure of the same row."""
+
+    says: str  # the sentence, in short and in our words
+    cite: str  # a key of references.bib
+    where: str  # the section, question or figure
+    row: str  # id of the row that it is about
+    measure: str  # name of one of the suite's measures
+    is_: Literal["higher", "lower"] = Field(alias="is")
+    than: str  # id of another row, or the name of another measure
+    note: str = ""  # what the measure leaves out of the sentence
+
+
 COPIED = 6
 """From so many figures on that all equal those of another paper, a row is a copy."""
 

@@ -174,6 +174,7 @@ class Recipe(Strict):
     momentum: Number = Field(default=0.9, ge=0, lt=1)  # of sgd
     momentum_mult: Parts = Parts(F=1, C=1, D=1)  # factors of the momentum, at most 1
     nesterov: Switch = False  # of sgd
+    beta1: Number = Field(default=0.9, ge=0, lt=1)  # of adam: how slowly its mean gradient changes
     weight_decay: Parts = Parts(F=0, C=0, D=0)
     decay: Literal["all", "kernels"] = "all"
     """kernels: weight decay spares biases and norms (Keras's kernel regularizer)."""

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from bench.datasets import sets
 from bench.errors import UsageError, unknown
 from bench.suite import catalog, schema
-from bench.suite.claims import Published, PublishedCost
+from bench.suite.claims import Published, PublishedCost, Statement
 from bench.suite.recipe import PLACEHOLDERS, Changes, Pixels, Recipe, modernized
 from bench.suite.schema import Number, Strict, Switch, Whole
 from bench.suite.search import HYPER, Space
@@ -116,11 +116,14 @@ class Unstated(Strict):
 
 
 class Metric(Strict):
-    """What the runs of a suite measure where that is no accuracy: a value that its task names."""
+    """What the runs of a suite measure where that is no accuracy: a value that its task names, or
+    one that follows from its record."""
 
     name: str  # as the task calls it
     title: str  # as the table says it, with its unit
     better: Literal["higher", "lower"] = "higher"  # which values are good
+    reach: Number | None = None
+    """Of a measure of how long it takes: the value of the suite's metric that is to be reached."""
 
 
 def _validated(knobs: Mapping[str, Any]) -> Recipe:
@@ -143,6 +146,7 @@ class Suite(Strict):
     """Percentage points by which a measured accuracy may differ from the printed one and match."""
     confidence: Number = Field(0.95, gt=0, lt=1)  # of the intervals
     metric: Metric | None = None  # what is measured; None: accuracy in % on both test sets
+    measures: tuple[Metric, ...] = ()  # of a suite with a metric, all that its page shows
     accuracy: Literal["images", "classes"] = "images"
     """images: the share of the test images that are predicted right.
 
@@ -153,6 +157,8 @@ class Suite(Strict):
     seeds: Whole = Field(3, gt=0, le=10_000)  # how many trainings of a row at a task: seeds 0, 1, …
     domains: dict[str, DomainSpec]
     tasks: tuple[str, ...] = Field(min_length=1)  # "source-target", names of domains
+    optional_tasks: tuple[str, ...] = ()
+    """Tasks that a run leaves out where their data are absent, unless it is asked for them."""
     preset: str | None = None
     """The protocol that the recipe departs from; `recipe` and `differences` hold what it says."""
     recipe: Recipe
@@ -162,6 +168,7 @@ class Suite(Strict):
     rows: tuple[Row, ...] = Field(min_length=1)
     published: tuple[Published, ...] = ()
     costs: tuple[PublishedCost, ...] = ()
+    statements: tuple[Statement, ...] = ()  # what the papers say about the measures in words
     cost_baseline: str | None = None  # id of the row that costs are compared with; None: baseline
     budgets: dict[str, Budget] = Field(default_factory=dict)
     search: Space = Field(default_factory=dict)  # what `bench tune` varies
@@ -180,13 +187,23 @@ class Suite(Strict):
         return {name: spec.complete() for name, spec in domains.items()}
 
     def endpoints(self, task: str) -> tuple[str, str]:
-        """'MNIST-USPS' -> ('MNIST', 'USPS'); domains may have dashes. Raises UsageError."""
+        """'MNIST-USPS' -> ('MNIST', 'USPS'); domains may have dashes. Raises UsageError.
+
+        Where images are generated, a task is one domain: 'MNIST' -> ('MNIST', 'MNIST').
+        """
+        if self.generates and task in self.domains:
+            return task, task
         for source in self.domains:
             target = task.removeprefix(f"{source}-")
             if target != task and target in self.domains:
                 return source, target
         pairs = [f"{a}-{b}" for a in self.domains for b in self.domains if a != b]
         raise unknown("task", task, pairs)
+
+    @cached_property
+    def generates(self) -> bool:
+        """Whether its methods generate images, in place of adapting a classifier."""
+        return any(catalog.find_method(row.method).generates != "nothing" for row in self.rows)
 
     @cached_property
     def by_id(self) -> dict[str, Row]:

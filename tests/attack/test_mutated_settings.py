@@ -38,7 +38,7 @@ LIKELY: tuple[Any, ...] = (
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
     folder = tmp_path_factory.mktemp("suite")
     write_pictures(folder / "data", "A", "B", each=10)
-    rows = {name: {"method": name, "recipe": needed(name)} for name in catalog.methods()}
+    rows = {name: {"method": name, "recipe": needed(name)} for name in catalog.adapting()}
     return suites.load(write_suite(folder, rows=rows, iterations=3))
 
 

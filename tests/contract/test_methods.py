@@ -15,7 +15,7 @@ from bench.suite.suite import Suite
 from contract.method_checks import CHECKS, SLOW, Check
 from methods import Batch, Method, Network, Progress, get
 
-NAMES = sorted(catalog.methods())
+NAMES = catalog.adapting()
 QUICK = ("dann", "pseudo_label", "target_only")  # of all others the slow tests train a cell
 LARGE = ("gsda",)  # so many parameters that finite differences take long
 

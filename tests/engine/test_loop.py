@@ -112,8 +112,8 @@ def test_a_window_says_at_which_iteration_its_training_diverged() -> None:
         ([1.0, 1.0, 1.0, -inf], 10),
         ([3.0, 1.0, 1.0, 1.0], None),
     ):
-        assert Window(10, lap, losses, 0.1).diverged_at == first
-    assert Window(10, lap, [3.0, 1.0, 1.0, 1.0], 0.1).mean_loss == 1.5
+        assert Window(10, lap, [[x] for x in losses], 0.1).diverged_at == first
+    assert Window(10, lap, [[3.0], [1.0], [0.5, 0.5], [1.0]], 0.1).mean_loss == 1.5
 
 
 class InTurns(Method):

@@ -109,7 +109,7 @@ MOMENTS = [("batch", 3), ("measure", EVERY), ("batch", EVERY), ("batch", 13), ("
 
 @pytest.mark.parametrize(
     "method",
-    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in catalog.methods()],
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in catalog.adapting()],
 )
 def test_interrupted_again_and_again_it_ends_with_the_same_record(
     method: str, lab: Lab, tmp_path: Path
@@ -447,7 +447,7 @@ def test_a_resumption_that_cannot_have_been_is_damage(change: dict[str, Any], le
 
 
 def window(step: int, n: int, ms: float = 1.0) -> Window:
-    return Window(step, Lap([ms] * n, [ms / 2] * n), [0.0] * n, 0.1)
+    return Window(step, Lap([ms] * n, [ms / 2] * n), [[0.0]] * n, 0.1)
 
 
 def test_times_count_on_the_first_machine_and_after_each_warm_up() -> None:

@@ -109,7 +109,7 @@ def tensors(state: TrainingState) -> int:
 
 def every_training() -> Iterator[Any]:
     """Every method with every optimizer; most of those that tell no more than others are slow."""
-    for method, optimizer in product(sorted(catalog.methods()), OPTIMIZERS):
+    for method, optimizer in product(catalog.adapting(), OPTIMIZERS):
         staged = "first_stage" in catalog.find_method(method).needs and "stage" in optimizer
         quick = method == "dann" or optimizer == "sgd" or staged
         yield pytest.param(method, optimizer, marks=() if quick else pytest.mark.slow)

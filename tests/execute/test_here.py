@@ -94,7 +94,7 @@ def test_domains_are_read_once_for_equal_requests(lab: Lab, tmp_path: Path) -> N
 
 def test_a_terminal_shows_a_bar_for_each_running_cell(tmp_path: Path) -> None:
     one, two = cells(tmp_path)
-    window = Window(6, Lap([10.0] * 6, [1.0] * 6), [0.5] * 6, 0.1)
+    window = Window(6, Lap([10.0] * 6, [1.0] * 6), [[0.5]] * 6, 0.1)
     out = StringIO()
     console = Console(file=out, force_terminal=True, width=120)
     with screen.Screen(console) as drawn:
@@ -134,7 +134,7 @@ def test_a_terminal_shows_how_far_decoding_and_evaluating_are(tmp_path: Path) ->
 
 def test_without_a_terminal_a_line_a_minute_says_how_far_a_run_is(tmp_path: Path) -> None:
     one, two = cells(tmp_path)
-    window = Window(6, Lap([10.0] * 6, [1.0] * 6), [0.5] * 6, 0.1)
+    window = Window(6, Lap([10.0] * 6, [1.0] * 6), [[0.5]] * 6, 0.1)
     out, now = StringIO(), [0.0]
     drawn = screen.Screen(Console(file=out, width=120), clock=lambda: now[0])
     said = []

@@ -554,3 +554,6 @@ def test_the_optimizer_is_the_recipes() -> None:
         1.0,
         1.5,
     ]
+    assert all(g["betas"] == (0.9, 0.999) for g in adam.param_groups)
+    slow = nets.optimizer(net, method, recipe(optimizer="adam", beta1=0.5))
+    assert all(g["betas"] == (0.5, 0.999) for g in slow.param_groups)

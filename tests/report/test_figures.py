@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,19 +10,36 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pytest
-from fakes import CPU, GPU, PER_CLASS, cell, everything, lines, record, toy, write
+from fakes import (
+    CPU,
+    GPU,
+    PER_CLASS,
+    cell,
+    everything,
+    keep_samples,
+    lines,
+    made,
+    made_records,
+    measurements,
+    record,
+    toy,
+    write,
+    write_generated,
+)
 from matplotlib import pyplot
 
 from bench.errors import BenchError, UsageError
-from bench.report.figures import FIGURES, draw, kept, style, tsne
+from bench.report.figures import FIGURES, draw, kept, samples, style, tsne
 from bench.report.figures import maps as drawn_maps
 from bench.report.figures.cost import find_front
 from bench.report.numbers.aggregate import build_table
 from bench.report.numbers.costs import summarise_costs
+from bench.report.numbers.measures import build_board
 from bench.report.numbers.stats import estimate_interval
 from bench.runs.files import encode
 from bench.runs.lines import Counts, Eval
 from bench.runs.maps import Maps
+from bench.runs.plan import settle_suite
 from bench.runs.records import read_record
 from bench.suite import suites
 
@@ -385,6 +403,111 @@ def test_labels_may_hold_anything():
     records = [record(cell(suite, "plain", "A-B", s), (70 + s,)) for s in range(2)]
     for name in ("forest", "bars", "cost"):
         assert b"50 %" in style.render_figure(draw(name, suite, records), "svg")
+
+
+MADE = made()
+
+
+def test_measures_are_drawn_seed_by_seed_with_mean_and_interval(tmp_path: Path):
+    records = made_records(tmp_path)
+    board = build_board(MADE, settle_suite(MADE, records, "full"), "full", "digits", MADE.rows)
+    figure = draw("measures", MADE, records)
+    titles = [" ".join(ax.get_title(loc="left").split()) for ax in figure.axes]
+    stated = ("frechet", "consistency", "fluctuation_D", "epoch_s", "z_slant", "y_slant")
+    assert titles == [m.title for m in MADE.measures if m.name in stated]
+    means = marked(figure, "mean")
+    for name in stated:
+        for row in MADE.rows:
+            reading = board.read(name, row.id)
+            found = means.get(f"{name} {row.id}", [])
+            assert [point(x)[1] for x in found] == [reading.summary.mean] * bool(reading.by_seed)
+    ax = figure.axes[0]
+    dots = sorted(y for x in ax.lines if x.get_marker() == "." for y in x.get_ydata())
+    every = [v for row in MADE.rows for v in board.read("frechet", row.id).by_seed.values()]
+    assert dots == sorted(every)
+    bars = [tuple(x.get_ydata()) for x in ax.lines if len(x.get_ydata()) == 2 and x.get_xdata()[0] == x.get_xdata()[1] and x.get_marker() == "None"]  # fmt: skip
+    values = (board.read("frechet", row.id).by_seed.values() for row in MADE.rows)
+    assert bars == [estimate_interval(v) for v in values]
+    assert figure.axes[-2].get_ylim() == figure.axes[-1].get_ylim(), "they are compared"
+    assert "n = 1 to 3 seeds" in caption(figure)
+
+
+def test_losses_have_a_band_of_their_deviation_within_a_window(tmp_path: Path):
+    places = [cell(MADE, "cdcgan", "digits", s) for s in range(2)]
+    records = [
+        write_generated(tmp_path, c, measurements("cdcgan", 0), spread=(0.1 + s / 5, 0.5))
+        for s, c in enumerate(places)
+    ]
+    figure = draw("losses", MADE, records)
+    (d,), (g,) = (marked(figure, word)["cdcgan"] for word in ("D", "G"))
+    assert list(d.get_xdata()) == [200, 400, 600, 800]
+    assert list(d.get_ydata()) == pytest.approx([0.8 + 0.4 / k for k in (1, 2, 3, 4)])
+    assert list(g.get_ydata()) == pytest.approx([2.0 + 0.4 / k for k in (1, 2, 3, 4)])
+    for band, sd in zip(figure.axes[0].collections, (0.2, 0.5), strict=True):
+        at = band.get_paths()[0].vertices
+        ys = [y for x, y in at if x == 800]
+        assert max(ys) - min(ys) == pytest.approx(2 * sd)
+    assert "n = 2 seeds" in caption(figure)
+
+
+def write_samples(root: Path) -> list:
+    """A record of each of two rows with images whose pixels say what they are."""
+    shape = (4, 10, 10, 1, 8, 8)
+    pixels = np.broadcast_to(
+        20 * np.arange(10).reshape(1, 10, 1, 1, 1, 1) + np.arange(4).reshape(4, 1, 1, 1, 1, 1),
+        shape,
+    ).astype(np.uint8)
+    found = []
+    for row in ("dcgan", "cdcgan"):
+        asked = cell(MADE, row, "digits", 0)
+        artefact = keep_samples(root, asked, [200, 400, 600, 800], pixels)
+        values = measurements(row, 0)
+        found.append(write_generated(root, asked, values, artefacts={"samples": artefact}))
+    return found
+
+
+def test_samples_are_those_kept_at_each_measurement(tmp_path: Path):
+    figure = draw("samples", MADE, write_samples(tmp_path))
+    assert [ax.get_title() for ax in figure.axes] == ["epoch 2", "epoch 4", "epoch 6", "epoch 8"] * 2  # fmt: skip
+    for time, ax in enumerate(figure.axes[:4]):
+        image = np.asarray(ax.images[0].get_array())
+        side = 8 + samples.GAP
+        assert image.shape == (10 * side - samples.GAP, samples.EACH * side - samples.GAP)
+        assert [image[k * side, 0] for k in range(10)] == [20 * k + time for k in range(10)]
+    told, untold = figure.axes[4], figure.axes[0]
+    assert [t.get_text() for t in told.get_yticklabels()] == list("0123456789")
+    assert [t.get_text() for t in untold.get_yticklabels()] == []
+    assert "seed 0" in caption(figure)
+    style.render_figure(figure, "png")  # a warning of the layout is an error here
+
+
+def test_a_grid_is_of_the_last_measurement(tmp_path: Path):
+    figure = draw("grid", MADE, write_samples(tmp_path))
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["DCGAN", "Conditional DCGAN"]
+    image = np.asarray(figure.axes[1].images[0].get_array())
+    assert image.shape == (98, 98) and image[-1, -1] == 183 and image[8, 0] == samples.GREY
+
+
+def test_images_are_joined_in_their_places():
+    pixels = np.arange(2 * 3 * 3).reshape(2, 3, 3, 1, 1) * np.ones((1, 1, 1, 4, 4), int)
+    image = samples.join_images(pixels)
+    side = 4 + samples.GAP
+    assert image.shape == (2 * side - samples.GAP, 3 * side - samples.GAP, 3)
+    assert image[side, 2 * side].tolist() == pixels[1, 2, :, 0, 0].tolist()
+
+
+def test_figures_of_generators_are_refused_in_a_sentence(tmp_path: Path):
+    for name in ("samples", "grid", "losses"):
+        with pytest.raises(UsageError, match="toy generates no images; the suite gan does"):
+            draw(name, TOY, EVERY)
+    with pytest.raises(UsageError, match="toy has no measures"):
+        draw("measures", TOY, EVERY)
+    records = made_records(tmp_path)
+    with pytest.raises(UsageError, match=r"kept its samples: .*--keep samples --redo"):
+        draw("samples", MADE, records)
+    gone = [replace(r, path=tmp_path / "gone" / r.path.name) for r in records]
+    with pytest.raises(UsageError, match="cannot be read, or have no losses of D and G"):
+        draw("losses", MADE, gone)
 
 
 ONE = [runs("plain", "A-B", 70)[0], runs("dann", "A-B", 75)[0]]

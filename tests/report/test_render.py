@@ -7,7 +7,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from fakes import CPU, GOLDEN, cell, everything, record, toy
+from fakes import CPU, GOLDEN, cell, everything, made, made_records, record, toy
 
 from bench.report.numbers.scores import Score
 from bench.report.numbers.stats import judge
@@ -41,6 +41,15 @@ def test_golden(name, make):
     assert text == (GOLDEN / name).read_text(encoding="utf-8"), (
         "changed on purpose? tests/golden/tables/README.md"
     )
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_golden_page_of_generators(fmt, tmp_path):
+    text = render_accuracies(made(), made_records(tmp_path), fmt, references=REFERENCES)
+    file = GOLDEN / f"made.{FORMATS[fmt]}"
+    if os.environ.get("REGENERATE"):
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8"), "on purpose? tests/golden/tables/README.md"
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
@@ -204,6 +213,7 @@ def test_latex_compiles(tmp_path):
     bodies = [
         page("latex"),
         render_costs(TOY, ALL, "latex"),
+        render_accuracies(made(), made_records(tmp_path), "latex"),
         *(render_accuracies(suites.find(name), [], "latex") for name in suites.names()),
     ]
     (tmp_path / "page.tex").write_text(

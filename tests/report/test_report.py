@@ -132,8 +132,9 @@ def test_a_difference_is_marked_by_its_side():
     assert mark("differs", "−1.1 [−2.1, −0.1]") == "below" and mark("differs", "+1.1") == "above"
     assert mark("match", "−0.1") == "match" and mark("—", "—") is None
     assert mark("not measured", "—") is None
+    assert mark("holds", "holds") == "holds" and mark("does not hold", "—") == "fails"
     symbols = [symbol for symbol, *_ in MARKS.values()]
-    assert len(set(symbols)) == 4, "told apart without colour"
+    assert len(set(symbols)) == len(MARKS), "told apart without colour"
 
 
 def opened(row, column, table=0, data=DATA):

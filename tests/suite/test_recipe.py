@@ -63,6 +63,7 @@ DEFAULTS = {
     "momentum": 0.9,
     "momentum_mult": {"F": 1.0, "C": 1.0, "D": 1.0},
     "nesterov": False,
+    "beta1": 0.9,
     "weight_decay": {"F": 0.0, "C": 0.0, "D": 0.0},
     "decay": "all",
     "schedule": "constant",

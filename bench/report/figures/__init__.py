@@ -15,9 +15,12 @@ from bench.report.figures import (
     cost,
     curves,
     forest,
+    losses,
     maps,
+    measures,
     profile,
     ranks,
+    samples,
     scale,
     tsne,
 )
@@ -53,6 +56,10 @@ FIGURES: Mapping[str, Kind] = {
     "responses": Kind(maps.draw_responses, "where networks look in target images"),
     "knowledge": Kind(maps.draw_knowledge, "the source patches that predictions rest on"),
     "scale": Kind(scale.draw, "accuracy over the scale s of ToAlign"),
+    "measures": Kind(measures.draw, "every measure that a statement is about, seed by seed"),
+    "losses": Kind(losses.draw, "losses of discriminator and generator and how they fluctuate"),
+    "samples": Kind(samples.draw_samples, "generated images in the course of the training"),
+    "grid": Kind(samples.draw_grid, "generated images at its end, a line for each class"),
 }
 
 

@@ -102,13 +102,9 @@ def _draw_place(
     for value, oracle in _published(request, row, column):
         dash = (0, (1, 1)) if oracle else "-"
         ax.plot([at - reach, at + reach], [value] * 2, color=style.INK, linestyle=dash, zorder=1)
-    mean, seeds = at - 0.35 * reach, at + 0.6 * reach
-    style.draw_interval(ax, mean, _interval(request, row, column), limits, ink.color, upright=True)
-    if score.summary.mean is not None:
-        ax.plot([mean], [score.summary.mean], **ink.mark, gid=f"mean {row.id} {column}", zorder=4)
-    if score.summary.n > 1:
-        dots = list(score.by_seed.values())
-        ax.plot([seeds] * len(dots), dots, ".", color=ink.color, markersize=3, zorder=3)
+    name, dots = f"mean {row.id} {column}", list(score.by_seed.values())
+    interval = _interval(request, row, column)
+    mean, seeds = style.draw_seeds(ax, at, reach, dots, interval, limits, ink, name)
     fallen = [score.by_seed[seed] for seed in score.collapsed]
     where = seeds if score.summary.n > 1 else mean
     ax.plot([where] * len(fallen), fallen, **RING, zorder=5)

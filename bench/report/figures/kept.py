@@ -1,10 +1,11 @@
 """Which runs of a request kept something that a figure is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bench.errors import UsageError
 from bench.report.figures.request import Request
 from bench.report.page.text import format_count
+from bench.runs.cell import Cell
 from bench.runs.lines import Artefact, ArtefactName
 from bench.runs.records import Record
 from bench.suite.suite import Row
@@ -22,19 +23,41 @@ def find_kept(request: Request, name: ArtefactName) -> tuple[str, Found]:
 
     Raises UsageError without any.
     """
-    by_task: dict[str, dict[str, list[tuple[int, Record]]]] = {}
-    for cell, r in request.runs():
-        if name in list_kept(r):
-            by_task.setdefault(cell.task, {}).setdefault(cell.row, []).append((cell.seed, r))
+    by_task = _sort_runs((cell, r) for cell, r in request.runs() if name in list_kept(r))
     if not by_task:
         raise UsageError(
             f"no run of {request.suite.name} at the budget {request.budget!r} kept its {name}: "
             f"`{request.command} --keep {name} --redo` keeps them"
         )
-    task = max(
-        (t for t in request.suite.tasks if t in by_task), key=lambda t: min(2, len(by_task[t]))
-    )
-    return task, {row: sorted(runs, key=lambda x: x[0]) for row, runs in by_task[task].items()}
+    task = choose_task(request, by_task)
+    return task, by_task[task]
+
+
+def choose_task(request: Request, by_task: Mapping[str, Collection[str]]) -> str:
+    """The first task of which several rows have something to show, else the first of one row.
+
+    by_task: the ids of these rows.
+    """
+    tasks = (t for t in request.suite.tasks if t in by_task)
+    return max(tasks, key=lambda t: min(2, len(by_task[t])))
+
+
+def find_runs(request: Request) -> tuple[str, Found]:
+    """The task to draw, and of each row the runs that ended well. There is one at least."""
+    by_task = _sort_runs(request.runs())
+    task = choose_task(request, by_task)
+    return task, by_task[task]
+
+
+def _sort_runs(runs: Iterable[tuple[Cell, Record]]) -> dict[str, Found]:
+    """The runs of each row, by task."""
+    by_task: dict[str, dict[str, list[tuple[int, Record]]]] = {}
+    for cell, r in runs:
+        by_task.setdefault(cell.task, {}).setdefault(cell.row, []).append((cell.seed, r))
+    return {
+        task: {row: sorted(found, key=lambda x: x[0]) for row, found in rows.items()}
+        for task, rows in by_task.items()
+    }
 
 
 def choose_rows(request: Request, found: Found, most: int) -> list[Row]:

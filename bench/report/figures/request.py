@@ -8,9 +8,10 @@ from functools import cached_property
 from bench.errors import UsageError, unknown
 from bench.report.figures.style import Ink, pick_ink
 from bench.report.numbers.aggregate import Group, Table, build_table
+from bench.report.numbers.measures import Board, build_board
 from bench.report.numbers.scores import AVERAGE, Score, Scores
 from bench.report.numbers.selection import Select
-from bench.report.page.text import SELECTED, format_column, format_count
+from bench.report.page.text import SELECTED, format_column, format_count, format_counts
 from bench.runs.cell import Cell
 from bench.runs.records import Record
 from bench.suite.suite import Row, Suite
@@ -84,6 +85,16 @@ class Request:
     @property
     def _many(self) -> bool:
         return len(self.suite.tasks) > 1
+
+    def board(self, task: str) -> Board:
+        """The values of every measure at a task, of the rows asked for."""
+        return build_board(self.suite, self.table.ledger, self.budget, task, self.rows, self.select)
+
+    def check_generates(self) -> None:
+        """Raise UsageError unless images are generated, and a run that counts has ended well."""
+        if not self.suite.generates:
+            raise UsageError(f"{self.suite.name} generates no images; the suite gan does")
+        self.check_runs()
 
     def runs(self) -> list[tuple[Cell, Record]]:
         """The counted records of these rows and tasks that ended well."""
@@ -166,8 +177,7 @@ class Request:
         ns = {self.score(row, c).summary.n for row in self.rows for c in columns} - {0}
         if not ns:
             return "n = 0"
-        few, many = min(ns), max(ns)
-        return f"n = {format_count(few, 'seed') if few == many else f'{few} to {many} seeds'}"
+        return f"n = {format_counts(ns, 'seed')}"
 
     def _lost(self, columns: Sequence[str]) -> str:
         ends = (e for row in self.rows for c in columns for e in self.score(row, c).lost.values())

@@ -11,6 +11,7 @@ from functools import cache
 from io import BytesIO
 from math import ceil
 from pathlib import Path
+from statistics import mean
 from tempfile import NamedTemporaryFile
 from textwrap import fill, wrap
 from typing import TYPE_CHECKING, Any
@@ -184,6 +185,7 @@ def find_limits(
     points: Sequence[float],
     intervals: Sequence[Interval],
     bounds: tuple[float, float] = (float("-inf"), float("inf")),
+    least: float = 1.0,
 ) -> tuple[float, float]:
     """Limits of an axis that shows all points, and intervals as far as they leave the points room.
 
@@ -223,6 +225,30 @@ def draw_interval(
         if cut:
             where = ([at], [limit]) if upright else ([limit], [at])
             ax.plot(*where, arrow, color=color, markersize=3, clip_on=False, zorder=2)
+
+
+def draw_seeds(
+    ax: "Axes",
+    at: float,
+    reach: float,
+    values: Sequence[float],
+    interval: Interval | None,
+    limits: tuple[float, float],
+    ink: Ink,
+    name: str,
+) -> tuple[float, float]:
+    """One place of an axis: the interval, the mean, and the seeds to the right of it.
+
+    reach: half the width of what is drawn. name: of the mean's marker. Returns where the mean and
+    the seeds stand.
+    """
+    middle, seeds = at - 0.35 * reach, at + 0.6 * reach
+    draw_interval(ax, middle, interval, limits, ink.color, upright=True)
+    if values:
+        ax.plot([middle], [mean(values)], **ink.mark, gid=name, zorder=4)
+    if len(values) > 1:
+        ax.plot([seeds] * len(values), values, ".", color=ink.color, markersize=3, zorder=3)
+    return middle, seeds
 
 
 def cut_evenly(items: Sequence[str], most: int) -> list[Sequence[str]]:

@@ -59,10 +59,8 @@ def summarise_costs(
     machines: dict[str, list[Timed]] = {}
     for cell, r in settle_suite(suite, records, budget).counted:
         if r.status == "ok" and r.end and r.run:
-            kept = ", freed memory kept" if r.run.env.keeps_freed else ""
-            machine = f"{name_processor(r.run.env)}, torch {r.run.env.torch}{kept}"
             timed = Timed(cell, r.end, is_busy(r.run.env), r.run.env.shared > 1)
-            machines.setdefault(machine, []).append(timed)
+            machines.setdefault(name_machine(r.run.env), []).append(timed)
     found = {}
     for machine, runs in sorted(machines.items()):
         by_row = {row.id: [x for x in runs if x.cell.row == row.id] for row in suite.rows}
@@ -80,6 +78,12 @@ def is_busy(env: Env) -> bool | None:
     As many threads as the run has are forgiven: the run before it in the same process had them.
     """
     return None if env.load is None else env.load > env.threads + IDLE
+
+
+def name_machine(env: Env) -> str:
+    """What times compare on: the device of a run, torch, and how memory was kept."""
+    kept = ", freed memory kept" if env.keeps_freed else ""
+    return f"{name_processor(env)}, torch {env.torch}{kept}"
 
 
 def name_processor(env: Env) -> str:

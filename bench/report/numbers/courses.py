@@ -6,6 +6,7 @@ from math import exp, inf, isinf, tanh
 from statistics import mean
 from typing import Any
 
+from bench.report.numbers.measures import read_windows
 from bench.report.numbers.scores import read_value
 from bench.report.numbers.selection import Side
 from bench.runs.cell import Cell
@@ -21,8 +22,8 @@ class Course:
 
     steps: tuple[int, ...]  # iterations done
     mean: tuple[float, ...]  # over the seeds that have a value there
-    low: tuple[float, ...]  # the least of them
-    high: tuple[float, ...]  # the largest
+    low: tuple[float, ...]  # the least of them, or the lower edge of another band
+    high: tuple[float, ...]  # the largest, or the upper edge
 
 
 def follow_accuracy(suite: Suite, records: Iterable[Record], side: Side) -> Course:
@@ -36,6 +37,25 @@ def follow_loss(records: Iterable[Record]) -> Course:
     return _gather(
         {x.step: x.loss for x in read(r.path).train if x.loss is not None} for r in records
     )
+
+
+def follow_yield(records: Iterable[Record], place: int) -> Course:
+    """One of the losses that a method yields: its mean in each window, in a band of its standard
+    deviation within the window, both averaged over the seeds. place: which loss, from 0 on.
+
+    Reads the files of the records, and leaves out windows in which the loss was not finite.
+    """
+    at: dict[int, list[tuple[float, float]]] = {}
+    for window in (x for r in records for x in read_windows(r) if len(x.losses) > place):
+        loss = window.losses[place]
+        if loss.mean is not None and loss.sd is not None:
+            at.setdefault(window.step, []).append((loss.mean, loss.sd))
+    steps = tuple(sorted(at))
+    means, spreads = ([mean(x[i] for x in at[k]) for k in steps] for i in (0, 1))
+    low, high = (
+        tuple(m + side * sd for m, sd in zip(means, spreads, strict=True)) for side in (-1, 1)
+    )
+    return Course(steps, tuple(means), low, high)
 
 
 def _gather(series: Iterable[Mapping[int, float]]) -> Course:

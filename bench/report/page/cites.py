@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlsplit
 
+from bench.report.page.layout import Reference
+
 DOI = re.compile(r"10\.\d+/\S+")
 Fields = Mapping[str, str]  # name of a BibTeX field -> its text
 
@@ -34,6 +36,25 @@ def describe_paper(fields: Fields) -> str:
     text = ". ".join(_strip_braces(part).rstrip(".") for part in parts if part) + "."
     url = fields.get("url", "")
     return text if not url or web_address(url) else f"{text} {url}"
+
+
+def list_references(
+    places: Mapping[str, Iterable[str]],
+    names: Mapping[str, str],
+    references: Mapping[str, Fields],
+    what: str = "Figures",
+) -> tuple[Reference, ...]:
+    """The entries of some papers, in the order of their names.
+
+    places: key -> where in the paper that stands which is taken from it. names: see `name_papers`.
+    what: is taken from it.
+    """
+    entries = []
+    for key in (k for k in names if k in places):
+        fields = references.get(key, {})
+        text = f"{describe_paper(fields)} {what} from {'; '.join(places[key])}."
+        entries.append(Reference(names[key], text, find_address(fields)))
+    return tuple(entries)
 
 
 def find_address(fields: Fields) -> str:

@@ -8,6 +8,7 @@ from bench.report.numbers.ablation import Ablation
 from bench.report.numbers.aggregate import Compared, Group, Table
 from bench.report.numbers.choice import Choice
 from bench.report.numbers.costs import Cost
+from bench.report.numbers.measures import Board
 from bench.report.numbers.scores import AVERAGE, Scores
 from bench.report.page.text import (
     DASH,
@@ -73,6 +74,7 @@ class Section:
     grid: Grid | None
     notes: tuple[str, ...]
     table: Table | None = None  # the numbers of a grid of accuracies
+    board: Board | None = None  # the numbers of a grid of statements
 
 
 @dataclass(frozen=True)

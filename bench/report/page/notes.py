@@ -12,7 +12,7 @@ from bench.report.numbers.scores import AVERAGE, COLLAPSED, Score
 from bench.report.numbers.stats import Shown
 from bench.report.numbers.view import View
 from bench.report.page.text import format_column, format_count, format_difference
-from bench.runs.ledger import Aside
+from bench.runs.ledger import Aside, Ledger
 from bench.runs.records import Record
 from bench.suite import catalog
 from bench.suite.claims import Claim, Published
@@ -197,9 +197,9 @@ def _collapse_sentence(score: Score, place: str) -> str:
     )
 
 
-def count_set_aside(table: Table) -> Iterator[str]:
+def count_set_aside(ledger: Ledger) -> Iterator[str]:
     """How many records do not count, by reason."""
-    tally = Counter((a.why, _detail(a)) for a in table.ledger.aside)
+    tally = Counter((a.why, _detail(a)) for a in ledger.aside)
     for (why, detail), n in sorted(tally.items()):
         records = format_count(n, "record")
         match why:

@@ -13,6 +13,7 @@ from bench.report.numbers.view import View
 from bench.report.page import cites, layout, notes
 from bench.report.page.foresight import foretell_verdicts
 from bench.report.page.layout import Page, Reference, Section
+from bench.report.page.measures import collect_boards, explain_board, lay_out_board
 from bench.report.page.paper import lay_out_paper
 from bench.report.page.provenance import describe_provenance, warn_of_other_images
 from bench.report.page.text import SELECTED
@@ -38,6 +39,8 @@ def compose_accuracies(
     smoke runs, nor budgets that measure costs alone. view: the part of each table that is shown.
     """
     records = list(records)
+    if suite.measures:
+        return _compose_measures(suite, records, select, references, view)
     first, *others = _accuracy_budgets(suite)
     ledgers = {b: settle_suite(suite, records, b) for b in others}
     budgets = [first, *(b for b, found in ledgers.items() if found.counted or found.aside)]
@@ -72,6 +75,36 @@ def compose_accuracies(
     warnings = tuple(warn_of_other_images(counted))
     said = tuple(s for s in sections if s.grid or s.notes)
     return Page(suite.title, suite.about, warnings, said, cited.references)
+
+
+def _compose_measures(
+    suite: Suite, records: list[Record], select: Select, references: References, view: View
+) -> Page:
+    """The page of a suite with measures: for each budget and task their values, then what these
+    say about the statements."""
+    ledgers = {b: settle_suite(suite, records, b) for b in _accuracy_budgets(suite)}
+    boards = collect_boards(suite, ledgers, select, view)
+    names = cites.name_papers(dict.fromkeys(s.cite for s in suite.statements), references)
+    places: dict[str, dict[str, None]] = {}
+    for statement in suite.statements:
+        places.setdefault(statement.cite, {})[statement.where] = None
+    counted = [pair for ledger in ledgers.values() for pair in ledger.counted]
+    aside = (text for ledger in ledgers.values() for text in notes.count_set_aside(ledger))
+    unknown = notes.count_unknown_budgets(suite, records)
+    origin = (*describe_provenance(counted), *aside, *unknown)
+    sections = [
+        *(section for board in boards for section in lay_out_board(board, names)),
+        Section("What is known to differ from the papers", None, suite.differences),
+        Section("How to read this", None, tuple(explain_board(suite))),
+        Section("What made these numbers", None, origin),
+    ]
+    return Page(
+        suite.title,
+        suite.about,
+        tuple(warn_of_other_images(counted)),
+        tuple(s for s in sections if s.grid or s.notes),
+        cites.list_references(places, names, references, "Statements"),
+    )
 
 
 def compose_paper(
@@ -130,7 +163,7 @@ def _notes(t: Table) -> tuple[str, ...]:
         *notes.describe_rows(t),
         *notes.name_lost_seeds(t),
         *foretell_verdicts(t),
-        *notes.count_set_aside(t),
+        *notes.count_set_aside(t.ledger),
     )
 
 
@@ -204,12 +237,7 @@ def _cite(
     for claim, use in zip(claims, used, strict=True):
         if use:
             places.setdefault(claim.cite, {})[claim.where] = None
-    entries = []
-    for key in (k for k in names if k in places):
-        fields, name = references.get(key, {}), names[key]
-        text = f"{cites.describe_paper(fields)} Figures from {'; '.join(places[key])}."
-        entries.append(Reference(name, text, cites.find_address(fields)))
-    return Cited(labels, section, tuple(entries))
+    return Cited(labels, section, cites.list_references(places, names, references))
 
 
 def compose_costs(

@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 from bench.report.numbers.aggregate import Group, Table
 from bench.report.numbers.costs import name_processor, read_peak
+from bench.report.numbers.measures import Board
 from bench.report.numbers.scores import AVERAGE, Score, read_value
 from bench.report.numbers.selection import Select, Side
 from bench.report.numbers.view import was_run
 from bench.report.page.layout import MEMORY, Grid, Line, Reference, Section
 from bench.report.page.page import References, compose_accuracies, compose_costs
-from bench.report.page.text import SELECTED
+from bench.report.page.text import SELECTED, format_column
 from bench.runs.lines import End, Run
 from bench.runs.records import Evaluation, Record
 from bench.runs.standing import Standing, judge_records, suite_of
@@ -30,7 +31,8 @@ from bench.suite.suite import Suite
 POINTS = 60  # of a learning curve, at most
 COSTS = ("ms/iteration", "memory MiB", "images/s", "minutes")  # headings of `Trained.cost`
 
-Mark = Literal["match", "above", "below", "unresolved"]  # above: it differs, ours is higher
+Mark = Literal["match", "above", "below", "unresolved", "holds", "fails"]
+"""A verdict. above: it differs, ours is higher. holds, fails: of a statement."""
 Fact = tuple[str, str]  # name, value
 
 
@@ -85,9 +87,10 @@ class Part:
     head: tuple[str, ...]
     blocks: tuple[Block, ...]
     notes: tuple[str, ...]
-    budget: str = ""  # of a table of accuracies
-    side: Side = "target"  # of such a table
-    tally: Tally | None = None  # of such a table
+    budget: str = ""  # of a table of accuracies or statements
+    side: Side = "target"  # of a table of accuracies
+    task: str = ""  # of a table of statements
+    tally: Tally | None = None  # of a table of accuracies or statements
     opens: int | None = None  # place in Report.cells of what its cells open
     sparse: bool = False  # whether most of its cells are not measured
 
@@ -108,7 +111,7 @@ class SuiteReport:
     title: str
     about: str
     warnings: tuple[str, ...]
-    tables: tuple[Part, ...]  # of accuracies, on the target and on the source
+    tables: tuple[Part, ...]  # of accuracies, on the target and on the source; or of statements
     parts: tuple[Part, ...]  # gains, choices, claims, differences, explanations, provenance
     costs: tuple[Part, ...]
     references: tuple[Reference, ...]
@@ -216,8 +219,13 @@ class Maker:
     def lay_out(self, asked: str, section: Section) -> Part:
         """A section as it stands on the page. asked: what --suite has to be for its suite."""
         head = section.grid.head if section.grid else ()
-        blocks = tuple(split_grid(section.grid)) if section.grid else ()
+        judged = section.board is not None
+        blocks = tuple(split_grid(section.grid, judged=judged)) if section.grid else ()
         part = Part(section.title, head, blocks, section.notes)
+        if section.board:
+            board = section.board
+            task, tally = format_column(board.suite, board.task), count_statements(board, blocks)
+            return replace(part, budget=board.budget, task=task, tally=tally)
         if section.table is None:
             return part
         tally = count(section.table, blocks)
@@ -318,8 +326,11 @@ class Maker:
             yield shlex.join(["bench", "show", found[0].path.stem, *where])
 
 
-def split_grid(grid: Grid) -> Iterator[Block]:
-    """The lines of a grid in blocks that stay together; each line alone where none is a first."""
+def split_grid(grid: Grid, *, judged: bool = False) -> Iterator[Block]:
+    """The lines of a grid in blocks that stay together; each line alone where none is a first.
+
+    judged: whether verdicts stand in a column, as those of statements do, and not in lines.
+    """
     alone = not any(line.first for line in grid.lines)
     block: list[tuple[Line, tuple[Mark | None, ...]]] = []
     gaps: tuple[str, ...] = ()
@@ -328,9 +339,9 @@ def split_grid(grid: Grid) -> Iterator[Block]:
             yield Block(block[0][0].row, tuple(block))
             block = []
         gaps = line.cells if line.kind == "gap" else gaps
-        marks = (
-            map(mark, line.cells, gaps) if line.kind == "verdict" else (None for _ in line.cells)
-        )
+        marks: Iterable[Mark | None] = (None for _ in line.cells)
+        if judged or line.kind == "verdict":
+            marks = map(mark, line.cells, gaps or line.cells)
         block.append((line, tuple(marks)))
     if block:
         yield Block(block[0][0].row, tuple(block))
@@ -341,7 +352,9 @@ def mark(word: str, gap: str) -> Mark | None:
     match word:
         case "differs":
             return "below" if gap.startswith("−") else "above"
-        case "match" | "unresolved":
+        case "does not hold":
+            return "fails"
+        case "match" | "unresolved" | "holds":
             return word
         case _:
             return None
@@ -351,8 +364,17 @@ def count(t: Table, blocks: Iterable[Block]) -> Tally:
     """How far a table is measured, and how many verdicts of each kind it shows."""
     rows = [g for g in t.groups if g.row]
     measured = sum(bool(g.ours[t.select][task].by_seed) for g in rows for task in t.suite.tasks)
-    found = Counter(m for block in blocks for _, marks in block.lines for m in marks if m)
-    return Tally(measured, len(rows) * len(t.suite.tasks), found)
+    return Tally(measured, len(rows) * len(t.suite.tasks), count_marks(blocks))
+
+
+def count_statements(board: Board, blocks: Iterable[Block]) -> Tally:
+    """How many rows were measured at a task, and how many verdicts of each kind there are."""
+    measured = sum(any(r.status == "ok" for _, r in board.runs(x.id)) for x in board.suite.rows)
+    return Tally(measured, len(board.suite.rows), count_marks(blocks))
+
+
+def count_marks(blocks: Iterable[Block]) -> Counter[Mark]:
+    return Counter(m for block in blocks for _, marks in block.lines for m in marks if m)
 
 
 def count_run(t: Table) -> int:

@@ -1,7 +1,9 @@
 """Numbers as the short texts of a table's cells and of the sentences below it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from math import floor, log10
 
+from bench.report.numbers.measures import Reading
 from bench.report.numbers.scores import AVERAGE, Score
 from bench.report.numbers.selection import Select
 from bench.report.numbers.stats import Gain, Interval, Verdict
@@ -17,13 +19,21 @@ SELECTED: Mapping[Select, str] = {
 
 
 def format_column(suite: Suite, column: str) -> str:
-    """'MNIST-USPS' -> 'MNIST→USPS'; the average -> 'Average'."""
-    return "Average" if column == AVERAGE else "→".join(suite.endpoints(column))
+    """'MNIST-USPS' -> 'MNIST→USPS'; a task of one domain stays; the average -> 'Average'."""
+    if column == AVERAGE:
+        return "Average"
+    return "→".join(dict.fromkeys(suite.endpoints(column)))
 
 
 def format_count(n: int, word: str) -> str:
     """(1, 'seed') -> '1 seed'; (3, 'seed') -> '3 seeds'."""
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
+def format_counts(ns: Collection[int], word: str) -> str:
+    """({3}, 'seed') -> '3 seeds'; ({1, 5}, 'seed') -> '1 to 5 seeds'. At least one number."""
+    few, many = min(ns), max(ns)
+    return format_count(many, word) if few == many else f"{few} to {many} {word}s"
 
 
 def format_points(x: float) -> str:
@@ -61,3 +71,40 @@ def format_score(score: Score) -> str:
     words = ("diverged", "failed", "without scores")
     parts += [f"{ends.count(word)} {word}" for word in words if word in ends]
     return (" + ".join(parts) or "not measured") + (" †" if score.collapsed else "")
+
+
+FINEST = 6  # decimals, as records have them
+
+
+def count_decimals(values: Iterable[float]) -> int:
+    """How many decimals show four digits of the largest of some values, of one below 1 three."""
+    largest = max((abs(x) for x in values), default=0.0)
+    whole = floor(log10(largest)) + 1 if largest else 1  # digits before the point, or below it
+    return min(FINEST, max(0, (4 if whole > 0 else 3) - whole))
+
+
+def format_number(x: float, decimals: int, *, signed: bool = False) -> str:
+    """'12.34', or '+12.34' where it is signed; with a true minus."""
+    text = f"{x:+z,.{decimals}f}" if signed else f"{x:z,.{decimals}f}"
+    return text.replace("-", "−")
+
+
+def format_reading(reading: Reading, decimals: int) -> str:
+    """'12.34 ± 0.41 (3)': mean, sample deviation, number of seeds; a dash without any.
+
+    '≥ 12.34' where the value of a seed is a lower bound.
+    """
+    s = reading.summary
+    if s.mean is None:
+        return DASH
+    spread = "" if s.sd is None else f" ± {format_number(s.sd, decimals)}"
+    return "≥ " * bool(reading.least) + f"{format_number(s.mean, decimals)}{spread} ({s.n})"
+
+
+def format_measured_gain(gain: Gain, decimals: int) -> str:
+    """'−1.10 [−2.14, −0.06] (5)' of values that are no percentage points."""
+    interval = ""
+    if gain.interval:
+        lo, hi = (format_number(x, decimals) for x in gain.interval)
+        interval = f" [{lo}, {hi}]"
+    return f"{format_number(gain.gap, decimals, signed=True)}{interval} ({gain.n})"

@@ -15,6 +15,8 @@ MARKS = {  # verdict -> symbol, word, what it means; the symbol survives greysca
     "above": ("▲", "differs", "ours is higher"),
     "below": ("▼", "differs", "ours is lower"),
     "unresolved": ("?", "unresolved", "too few seeds to tell, or too close to the tolerance"),
+    "holds": ("✓", "holds", "the interval lies on the side that a statement claims"),
+    "fails": ("✗", "does not hold", "it lies on the other side"),
 }  # fmt: skip
 
 
