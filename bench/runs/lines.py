@@ -8,9 +8,9 @@ A line is one JSON object. Unknown fields, missing fields and values of another 
 import json
 import math
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator, with_config
 from typing_extensions import TypedDict
 
 SCHEMA: Literal[2] = 2
@@ -195,6 +195,12 @@ class Counts(LinePart):
     confusion: tuple[tuple[Count, ...], ...] | None = (
         None  # [true][predicted], at the last evaluation
     )
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> Self:
+        if not len(self.total) == len(self.correct) == len(self.predicted):
+            raise ValueError("the counts are of different numbers of classes")
+        return self
 
 
 class Eval(LinePart):

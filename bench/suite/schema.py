@@ -64,6 +64,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     return values
 
 
+TOLD = 10  # mistakes of a file are told at once; one slip of the keyboard can make twenty
+
 TOO_DEEP = f"tables or lists are nested too deeply: {DEPTH} in one another are the most"
 
 
@@ -90,8 +92,9 @@ def reading(path: Path, model: type[BaseModel], at: tuple[str, ...] = ()) -> Ite
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"{path}: not valid TOML: {e}") from e
     except ValidationError as e:
-        sentences = explain(e, model, at)
-        raise UsageError("\n".join(f"{path}: {sentence}" for sentence in sentences)) from e
+        first, rest = explain(e, model, at)[:TOLD], e.error_count() - TOLD
+        more = [f"{rest} more things are wrong"] if rest > 0 else []
+        raise UsageError("\n".join(f"{path}: {sentence}" for sentence in first + more)) from e
     except OSError as e:
         raise UsageError(f"{path} cannot be read ({e.strerror})") from e
     except UsageError as e:

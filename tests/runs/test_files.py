@@ -214,6 +214,16 @@ def test_a_first_line_without_its_schema_is_damaged(whole: bytes) -> None:
     assert found.run is None and "damaged" in found.problem
 
 
+def test_counts_of_different_numbers_of_classes_are_damage_even_without_an_end(
+    whole: bytes,
+) -> None:
+    """An unfinished record is summarized, too, and must not end the program."""
+    lines = [json.loads(x) for x in whole.splitlines()][:3]
+    lines[2]["target"]["correct"].pop()
+    found = parse("\n".join(map(json.dumps, lines)).encode() + b"\n")
+    assert "damaged" in found.problem and found.evals == ()
+
+
 def test_a_damaged_record_shows_no_accuracy(whole: bytes) -> None:
     assert parse(whole.replace(b"700", b"710", 1)).evals == ()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import write_suite
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -675,3 +676,12 @@ def test_a_method_says_what_the_recipe_lacks(
     assert suite.recipe_for(suite.by_id["dann"], "A-B").second_stage == 25
     with pytest.raises(UsageError, match=r"row 'dann': needy needs a first stage"):
         load(tmp_path, whole.replace("{ iterations = 10 }", "{ first_stage = 0.0 }"))
+
+
+def test_of_many_mistakes_the_first_ten_are_told(tmp_path: Path) -> None:
+    path = write_suite(tmp_path, **{f"knob{i}": 1 for i in range(14)})
+    with pytest.raises(UsageError) as refused:
+        suites.load(path)
+    *told, last = str(refused.value).splitlines()
+    assert len(told) == 10 and all("unknown key" in line for line in told)
+    assert last == f"{path}: 4 more things are wrong"
