@@ -167,6 +167,9 @@ def _attempt(
             return (yield from _train(cell, lab, task, out, begin))
     except OutOfMemory as e:
         return Outcome("failed", str(e), out_of_memory=True)
+    except torch.linalg.LinAlgError as e:  # singular values of weights that run away
+        reason = " ".join(str(e).split())
+        return Outcome("diverged", f"a matrix could not be decomposed any more ({reason})"[:500])
     except (Busy, Lost):
         raise
     except BenchError as e:  # weights of another network, a batch larger than the data

@@ -287,6 +287,20 @@ def test_weights_of_another_network_end_as_failed_with_their_sentence(data: Path
     assert "Traceback" not in found.path.read_text()
 
 
+def test_a_matrix_that_cannot_be_decomposed_is_a_training_that_diverged(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CORAL at a rate of 2.5: LAPACK gives up before the loss is no number."""
+
+    def give_up(*_: object) -> Any:
+        raise torch.linalg.LinAlgError("linalg.eigh: The algorithm failed to converge")
+
+    monkeypatch.setattr(get("source_only"), "step", give_up)
+    end = trained(data.parent).end
+    assert end and end.status == "diverged" and not end.trace
+    assert end.reason.startswith("a matrix could not be decomposed any more (linalg.eigh: The")
+
+
 def test_what_went_wrong_is_kept_without_the_folders_of_this_machine(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
