@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from bench import nets
 from bench.engine import artefacts, checkpoint, env, lines
@@ -167,7 +168,7 @@ def _attempt(
             return (yield from _train(cell, lab, task, out, begin))
     except OutOfMemory as e:
         return Outcome("failed", str(e), out_of_memory=True)
-    except torch.linalg.LinAlgError as e:  # singular values of weights that run away
+    except LinAlgError as e:  # singular values of weights that run away
         reason = " ".join(str(e).split())
         return Outcome("diverged", f"a matrix could not be decomposed any more ({reason})"[:500])
     except (Busy, Lost):
