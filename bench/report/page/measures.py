@@ -205,7 +205,8 @@ def _describe_length(board: Board) -> str:
     for row in board.rows:
         for cell, r in board.runs(row.id)[:1]:
             n, batch = cell.recipe.iterations, cell.recipe.batch
-            text = f"{n:,} iterations × {batch} images, {n / count_steps(r):.3g} epochs"
+            epochs = f"{n / count_steps(r):.3g}"
+            text = f"{n:,} iterations × {batch} images, {epochs} epoch{'s' * (epochs != '1')}"
             lengths.setdefault(text, []).append(row.label)
     if len(lengths) == 1:
         return f"Every run: {next(iter(lengths))}."
