@@ -1,10 +1,14 @@
 """Decoded pixels, kept between runs in files that runs map into memory.
 
 `<key>.u8` holds the pixels as uint8. `<key>.json`, moved into place last, says what they are:
-without it, or beside pixels of another size, they count for nothing and are decoded anew.
+without it, or beside pixels of another size, they count for nothing and are decoded anew. Its seal
+shows whether anybody has changed what it says, and the time that it keeps, whether anybody has
+changed the pixels since: an edited file, or a copy, is read whole and must have its fingerprint.
+What that cannot show is a disk that rots silently: then the time stays the same.
 """
 
 import errno
+import hashlib
 import json
 import os
 import warnings
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -20,6 +25,7 @@ from platformdirs import user_cache_path
 
 from bench.data.files import ByteArray, Labels, fingerprint
 from bench.errors import BenchError
+from bench.paths import special_kind
 
 BLOCK_BYTES = 1 << 24  # how much is read at a time
 FEW_BYTES = 1 << 28  # as many pixels as a run can do with in memory when they cannot be kept
@@ -85,17 +91,23 @@ def keep(request: Request) -> Kept:
 
 def _find(request: Request) -> Kept | None:
     """What an earlier run kept; None unless it is whole and has this key."""
-    path = request.path
+    path, sidecar = request.path, request.path.with_suffix(".json")
+    if special_kind(sidecar):  # reading it could wait for ever
+        return None
     try:
-        content = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+        if content.pop("seal") != _seal(content):
+            return None
         y = np.array(content["labels"], dtype=np.int64)
         kept = Kept(path, request.picture, y, content["unreadable"], content["fingerprint"])
         if content["key"] != request.key or path.stat().st_size != prod(kept.shape):
             return None
-        if request.verify and kept.fingerprint != _fingerprint(path, kept.shape, y):
+        verify = request.verify or content["modified"] != path.stat().st_mtime_ns
+        if verify and kept.fingerprint != _fingerprint(path, kept.shape, y):
             return None
         return kept
-    except (OSError, ValueError, KeyError, TypeError):  # absent, torn, or another program's file
+    # absent, torn, or another program's file
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -132,10 +144,17 @@ def _build(request: Request) -> Kept:
             _close_gaps(fd, good, prod(request.picture))
             os.fsync(fd)  # or a power cut could leave the sidecar of pixels that were never written
         y, unreadable = request.y[good], sorted(failed.items())
+        modified = part.stat().st_mtime_ns  # before they are read: a later change shows
         digest = _fingerprint(part, (len(y), *request.picture), y)
         os.replace(part, path)
-        content = {"key": request.key, "labels": y.tolist(), "fingerprint": digest}
-        part.write_text(json.dumps(content | {"unreadable": unreadable}), encoding="utf-8")
+        content = {
+            "key": request.key,
+            "labels": y.tolist(),
+            "unreadable": unreadable,
+            "fingerprint": digest,
+            "modified": modified,
+        }
+        part.write_text(json.dumps(content | {"seal": _seal(content)}), encoding="utf-8")
         os.replace(part, sidecar)
     except BaseException:  # Ctrl-C too: these may be gigabytes
         part.unlink(missing_ok=True)
@@ -169,6 +188,11 @@ def _close_gaps(fd: int, rows: Sequence[int], nbytes: int) -> None:
         if place != row:
             os.pwrite(fd, os.pread(fd, nbytes, row * nbytes), place * nbytes)
     os.ftruncate(fd, len(rows) * nbytes)
+
+
+def _seal(content: dict[str, Any]) -> str:
+    """A sha256 of what a sidecar says, whose numbers and names nothing else checks."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _fingerprint(path: Path, shape: tuple[int, ...], y: Labels) -> str:

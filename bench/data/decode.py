@@ -1,7 +1,9 @@
 """Encoded pictures -> pixels, on all cores."""
 
 import hashlib
+import logging
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +34,9 @@ Ghostscript of EPS."""
 CHUNK = 32  # pictures per task: a fraction of a second's work, so that all cores end together
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow would only warn; PIXELS takes its place
+# what Pillow tells besides is of metadata: where pixels cannot be decoded, it raises
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 DecodeProgress = Callable[[int, int], None]
 """Called with the number of pictures decoded so far and the number to decode."""

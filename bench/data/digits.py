@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.data.decode import Original, decode_listing
 from bench.data.files import (
+    UNPACKED,
     ByteArray,
     Listing,
     Picture,
@@ -17,6 +18,7 @@ from bench.data.files import (
     choose_test,
     damaged,
     parsing,
+    to_labels,
     unpack,
 )
 from bench.data.listing import join_listings, list_names, read_list_file
@@ -24,8 +26,9 @@ from bench.data.mat import read_mat
 from bench.data.parquet import read_labels
 from bench.datasets.facts import Both, DataSet
 from bench.datasets.locate import incomplete, require
-from bench.errors import BenchError
+from bench.errors import BenchError, shorten
 
+TEXT = 1 << 26  # bytes of a text: USPS is published as 15 and, with its indices, some 26 MB
 UNSIGNED_BYTES = 0x08  # the element type in the third byte of an idx file's magic number
 
 Reader = Callable[[DataSet, Sequence[Path]], Split]
@@ -88,7 +91,7 @@ def _read_idx(facts: DataSet, files: Sequence[Path]) -> Split:
 
 def _read_idx_file(path: Path, dims: int) -> ByteArray:
     """An idx file of bytes: a big-endian header with dims sizes, then the elements."""
-    data = unpack(path)
+    data = unpack(path, UNPACKED)
     with parsing(path):
         magic, *shape = struct.unpack_from(f">{1 + dims}I", data)
     if magic != (UNSIGNED_BYTES << 8) + dims:
@@ -99,19 +102,20 @@ def _read_idx_file(path: Path, dims: int) -> ByteArray:
     if body.size != np.prod(shape, dtype=object):
         promised = "x".join(map(str, shape))
         raise damaged(path, f"its header promises {promised} bytes, it holds {body.size:,}")
-    return body.reshape(shape).copy()  # a view of `bytes` is read-only, which torch warns about
+    with parsing(path):  # 0 images of a size that numpy cannot express
+        return body.reshape(shape).copy()  # a view of `bytes` is read-only: torch would warn
 
 
 def _read_usps(facts: DataSet, files: Sequence[Path]) -> Split:
     """USPS as its authors publish it: per line a label and 256 numbers in [-1, 1]."""
     [path] = files
-    lines = unpack(path)
+    text = _read_text(facts, path)
     with parsing(path):
-        table = np.loadtxt(StringIO(lines.decode("ascii")), dtype=np.float64, ndmin=2)
-    if table.shape[1] != 257:
-        here = f"a line holds {table.shape[1]} numbers"
-        raise damaged(path, f"{here}, not a label and 256 grey values")
-    return Split(_to_grey(path, table[:, 1:]), table[:, 0].astype(np.int64))
+        table = np.loadtxt(StringIO(text), comments=None, ndmin=2)
+        if table.shape[1] != 257:
+            here = f"a line holds {table.shape[1]} numbers"
+            raise damaged(path, f"{here}, not a label and 256 grey values")
+        return Split(_to_grey(path, table[:, 1:]), to_labels(table[:, 0]))
 
 
 def _read_libsvm(facts: DataSet, files: Sequence[Path]) -> Split:
@@ -119,10 +123,21 @@ def _read_libsvm(facts: DataSet, files: Sequence[Path]) -> Split:
     from sklearn.datasets import load_svmlight_file
 
     [path] = files
-    lines = unpack(path)
+    text = _read_text(facts, path)
     with parsing(path):
-        values, labels = load_svmlight_file(BytesIO(lines), n_features=256, dtype=np.float64)
-    return Split(_to_grey(path, values.toarray()), labels.astype(np.int64) - 1)
+        values, labels = load_svmlight_file(BytesIO(text.encode()), n_features=256)
+        return Split(_to_grey(path, values.toarray()), to_labels(labels) - 1)
+
+
+def _read_text(facts: DataSet, path: Path) -> str:
+    """A file of a line per image. Raises BenchError where it has none, or more than the set."""
+    content = unpack(path, TEXT)
+    with parsing(path):
+        text = content.decode("ascii").strip()
+    lines, most = text.count("\n") + bool(text), max(map(sum, facts.counts))
+    if not 0 < lines <= most:  # each line of a byte or two would take two kilobytes of memory
+        raise damaged(path, f"it has {lines:,} lines where a published one has up to {most:,}")
+    return text
 
 
 def _to_grey(path: Path, values: NDArray[np.float64]) -> ByteArray:
@@ -151,7 +166,7 @@ def _read_listed(facts: DataSet, files: Sequence[Path]) -> Split:
     if missing := sorted(set(names) - list_names(folder)):
         raise BenchError(
             f"{folder} lacks {len(missing):,} of the images that {labels.name} lists: "
-            f"{missing[0]} first"
+            f"{shorten(missing[0], 300)} first"
         )
     return _decode_split(facts, Listing(folder, [Picture(folder / name) for name in names], y))
 

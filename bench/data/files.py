@@ -13,13 +13,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, printable, shorten
 from bench.paths import special_kind
 
-UNPACKED = 1 << 28  # bytes: five times the largest file of MNIST or USPS
+UNPACKED = 1 << 28  # values of an array: SVHN, the largest, has 225 million
 
 ByteArray = NDArray[np.uint8]  # pixels, 0..255
 Labels = NDArray[np.int64]  # 0..classes-1
+
+
+def to_labels(numbers: NDArray[Any]) -> Labels:
+    """Numbers of any type as labels. Raises ValueError where one is no whole number, and what numpy
+    raises over what are no numbers."""
+    if not ((np.abs(numbers) < 1 << 53) & (numbers == np.rint(numbers))).all():
+        raise ValueError("not all labels are whole numbers")
+    return numbers.astype(np.int64)
 
 
 def name_file(path: object) -> str:
@@ -91,11 +99,9 @@ def fingerprint(shape: tuple[int, ...], pixels: Iterable[bytes | memoryview], y:
 def parsing(path: Path) -> Iterator[None]:
     """Turns every exception in the block into a BenchError that says that `path` is damaged.
 
-    BenchErrors pass as they are. Before the block is entered, a path that is neither a file nor a
-    folder is refused, since reading it could wait for ever.
+    BenchErrors pass as they are. The block is not entered for what `refuse_special` refuses.
     """
-    if kind := special_kind(path):
-        raise damaged(path, f"it is {kind}, not a file")
+    refuse_special(path)
     try:
         yield
     except BenchError:
@@ -105,23 +111,33 @@ def parsing(path: Path) -> Iterator[None]:
         raise damaged(path, f"{type(e).__name__}: {e}") from e
 
 
-def unpack(path: Path) -> bytes:
+def refuse_special(path: Path) -> None:
+    """Raises BenchError for what is neither a file nor a folder: reading it could wait for ever."""
+    if kind := special_kind(path):
+        raise damaged(path, f"it is {kind}, not a file")
+
+
+def unpack(path: Path, most: int) -> bytes:
     """The content of a file, unpacked where its name ends in .gz or .bz2.
 
-    Raises BenchError when it is damaged, or holds more than UNPACKED bytes.
+    Raises BenchError when it is damaged, or holds more than `most` bytes.
     """
     openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
     opener = openers.get(path.suffix, open)
     with parsing(path), opener(path, "rb") as file:
-        content: bytes = file.read(UNPACKED + 1)
-    if len(content) > UNPACKED:
-        raise damaged(path, f"it holds more than {UNPACKED >> 20} MiB, more than any published one")
+        content: bytes = file.read(most + 1)
+    if len(content) > most:
+        raise damaged(path, f"it holds more than {most >> 20} MiB, more than any published one")
     return content
 
 
 def damaged(path: Path | Picture, reason: str) -> BenchError:
-    """The error for a downloaded file whose content is not what it should be."""
+    """The error for a downloaded file whose content is not what it should be.
+
+    reason: what a library says, for one; it may quote all that is in the file.
+    """
+    short = shorten(" ".join(printable(reason).split()), 200)
     return BenchError(
-        f"{name_file(path)} cannot be read ({reason}): delete it and run `bench data get`, "
+        f"{name_file(path)} cannot be read ({short}): delete it and run `bench data get`, "
         "or put an intact copy there"
     )

@@ -12,7 +12,7 @@ from bench.datasets import sets
 from bench.datasets.facts import Both, DataSet
 from bench.datasets.generated import describe_origin, expected_counts
 from bench.datasets.locate import Found, incomplete, require
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, shorten
 from bench.suite.suite import DomainSpec
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
@@ -175,10 +175,12 @@ def list_from_file(path: Path, base: Path) -> Listing:
     if not names:
         raise BenchError(f"{path} lists no pictures: give it a line `relative/path label` for each")
     pictures = [Picture(base / name) for name in names]
-    if missing := [picture.path for picture in pictures if not picture.path.is_file()]:
+    with parsing(path):  # no file can have a name of a thousand letters
+        missing = [picture.path for picture in pictures if not picture.path.is_file()]
+    if missing:
         raise BenchError(
-            f"{path} lists {len(missing):,} pictures that are not there, {missing[0]} first: "
-            "correct it or `path`"
+            f"{path} lists {len(missing):,} pictures that are not there, "
+            f"{shorten(str(missing[0]), 300)} first: correct it or `path`"
         )
     return Listing(base, pictures, y)
 
@@ -230,7 +232,9 @@ def _list_listed(path: Path) -> Listing:
     """The pictures of a domain's list file that are there, labelled by the names of the folders in
     which they lie: the numbers in such files differ from one to the next."""
     named = read_listed(path)
-    there = {folder: list_names(folder) for folder in {p.parent for p in named} if folder.is_dir()}
+    with parsing(path):  # no folder can have a name of a thousand letters
+        folders = [folder for folder in {p.parent for p in named} if folder.is_dir()]
+    there = {folder: list_names(folder) for folder in folders}
     here = [p for p in named if p.name in there.get(p.parent, ())]
     classes = sorted({p.parent.name for p in here})
     labels = {name: place for place, name in enumerate(classes)}

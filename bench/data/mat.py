@@ -1,6 +1,7 @@
 """SVHN's .mat files, read by an interpreter of its own: a damaged one can kill scipy's reader, and
 with it whatever process it runs in."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import paths
-from bench.data.files import Split, damaged
+from bench.data.files import UNPACKED, Split, damaged, refuse_special, to_labels
 from bench.errors import BenchError
 
 PATIENCE = 300  # seconds that a file may take; the largest of SVHN takes a few
@@ -23,6 +24,7 @@ def read_mat(path: Path) -> Split:
 
     Raises BenchError when the file is damaged, whatever that does to its reader.
     """
+    refuse_special(path)
     command, env = paths.own_interpreter("from bench.data import mat; mat.answer()")
     with tempfile.TemporaryFile() as arrays:
         try:
@@ -74,8 +76,11 @@ def answer() -> None:
 def load_arrays(path: Path) -> Split:
     """As `read_mat`, in this process. Raises whatever scipy raises over arbitrary bytes, and may
     end the process."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
+    for name, shape, _ in whosmat(path):
+        if name in ("X", "y") and math.prod(shape) > UNPACKED:
+            raise ValueError(f"{name} has {math.prod(shape):,} values, more than any published one")
     content = loadmat(path, variable_names=["X", "y"])
     x = np.ascontiguousarray(content["X"].transpose(3, 2, 0, 1), dtype=np.uint8)
-    return Split(x, content["y"].ravel().astype(np.int64))
+    return Split(x, to_labels(content["y"].ravel()))

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -16,7 +17,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from bench.data import cache, decode, files, mat, parquet
+from bench.data import cache, decode, digits, mat, parquet
 from bench.data.digits import read_digits
 from bench.data.files import choose_test
 from bench.data.generate import blend_mnist_m
@@ -96,14 +97,15 @@ def test_idx_files_cut_anywhere_are_refused(tmp_path: Path, name: str, gz: bool)
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "file"),
+    ("name", "write", "file", "limit"),
     [
         (
             "mnist",
             lambda root: tiny.write_mnist(root, gz=True),
             "MNIST/raw/train-images-idx3-ubyte.gz",
+            "UNPACKED",
         ),
-        ("usps", tiny.write_usps, "USPS/zip.train.gz"),
+        ("usps", tiny.write_usps, "USPS/zip.train.gz", "TEXT"),
     ],
 )
 def test_a_file_that_unpacks_without_end_is_refused(
@@ -112,11 +114,12 @@ def test_a_file_that_unpacks_without_end_is_refused(
     name: str,
     write: Callable[[Path], object],
     file: str,
+    limit: str,
 ) -> None:
     write(tmp_path)
     with gzip.open(tmp_path / file, "ab") as packed:
         packed.write(bytes(3 << 20))
-    monkeypatch.setattr(files, "UNPACKED", 2 << 20)
+    monkeypatch.setattr(digits, limit, 2 << 20)
     with pytest.raises(BenchError, match=rf"{file} cannot be read \(it holds more than 2 MiB"):
         read(name, tmp_path)
 
@@ -139,6 +142,14 @@ def test_a_damaged_idx_header_is_named(tmp_path: Path, damage: bytes, says: str)
     with pytest.raises(BenchError, match=says) as e:
         read("mnist", tmp_path)
     assert str(path) in str(e.value)
+
+
+def test_no_images_of_a_size_beyond_all_numbers_are_refused(tmp_path: Path) -> None:
+    tiny.write_mnist(tmp_path)
+    path = tmp_path / "MNIST/raw/train-images-idx3-ubyte"
+    path.write_bytes(b"\0\0\x08\3\0\0\0\0" + b"\xff" * 8)
+    with pytest.raises(BenchError, match=f"{path} cannot be read .*array is too big"):
+        read("mnist", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +241,12 @@ def test_usps_cut_anywhere_is_refused(tmp_path: Path) -> None:
         ("5.0 " + "0.1 " * 255, "holds 256 numbers"),
         ("5.0 " + "1.5 " * 256, "outside"),
         ("5.0 " + "nan " * 256, "outside"),
+        ("5.9 " + "0.1 " * 256, "not all labels are whole numbers"),
+        ("nan " + "0.1 " * 256, "not all labels are whole numbers"),
+        ("1e99 " + "0.1 " * 256, "not all labels are whole numbers"),
+        ("\x1f\n\n", "it has 0 lines where a published one has up to 12"),
+        ("5.0 " + "0.1 " * 256 + "\n" * 12, "it has 14 lines where a published one has up to 12"),
+        ("# nothing but a remark", "could not convert string '#'"),
     ],
 )
 def test_usps_lines_that_are_no_images_are_refused(tmp_path: Path, line: str, says: str) -> None:
@@ -298,6 +315,33 @@ def test_a_mat_file_that_kills_its_reader_is_one_sentence(
     assert str(e.value).startswith(f"{path} cannot be read (") and "\n" not in str(e.value)
 
 
+def test_a_mat_file_that_is_no_file_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train_32x32.mat")
+    with pytest.raises(BenchError, match=r"train_32x32.mat cannot be read \(it is a FIFO, not a"):
+        mat.read_mat(tmp_path / "train_32x32.mat")
+
+
+def test_a_mat_file_of_more_values_than_published_is_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_svhn(tmp_path)
+    path = tmp_path / "SVHN/train_32x32.mat"
+    monkeypatch.setattr(mat, "UNPACKED", 12 * 3 * 32 * 32)
+    assert len(mat.load_arrays(path).y) == 12
+    monkeypatch.setattr(mat, "UNPACKED", 12 * 3 * 32 * 32 - 1)
+    with pytest.raises(ValueError, match="X has 36,864 values, more than any published one"):
+        mat.load_arrays(path)
+
+
+def test_a_mat_file_whose_labels_are_no_whole_numbers_is_refused(tmp_path: Path) -> None:
+    write_svhn(tmp_path)
+    path = tmp_path / "SVHN/train_32x32.mat"
+    for label in (2.5, np.nan):
+        savemat(path, {"X": np.zeros((32, 32, 3, 1), np.uint8), "y": [[label]]})
+        with pytest.raises(ValueError, match="not all labels are whole numbers"):
+            mat.load_arrays(path)
+
+
 def test_a_mat_file_that_is_read_for_ever_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +403,8 @@ def test_label_lists_and_pictures_cut_anywhere_are_refused(tmp_path: Path) -> No
             "mnist_m_train lacks 1 of the images .* lists: ../../outside.png first",
         ),
         ("picture.png 5", "lacks 1 of the images"),
+        ("x" * 1000 + " 5", r"lists: x{300}… first"),
+        ("x" * 1000, "line 1 is not a name and a label: 'xxxxxx.{100,200}…"),
     ],
 )
 def test_a_wrong_line_of_a_label_list_is_named(tmp_path: Path, line: str, says: str) -> None:
@@ -511,6 +557,69 @@ def test_parquet_of_something_else_is_refused(tmp_path: Path) -> None:
         pq.write_table(pyarrow.table(table), path)
         with pytest.raises(BenchError, match=says):
             read("usps", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ([0.5] + [1.0] * 11, "not all labels are whole numbers"),
+        ([None] + [1] * 11, "not all labels are whole numbers"),
+        ([1e300] + [1.0] * 11, "not all labels are whole numbers"),
+    ],
+)
+def test_parquet_whose_labels_are_no_numbers_of_classes_is_refused(
+    tmp_path: Path, labels: list[float | None], says: str
+) -> None:
+    encoded = [tiny.png(image) for image in tiny.pixels(12, 16, 16)]
+    pq.write_table(pyarrow.table({"image": encoded, "label": labels}), tmp_path / "table")
+    with pytest.raises(BenchError, match=rf"table cannot be read \(ValueError: {says}\)"):
+        parquet.read_labels(tmp_path / "table")
+
+
+def test_a_row_of_parquet_that_holds_no_bytes_is_no_picture(tmp_path: Path) -> None:
+    """A text least of all: Pillow would open the file of that name."""
+    good = tmp_path / "good.png"
+    good.write_bytes(tiny.png(tiny.pixels(1, 16, 16)[0]))
+    for column in ([str(good), None], [{"path": str(good), "bytes": None}] * 2):
+        pq.write_table(pyarrow.table({"image": column, "label": [0, 1]}), tmp_path / "table")
+        assert [*parquet.read_pictures(tmp_path / "table", [0, 1])] == [b"", b""]
+
+
+def test_parquet_whose_row_groups_are_not_as_long_as_it_says_is_refused(tmp_path: Path) -> None:
+    """Its pictures would get the labels of others."""
+    path = tmp_path / "table"
+    columns = {"image": [bytes([i]) for i in range(12)], "label": tiny.TRAIN}
+    pq.write_table(pyarrow.table(columns), path, row_group_size=5)
+    five, six, next_field = b"\x16\x0a", b"\x16\x0c", b"\x26"  # as thrift writes them
+    raw = path.read_bytes()
+    assert raw.count(five + next_field) == 2
+    path.write_bytes(raw.replace(five + next_field, six + next_field))
+    with pytest.raises(BenchError, match="its row groups are of other sizes than it says"):
+        parquet.read_labels(path)
+    with pytest.raises(BenchError, match="it holds 10 of the 12 pictures that it lists"):
+        list(parquet.read_pictures(path, range(12)))
+
+
+def test_parquet_of_more_rows_than_any_set_is_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table"
+    pq.write_table(pyarrow.table({"image": [b""] * 12, "label": tiny.TRAIN}), path)
+    monkeypatch.setattr(parquet, "ROWS", 12)
+    assert len(parquet.read_labels(path)) == 12
+    monkeypatch.setattr(parquet, "ROWS", 11)
+    with pytest.raises(BenchError, match="it has 12 rows, more than any published one"):
+        parquet.read_labels(path)
+    twelve, two, next_field = b"\x16\x18", b"\x16\x04", b"\x26"
+    path.write_bytes(path.read_bytes().replace(twelve + next_field, two + next_field))
+    assert len(parquet.read_labels(path)) == 2, "and not more than it says"
+
+
+def test_columns_of_endless_names_are_told_of_in_a_sentence(tmp_path: Path) -> None:
+    pq.write_table(pyarrow.table({"x" * 9999: [0]}), tmp_path / "table")
+    with pytest.raises(BenchError, match=r"its columns are x{180,200}…") as e:
+        parquet.read_labels(tmp_path / "table")
+    assert len(str(e.value)) < 600
 
 
 # sets that come with a package

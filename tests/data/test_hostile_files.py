@@ -17,7 +17,12 @@ from PIL import Image
 from bench.data import decode
 from bench.data.decode import decode_listing, find_unreadable
 from bench.data.files import Listing, Picture
-from bench.data.listing import list_class_folders, list_folder
+from bench.data.listing import (
+    _list_listed,
+    list_class_folders,
+    list_folder,
+    list_from_file,
+)
 from bench.data.resize import Square
 from bench.errors import BenchError, printable
 
@@ -128,6 +133,46 @@ def test_a_program_in_the_guise_of_a_picture_is_not_run(art: Path) -> None:
     )
     [text] = find_unreadable(list_class_folders(art).pictures)
     assert text.endswith("(it is no JPEG, PNG, WEBP, BMP, DIB, PPM, GIF or TIFF)")
+
+
+TOLD = """
+import sys
+from pathlib import Path
+from bench.data.decode import find_unreadable
+from bench.data.files import Picture
+print(*find_unreadable([Picture(Path(name)) for name in sys.argv[1:]]))
+"""
+
+
+def test_damaged_metadata_are_nobodys_business(tmp_path: Path) -> None:
+    """Pillow warns of the first and logs of the second, which would stand among what a run says."""
+    whole = Image.new("RGB", (9, 9))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole.save(tmp_path / "cut.jpg", exif=exif.tobytes()[:-5])
+    whole.save(tmp_path / "deep.tiff")
+    raw = (tmp_path / "deep.tiff").read_bytes()
+    three_samples, many = (struct.pack("<HHIHH", 277, 3, 1, n, 0) for n in (3, 1070))
+    assert three_samples in raw
+    (tmp_path / "deep.tiff").write_bytes(raw.replace(three_samples, many))
+    told = subprocess.run(
+        [sys.executable, "-c", TOLD, "cut.jpg", "deep.tiff"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stderr == "" and told.stdout.startswith("deep.tiff cannot be read (")
+
+
+def test_a_list_of_names_that_no_file_can_have_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "list.txt").write_text("x" * 300 + "/0.png 0\n")
+    for read in (lambda path: list_from_file(path, tmp_path), _list_listed):
+        with pytest.raises(BenchError, match=r"list.txt cannot be read \(OSError: .*too long"):
+            read(tmp_path / "list.txt")
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x89PNG", b"\xff\xd8\xff\xe0"])

@@ -1,5 +1,6 @@
 """Natural pictures are decoded once, to torchvision's pixels, and a damaged cache is not used."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import digit_files as tiny
 import numpy as np
@@ -267,17 +269,93 @@ def test_a_cache_that_is_not_whole_is_made_anew(art: Path, kept: Path) -> None:
         ]
         cuts += [(sidecar, text[:n].encode()) for n in (0, 1, len(text) // 2, len(text) - 1)]
         cuts += [
-            (sidecar, json.dumps(written | {"key": "of other data"}).encode()),
+            (sidecar, json.dumps(sealed(written | {"key": "of other data"})).encode()),
             (sidecar, b"[]"),
             (sidecar, b"\xff"),
         ]
         return [*cuts, (pixels, raw + b"\0"), (pixels, None), (sidecar, None)]
 
     for path, content in damage():
+        then = pixels.stat().st_mtime_ns
         path.unlink() if content is None else path.write_bytes(content)
+        if pixels.exists():  # a copy that broke off can have the time of the whole
+            os.utime(pixels, ns=(then, then))
         again = read(art).train
         assert torch.equal(again.x, first) and again.fingerprint() == fingerprint
-        assert pixels.read_bytes() == raw and json.loads(sidecar.read_text()) == written
+        assert pixels.read_bytes() == raw
+        now = json.loads(sidecar.read_text())
+        assert now == sealed(written | {"modified": pixels.stat().st_mtime_ns})
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """What a sidecar says, with the seal that belongs to it."""
+    said = {k: v for k, v in content.items() if k != "seal"}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    return said | {"seal": digest.hexdigest()}
+
+
+def test_kept_pixels_that_somebody_changed_are_not_taken_for_whole(art: Path, kept: Path) -> None:
+    first = read(art).train.x.clone()
+    [pixels] = kept.glob("*.u8")
+    raw = pixels.read_bytes()
+    for i in (0, len(raw) // 2, len(raw) - 1):
+        pixels.write_bytes(raw[:i] + bytes([raw[i] ^ 1]) + raw[i + 1 :])
+        again = read(art).train
+        assert torch.equal(again.x, first) and pixels.read_bytes() == raw
+        assert again.fingerprint() == Images(again.x, again.y).fingerprint()
+
+
+def test_kept_pixels_are_read_whole_where_their_time_is_another(
+    art: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a copy is."""
+    read(art)
+    [pixels] = kept.glob("*.u8")
+    real, checked = cache._fingerprint, []
+    monkeypatch.setattr(cache, "_fingerprint", lambda *x: checked.append(1) or real(*x))
+    monkeypatch.setattr(decode, "open_upright", never)
+    read(art)
+    assert not checked
+    os.utime(pixels)
+    read(art)
+    assert checked
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": [1] + [0] * 3 + [1] * 3},
+        {"fingerprint": "f00d" * 4},
+        {"unreadable": [[6, "torn"]]},
+    ],
+)
+def test_a_sidecar_that_somebody_changed_is_not_taken_for_whole(
+    art: Path, kept: Path, change: dict[str, Any]
+) -> None:
+    first = read(art).train
+    [sidecar] = kept.glob("*.json")
+    written = json.loads(sidecar.read_text())
+    assert sealed(written) == written
+    sidecar.write_text(json.dumps(written | change))
+    again = read(art, skip=True)
+    assert again.train.y.tolist() == first.y.tolist() and again.origin == "folder art"
+    assert again.train.fingerprint() == first.fingerprint()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '"text"', "1", "{}"])
+def test_a_sidecar_of_another_program_is_made_anew(art: Path, kept: Path, text: str) -> None:
+    read(art)
+    [sidecar] = kept.glob("*.json")
+    sidecar.write_text(text)
+    assert len(read(art).train) == 7 and "seal" in json.loads(sidecar.read_text())
+
+
+def test_a_sidecar_that_is_no_file_is_waited_for_by_nobody(art: Path, kept: Path) -> None:
+    read(art)
+    [sidecar] = kept.glob("*.json")
+    sidecar.unlink()
+    os.mkfifo(sidecar)
+    assert len(read(art).train) == 7 and sidecar.is_file()
 
 
 def test_the_pixels_are_flushed_before_the_file_that_vouches_for_them_is_there(
