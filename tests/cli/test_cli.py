@@ -100,7 +100,7 @@ MISTAKES = {
     "artefact": (
         ("run", *TINY, "--keep", "logits,wieghts"),
         [
-            "unknown artefact 'wieghts'; did you mean 'weights'? known: features, logits, maps, weights"
+            "unknown artefact 'wieghts'; did you mean 'weights'? known: features, logits, maps, samples, weights"
         ],
     ),
     "pictures of nowhere": (("predict", "none", "data"), ["no record none"]),

@@ -44,7 +44,10 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("bench diff toal", ["toalign"]),
         ("bench diff toalign tiny:", ["tiny:one", "tiny:other"]),
         ("bench run --keep l", ["logits"]),
-        ("bench run --keep logits,", ["logits,features", "logits,maps", "logits,weights"]),
+        (
+            "bench run --keep logits,",
+            ["logits,features", "logits,maps", "logits,samples", "logits,weights"],
+        ),
         ("bench run --suite none --methods ", []),
         ("bench run --suite none.toml --budget f", ["full"]),
     ],

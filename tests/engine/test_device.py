@@ -44,7 +44,12 @@ class OneDevice(TorchDispatchMode):
 def variants() -> list[tuple[str, dict[str, Any]]]:
     """Every method with its defaults, and with the hyper-parameters of every row of every suite."""
     found = [(name, {}) for name in catalog.adapting()]
-    found += [(r.method, r.hyper) for name in suites.names() for r in suites.find(name).rows]
+    found += [
+        (r.method, r.hyper)
+        for name in suites.names()
+        for r in suites.find(name).rows
+        if r.method in catalog.adapting()
+    ]
     return list({f"{name}-{json.dumps(hyper)}": (name, hyper) for name, hyper in found}.values())
 
 

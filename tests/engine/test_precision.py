@@ -27,7 +27,12 @@ RECIPE = Recipe(backbone="any", size=2, iterations=STEPS, batch=5, lr=0.005)
 def variants() -> list[tuple[str, dict[str, Any]]]:
     """Every method with its defaults, and with the hyper-parameters of every row of every suite."""
     found: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in catalog.adapting()]
-    found += [(r.method, dict(r.hyper)) for name in suites.names() for r in suites.find(name).rows]
+    found += [
+        (r.method, dict(r.hyper))
+        for name in suites.names()
+        for r in suites.find(name).rows
+        if r.method in catalog.adapting()
+    ]
     return list({f"{name}-{json.dumps(hyper)}": (name, hyper) for name, hyper in found}.values())
 
 
