@@ -149,9 +149,6 @@ def group_cells(only: Iterable["Record"], others: set[Place]) -> Iterable[tuple[
 
 
 def _score(r: "Record") -> str:
-    from bench.cli.screen import describe_measured
+    from bench.cli.screen import describe_target
 
-    if r.status != "ok" or not r.evals:
-        return r.status
-    last = r.evals[-1]
-    return f"{last.target.accuracy:.2f}" if last.target else describe_measured(last)
+    return describe_target(r.evals[-1]) if r.status == "ok" and r.evals else r.status

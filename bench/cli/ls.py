@@ -240,7 +240,7 @@ def list_runs(chosen: Mapping[str, "Suite"], asked: Filters, results: Path | Non
         return
     for (suite, budget), some in groupby(found, key=lambda s: (s.suite, s.budget)):
         title = f"{suite}, budget {budget}" if budget else f"{suite}, unreadable"
-        print_table(title, COLUMNS, map(describe_run, some), right=("seed", "target %", "ms/it"))
+        print_table(title, COLUMNS, map(describe_run, some), right=("seed", "target", "ms/it"))
     tally = Counter(s.state for s in found)
     states = ", ".join(f"{n} {state}" for state, n in tally.most_common())
     where = f" --results {results}" if results else ""
@@ -249,16 +249,16 @@ def list_runs(chosen: Mapping[str, "Suite"], asked: Filters, results: Path | Non
         typer.echo(f"to open one: bench show RECORD{where}")
 
 
-COLUMNS = ("row", "task", "seed", "date", "target %", "ms/it", "state", "record", "differs, or why")
+COLUMNS = ("row", "task", "seed", "date", "target", "ms/it", "state", "record", "differs, or why")
 
 
 def describe_run(s: "Standing") -> tuple[object, ...]:
     """The cells of COLUMNS."""
-    from bench.cli.screen import describe_measured
+    from bench.cli.screen import describe_target
 
     r, run = s.record, s.record.run
     last = r.evals[-1] if r.evals else None
-    score = last and (f"{last.target.accuracy:.2f}" if last.target else describe_measured(last))
+    score = last and describe_target(last)
     bad = r.status if r.status in ("diverged", "failed") else None
     ms = r.end.ms["p50"] if r.end and r.end.ms else None
     return (

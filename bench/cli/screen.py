@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,11 @@ from bench.report.page.text import format_count
 from bench.runs import forecast, records
 from bench.runs.plan import CellState
 from bench.runs.records import Evaluation, Record
-from bench.suite.schema import compact
 
 if TYPE_CHECKING:
     from bench.data.counts import ImageCount
 
+SHOWN = 4  # values of a cell that measures something else than accuracies
 MINUTE = 60.0  # seconds between two lines about what goes on, where there is no terminal
 
 
@@ -138,14 +139,20 @@ def describe_end(ended: Ended) -> str:
         return f"{ended.cell}: {ended.status}" + (f": {ended.reason}" if ended.reason else "")
     speed = f"{record.end.ms['p50']:.1f} ms/it, {format_duration(record.end.wall_s)}"
     lost = f"; {ended.reason}" if ended.reason else ""
-    return f"{ended.cell}: {describe_measured(record.evals[-1])} ({speed}){lost}"
+    return f"{ended.cell}: {describe_measured(record.evals[-1], SHOWN)} ({speed}){lost}"
 
 
-def describe_measured(e: Evaluation) -> str:
-    """'target 93.12 %, source 99.00 %', or the values of a task that measures something else."""
+def describe_measured(e: Evaluation, most: int | None = None) -> str:
+    """'target 93.12 %, source 99.00 %', or the values of a task that measures something else:
+    all, or so many."""
     if e.target and e.source:
         return f"target {e.target.accuracy:.2f} %, source {e.source.accuracy:.2f} %"
-    return compact(e.values)
+    return ", ".join(f"{name} {x:.4g}" for name, x in islice(e.values.items(), most))
+
+
+def describe_target(e: Evaluation) -> str:
+    """The accuracy on the target in %, '93.12', or the first value that was measured instead."""
+    return f"{e.target.accuracy:.2f}" if e.target else describe_measured(e, 1)
 
 
 def format_duration(seconds: float) -> str:

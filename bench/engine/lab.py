@@ -1,6 +1,7 @@
 """What the cells of one command share: the device, the folders, and what was already read."""
 
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,7 +53,7 @@ class Lab:
     device: torch.device  # where networks are trained
     weights: Path | None = None  # file of pretrained weights; None: downloaded from their publisher
     skip_unreadable: bool = False  # leave out images that cannot be decoded
-    tell: Listener = ignore  # is told how far decoding and evaluating are
+    listener: Listener = ignore  # hears how far decoding and evaluating are
     keep: tuple[ArtefactName, ...] = ()  # what a finished cell leaves beside its record
     checkpoint_every: float = 300.0  # seconds between two checkpoints of a cell; 0: none is written
     fresh: bool = False  # begin cells anew, whatever checkpoints there are
@@ -65,6 +66,12 @@ class Lab:
     stood_in: set[str] = field(default_factory=set)  # domains that random images stood in for
     _domains: dict[Hashable, Domain | BenchError] = field(default_factory=dict)
     _weights: dict[Hashable, Pretrained | BenchError] = field(default_factory=dict)
+
+    def tell(self, event: Working) -> None:
+        """Pass it to the listener. That a screen cannot show it, because its pipe is closed or its
+        disk is full, is no fault of the training that goes on here."""
+        with suppress(OSError):
+            self.listener(event)
 
     def domains(self, cell: Cell, *, pixels: bool = True) -> tuple[Domain, Domain]:
         """Source and target of a cell. Raises BenchError when one is missing or both disagree.

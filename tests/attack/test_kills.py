@@ -35,7 +35,7 @@ def prepare(folder: Path, iterations: int) -> None:
 def test_killed_at_random_moments_every_cell_ends_to_the_bit(
     seed: int, folder: Path, bench: Children, count: Count
 ) -> None:
-    prepare(folder, 400)
+    prepare(folder, 200)
     chance, kills, cells = random.Random(seed), 0, 0
     while kills < KILLS:
         cell, told = ("--seeds", cells), ""

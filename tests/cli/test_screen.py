@@ -6,7 +6,7 @@ from typing import Any
 import fakes
 import pytest
 
-from bench.cli.screen import describe_end
+from bench.cli.screen import describe_end, describe_measured, describe_target
 from bench.engine.events import Ended
 
 TOY = fakes.toy()
@@ -31,3 +31,14 @@ def test_what_went_wrong_is_said_in_place_of_a_score(
 ) -> None:
     line = ended(tmp_path, status=status, reason=reason)
     assert line == f"plain A-B seed 0: {status}" + (f": {reason}" if reason else "")
+
+
+def test_of_a_cell_with_many_measures_the_first_few_remain(tmp_path: Path) -> None:
+    suite = fakes.made()
+    cell = fakes.cell(suite, "cdcgan", "digits", 0)
+    values = {"frechet": 15.348838, "kernel": 0.653887, "clear": 0.97, "modes": 10.0, "recall": 0.4}
+    record = fakes.write_generated(tmp_path, cell, [values])
+    line = describe_end(Ended(cell, "ok", "", record.path))
+    assert line.startswith(f"{cell}: frechet 15.35, kernel 0.6539, clear 0.97, modes 10 (")
+    assert describe_measured(record.evals[-1]).endswith("modes 10, recall 0.4")
+    assert describe_target(record.evals[-1]) == "frechet 15.35"

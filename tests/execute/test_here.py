@@ -158,7 +158,7 @@ def test_without_a_terminal_a_line_a_minute_says_how_far_a_run_is(tmp_path: Path
 
 def test_decoding_and_evaluating_tell_how_far_they_are(lab: Lab, tmp_path: Path) -> None:
     told: list[Working] = []
-    lab.tell = told.append
+    lab.listener = told.append
     cell = cells(tmp_path)[1]
     assert list(Here(lab).run([cell]))[-1].status == "ok"  # type: ignore[union-attr]
     by_subject: dict[str, list[tuple[int, int]]] = {}
@@ -168,6 +168,19 @@ def test_decoding_and_evaluating_tell_how_far_they_are(lab: Lab, tmp_path: Path)
     assert by_subject["decoding A"][-2:] == [(12, 12), (3, 3)], "train, then test"
     (half, whole) = by_subject[f"evaluating {cell}"]
     assert (half, whole) == ((3, 6), (6, 6)), "the test images of both domains"
+
+
+def test_a_screen_that_is_gone_is_no_fault_of_the_training(lab: Lab, tmp_path: Path) -> None:
+    """`bench run | head -1` closes the pipe while the cell decodes its images or is evaluated."""
+    told: list[Working] = []
+
+    def gone(event: Working) -> None:
+        told.append(event)
+        raise BrokenPipeError
+
+    lab.listener = gone
+    assert list(Here(lab).run([cells(tmp_path)[1]]))[-1].status == "ok"  # type: ignore[union-attr]
+    assert told
 
 
 def test_an_end_tells_whether_the_rest_is_worth_starting(tmp_path: Path) -> None:

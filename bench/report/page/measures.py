@@ -68,11 +68,11 @@ EXPLAINED: Mapping[str, str] = {
 }
 """What each measure is, after its title."""
 
-RULINGS: Mapping[Ruling, str] = {
-    "holds": "hold",
-    "does not hold": "do not hold",
-    "unresolved": "unresolved",
-    "not measured": "not measured",
+RULINGS: Mapping[Ruling, tuple[str, str]] = {  # what is said of one statement and of several
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not hold", "do not hold"),
+    "unresolved": ("is unresolved", "are unresolved"),
+    "not measured": ("is not measured", "are not measured"),
 }
 WIDE = 200  # characters: so many hold the values of five rows
 SIGNS = {"higher": ">", "lower": "<"}
@@ -144,7 +144,7 @@ def lay_out_statements(board: Board, judged: Iterable[Judged], names: Mapping[st
 
 def _statement_cells(j: Judged) -> tuple[str, ...]:
     if j.gain is None or j.first is None or j.second is None:
-        return (DASH,) * 4
+        return (*(DASH,) * 3, j.ruling)
     decimals = count_decimals((j.first, j.second))
     values = (format_number(x, decimals) for x in (j.first, j.second))
     return (*values, format_measured_gain(j.gain, decimals), j.ruling)
@@ -236,8 +236,8 @@ def describe_statements(judged: Iterable[Judged]) -> Iterator[str]:
     """How many statements hold, and what the suite's file says about them."""
     judged = list(judged)
     count = Counter(j.ruling for j in judged)
-    words = ", ".join(f"{count[word]} {said}" for word, said in RULINGS.items() if count[word])
-    yield f"Of {format_count(len(judged), 'statement')}: {words}."
+    words = (f"{n} {said[n > 1]}" for ruling, said in RULINGS.items() if (n := count[ruling]))
+    yield f"Of {format_count(len(judged), 'statement')} {', '.join(words)}."
     for j in judged:
         if j.statement.note:
             yield f"“{j.statement.says}”: {j.statement.note}."
