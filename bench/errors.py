@@ -20,6 +20,10 @@ class UsageError(BenchError):
     exit_code = 2
 
 
+class Diverged(BenchError):
+    """A training has run away: what it made is no longer finite."""
+
+
 def shorten(text: str, most: int = 80) -> str:
     """A text, cut short where it would fill the screen."""
     return text if len(text) <= most else f"{text[:most]}…"

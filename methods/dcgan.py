@@ -12,7 +12,7 @@ class DCGAN(Method):
     (Radford et al., ICLR 2016, section 3)
 
     D is a probability as a logit d: −log D = softplus(−d), −log(1 − D) = softplus(d). G minimizes
-    −log D in place of log(1 − D), which has no gradient while D is sure (Goodfellow et al., NeurIPS
+    −log D, because log(1 − D) has almost no gradient while D is sure (Goodfellow et al., NeurIPS
     2014, section 3). z is the target batch; the labels of the source are never read.
     """
 

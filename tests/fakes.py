@@ -332,7 +332,7 @@ def made_records(root: Path) -> list[Record]:
         about: dict[str, Any] = {"machine": machines.get((row, seed), CPU)}
         if (row, seed) == ("cdcgan-blind", 2):
             about |= {"status": "diverged", "reason": "the loss was no longer finite"}
-        about |= {"spread": (0.3 - 0.02 * len(row) + 0.01 * seed, 0.3), "ms": 40.0 + len(row) + seed**2}  # fmt: skip
+        about |= {"spread": (0.3 - 0.02 * len(row) + 0.001 * len(row) * seed, 0.3), "ms": 40.0 + len(row) + seed**2}  # fmt: skip
         found.append(write_generated(root, cell(suite, row, "digits", seed), values, **about))
     short = cell(suite, "cdcgan", "digits", 0, "short")
     found.append(write_generated(root, short, measurements("cdcgan", 0, 2)))

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from bench.data.images import Images, place_images, send
 from bench.data.stream import Ahead, Drawn, Stream, check_batch
@@ -15,7 +16,7 @@ from bench.data.views import Pixels
 from bench.engine import samples
 from bench.engine.clock import MIB
 from bench.engine.events import Working
-from bench.engine.judge import Judge
+from bench.engine.judge import CLASSES, Judge
 from bench.engine.lab import Lab
 from bench.engine.task import Materials, Placement, Task
 from bench.engine.training import Stops
@@ -42,7 +43,10 @@ ALWAYS = (
 OF_CLASSES = ("consistency",)
 """Those of a generator that is told a class."""
 
-OF_STYLES = ("z_pixels", "y_pixels", "z_thickness", "y_thickness", "z_slant", "y_slant")
+OF_STYLES = (
+    "z_class", "y_class", "z_pixels", "y_pixels", "z_thickness", "y_thickness",
+    "z_slant", "y_slant",
+)  # fmt: skip
 """Shares of a variance that noise and class explain, at the last measurement of such a one."""
 
 
@@ -116,11 +120,8 @@ class GAN(Task):
     def batches(self, step: int) -> tuple[Batch, Batch]:
         real = self._stream(step)
         z, nobody = self._noise(str(step), len(real.y)), None
-        return Batch(self._view(real.x), real.y, real.i), Batch(z, nobody)  # type: ignore[arg-type]
-
-    def _view(self, x: Tensor) -> Tensor:
-        """uint8 (B, channels, S, S) -> float in [−1, 1] of the same shape."""
-        return self.pixels(x)[:, : self.channels]
+        x = view_grey(self.pixels, real.x)
+        return Batch(x, real.y, real.i), Batch(z, nobody)  # type: ignore[arg-type]
 
     def _noise(self, what: str, n: int) -> Tensor:
         """z (n, NOISE) from N(0, 1), which the seed and a text alone decide."""
@@ -151,7 +152,7 @@ class GAN(Task):
 
     def _show(self, net: Network, step: int) -> None:
         """Keep some images of each class, made of the same noise in every class; where no class is
-        asked for, as many images of as much noise."""
+        asked for, as many images, each of noise of its own."""
         n = self.cell.classes
         y = torch.arange(n, device=self.device).repeat_interleave(SHOWN)
         one_each = self._noise("shown", n * SHOWN)
@@ -165,7 +166,8 @@ class GAN(Task):
         real, judge = self.reference, self.reference.judge
         f = judge.features(x)
         logits = judge.rate(f)
-        f_r, labels = real.features, y if self.conditional else logits.argmax(1).cpu()
+        # the judge says what a digit is: of the class asked for, wrong ones would pass for diverse
+        f_r, labels = real.features, logits.argmax(1).cpu()
         found: dict[str, float] = {
             "frechet": samples.frechet(f_r, f),
             "kernel": samples.kernel(f_r, f),
@@ -192,13 +194,15 @@ class GAN(Task):
         z = self._noise("styles", STYLES).repeat_interleave(n, 0)
         x = self._generate(net, z, torch.arange(n, device=self.device).repeat(STYLES))
         grey = x.mean(1, keepdim=True).cpu()
+        judge = self.reference.judge
         seen = {
+            "class": one_hot(judge.logits(x).argmax(1), n),
             "pixels": grey.flatten(1),
             "thickness": samples.thickness(grey),
             "slant": samples.slant(grey),
         }
         shares = {k: samples.explained(v.view(STYLES, n, -1)) for k, v in seen.items()}
-        return {f"{by}_{k}": getattr(s, by) for k, s in shares.items() for by in ("z", "y")}
+        return {f"{by}_{k}": share for k, s in shares.items() for by, share in s._asdict().items()}
 
     def show(self, net: Network, method: Method) -> Samples:
         return Samples(
@@ -218,6 +222,11 @@ class GAN(Task):
         self._train = None
 
 
+def view_grey(pixels: Pixels, x: Tensor) -> Tensor:
+    """uint8 (B, channels, S, S) -> float in [−1, 1] with as many channels: views are in colour."""
+    return pixels(x)[:, : x.shape[1]]
+
+
 def check_recipe(cell: Cell, _: Lab) -> None:
     """Raise UsageError when the recipe is none of a generator, or the metric is not measured."""
     find_width(cell.recipe)
@@ -227,8 +236,8 @@ def check_recipe(cell: Cell, _: Lab) -> None:
         raise UsageError(
             f"{cell.suite} asks for {cell.metric!r}, and generated images have {', '.join(ALWAYS)}"
         )
-    if cell.classes != (known := 10):
-        raise UsageError(f"the judge knows {known} digits, and {cell.suite} has {cell.classes}")
+    if cell.classes != CLASSES:
+        raise UsageError(f"the judge knows {CLASSES} digits, and {cell.suite} has {cell.classes}")
 
 
 def check_domain(cell: Cell, lab: Lab) -> None:
@@ -251,12 +260,11 @@ def judge_domain(cell: Cell, lab: Lab) -> Reference:
     key = "judged", test.fingerprint(), cell.budget == "smoke"
     if key not in lab.worked_out:
         judge, pixels = Judge.load(lab.device), Pixels("half", torch.device("cpu"))
-        x = pixels(test.x)[:, : test.x.shape[1]]
         if cell.budget != "smoke":
-            judge.check(x, test.y)
+            judge.check(view_grey(pixels, test.x), test.y)
         # as many as are generated: distances between all pairs grow with the square
         some = test.thin(MADE)
-        features = judge.features(pixels(some.x)[:, : some.x.shape[1]])
+        features = judge.features(view_grey(pixels, some.x))
         lab.worked_out[key] = Reference(judge, features, some.y.cpu())
     found: Reference = lab.worked_out[key]
     return found

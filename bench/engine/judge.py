@@ -22,10 +22,10 @@ from bench.data.digits import read_digits
 from bench.data.files import Split
 from bench.data.resize import Square
 from bench.datasets.sets import MNIST
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, Diverged, UsageError
+from bench.nets.dcgan import SIDE
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
-SIDE = 32  # height and width of the images
 DIM = 64  # features
 CLASSES = 10
 THRESHOLD = 0.99  # the share of real digits that it must name rightly
@@ -70,7 +70,7 @@ class Judge:
     def features(self, x: Tensor) -> Tensor:
         """Features, float32 (B, 64), on the judge's device, of float images on any device.
 
-        Raises UsageError when the images are not of its size or range, BenchError for nan.
+        Raises UsageError when the images are not of its size or range, Diverged for nan.
         """
         check_images(x)
         parts = [self._pass(self.net[:-1], part.to(self.device).float()) for part in x.split(BATCH)]
@@ -136,7 +136,7 @@ def _block(before: int, after: int, kernel: int = 3, stride: int = 1) -> list[nn
 
 
 def check_images(x: Tensor) -> None:
-    """Raises UsageError unless x is (B, 1, 32, 32) of floats in [−1, 1], BenchError for nan."""
+    """Raises UsageError unless x is (B, 1, 32, 32) of floats in [−1, 1], Diverged for nan."""
     if x.shape[1:] != (1, SIDE, SIDE):
         raise UsageError(
             f"the judge sees grey images of {SIDE}x{SIDE} pixels, (B, 1, {SIDE}, {SIDE}), "
@@ -145,7 +145,7 @@ def check_images(x: Tensor) -> None:
     if not x.is_floating_point():
         raise UsageError(f"the judge sees floats between -1 and 1, and not {x.dtype}")
     if not x.isfinite().all():
-        raise BenchError("the images hold nan or infinite values: what made them has diverged")
+        raise Diverged("the images hold nan or infinite values")
     x = x.detach()
     if len(x) and float(x.abs().max()) > 1.001:  # a tanh in half precision is within 1
         raise UsageError(

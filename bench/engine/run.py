@@ -26,7 +26,7 @@ from bench.engine.memory import OutOfMemory, free, keep_freed, within_memory
 from bench.engine.task import Materials, Task
 from bench.engine.tasks import make_task as task_of
 from bench.engine.training import Stops, Training, set_precision
-from bench.errors import BenchError
+from bench.errors import BenchError, Diverged
 from bench.runs import files, plan, records
 from bench.runs.cell import Cell
 from bench.runs.files import Writer
@@ -173,6 +173,8 @@ def _attempt(
         return Outcome("diverged", f"a matrix could not be decomposed any more ({reason})"[:500])
     except (Busy, Lost):
         raise
+    except Diverged as e:
+        return Outcome("diverged", str(e))
     except BenchError as e:  # weights of another network, a batch larger than the data
         return Outcome("failed", without_folders(str(e)))
     except Exception as e:

@@ -3,7 +3,7 @@
 real_f, fake_f: features (N, dim) of real and of generated images, as `Judge.features` gives them;
 logits (N, classes) as `Judge.logits` does; images (N, 1, H, W), bright on dark, of any range. All
 numbers are computed in float64 on the CPU and draw no random numbers. Every function raises
-BenchError for values that are nan or infinite, and for fewer samples than it needs.
+Diverged for values that are nan or infinite, and BenchError for fewer samples than it needs.
 """
 
 import math
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from bench.errors import BenchError
+from bench.errors import BenchError, Diverged
 
 ROWS = 100  # of a matrix of pairs that are made at once: few enough for the processor's cache
 CLEAR = 0.95  # the least probability of its class at which a digit is clear
@@ -167,8 +167,8 @@ def modes(logits: Tensor, classes: int) -> int:
 def diversity(f: Tensor, labels: Tensor) -> float:
     """The mean distance of the features of two samples of a class, averaged over the classes.
 
-    labels (N,): the classes asked for, or those that the judge sees where none was. A class of
-    fewer than two samples does not count; BenchError when all are.
+    labels (N,): the class of each. A class of fewer than two samples does not count; BenchError
+    when all are.
     """
     apart = _apart(f, labels)
     return math.fsum(apart.values()) / len(apart)
@@ -210,29 +210,35 @@ def _apart(f: Tensor, labels: Tensor) -> dict[int, float]:
 
 
 class Shares(NamedTuple):
-    """Parts of a variance, which add up to 1; all nan when nothing varies."""
+    """Parts of a variance; nan when nothing varies."""
 
     z: float  # what the noise vector alone decides
     y: float  # what the class alone decides
-    rest: float  # what only the two together decide
 
 
 def explained(values: Tensor) -> Shares:
     """What decides a property of images made of each of K noise vectors with each of the classes.
 
     values (K, classes, …): of the image of noise z and class y; further dimensions, such as pixels,
-    are summed over. Sums of squares of a two-way analysis of variance without replication
-    (Fisher, 1925): of the rows' means, of the columns' means, and what remains. Needs K ≥ 2.
+    are summed over. ω² (Hays, 1963) of a two-way analysis of variance without replication:
+    (SS − df·MS_rest)/(SS_total + MS_rest). A plain share SS/SS_total would give z more than y even
+    where nothing is decided, because there are more noise vectors than classes; ω² is about 0 for
+    both, and may lie just below. Needs K ≥ 2.
     """
     if values.ndim < 2 or min(values.shape[:2]) < 2:
         raise BenchError(f"a grid of {tuple(values.shape)} has no two noise vectors and classes")
     v = _take(values.flatten(1)).view(*values.shape[:2], -1)
     v = v - v[0, 0]  # all the same: exactly 0, whatever means are rounded to
     v = v - v.mean((0, 1))
-    rows, columns = v.mean(1, keepdim=True), v.mean(0, keepdim=True)
-    whole = v.square().sum()
-    z, y = (float(m.expand_as(v).square().sum() / whole) for m in (rows, columns))
-    return Shares(z, y, float((v - rows - columns).square().sum() / whole))
+    of_z, of_y = v.mean(1, keepdim=True), v.mean(0, keepdim=True)
+    df_z, df_y = (n - 1 for n in v.shape[:2])
+    ms_rest = (v - of_z - of_y).square().sum() / (df_z * df_y)
+    whole = v.square().sum() + ms_rest
+
+    def share(means: Tensor, df: int) -> float:
+        return float((means.expand_as(v).square().sum() - df * ms_rest) / whole)
+
+    return Shares(z=share(of_z, df_z), y=share(of_y, df_y))
 
 
 def thickness(images: Tensor) -> Tensor:
@@ -284,7 +290,7 @@ def _take_pair(real_f: Tensor, fake_f: Tensor, least: int = 1) -> tuple[Tensor, 
 
 
 def _take(f: Tensor, least: int = 1) -> Tensor:
-    """Rows (N, dim), float64 on the CPU. Raises BenchError when they are too few or not finite."""
+    """Rows (N, dim), float64 on the CPU. Raises BenchError when they are too few."""
     if f.ndim != 2 or len(f) < least:
         raise BenchError(f"rows are needed, at least {least}, and not {tuple(f.shape)}")
     return _take_finite(f)
@@ -300,5 +306,5 @@ def _take_images(images: Tensor) -> Tensor:
 def _take_finite(x: Tensor) -> Tensor:
     x = x.detach().to("cpu", torch.float64)
     if not x.isfinite().all():
-        raise BenchError("samples hold nan or infinite values: the training has diverged")
+        raise Diverged("samples hold nan or infinite values")
     return x

@@ -2,8 +2,8 @@
 
 Radford et al., ICLR 2016, figure 1 and section 3: strided convolutions in place of pooling, batch
 norm everywhere but at D's first and G's last layer, ReLU in G, LeakyReLU in D, weights from
-N(0, 0.02²). With classes, y is a one-hot vector: G reads it behind z, D as as many more channels,
-each a constant image.
+N(0, 0.02²). With classes, y is a one-hot vector: G reads it appended to z; D gets one more channel
+for each class, which is 1 everywhere or 0 everywhere.
 """
 
 import re

@@ -181,6 +181,11 @@ def check_measures(suite: Suite) -> None:
         raise UsageError(f"the measure {twice!r} is listed twice; list each once")
     if names and suite.metric and suite.metric not in suite.measures:
         raise UsageError(f"the metric {suite.metric.name!r} is none of the measures; list it there")
+    if suite.metric and suite.metric.better == "neither":
+        raise UsageError(
+            f"rows are sorted by the metric {suite.metric.name!r}: say whether higher or lower "
+            "is better"
+        )
     references = read_references(suite.folder)
     for said in suite.statements:
         if said.cite not in references:

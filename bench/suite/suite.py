@@ -121,7 +121,7 @@ class Metric(Strict):
 
     name: str  # as the task calls it
     title: str  # as the table says it, with its unit
-    better: Literal["higher", "lower"] = "higher"  # which values are good
+    better: Literal["higher", "lower", "neither"] = "higher"  # which values are good
     reach: Number | None = None
     """Of a measure of how long it takes: the value of the suite's metric that is to be reached."""
 

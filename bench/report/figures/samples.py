@@ -118,14 +118,14 @@ def _describe(request: Request, task: str, shown: Shown) -> str:
     which = f"seed {seeds[0]}" if len(seeds) == 1 else "the lowest seed of each row that kept them"
     lines = "The number beside a line is the class that was asked for."
     if not all(_is_told(row) for row, *_ in shown):
-        lines += " Lines without one are of a generator that is asked for none."
+        lines += " Lines without a number: this generator is told no class."
     return f"{request.name(task)}, {which}. {lines}"
 
 
 def _caption_samples(request: Request, task: str, found: Found, shown: Shown) -> str:
     return request.describe(
         f"Generated images in the course of the training on {_describe(request, task, shown)} The "
-        f"first {EACH} of each line, chosen by nobody, at each measurement of the same noise.",
+        f"first {EACH} of each line, not selected; every measurement has the same noise.",
         more=name_others(request, found, [row for row, *_ in shown]),
     )
 

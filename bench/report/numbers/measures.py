@@ -42,6 +42,12 @@ class Reading:
         """Mean and sample deviation over the seeds."""
         return summarise(self.by_seed.values())
 
+    def at(self, seeds: Iterable[int]) -> "Reading":
+        """The values of these seeds alone."""
+        kept = sorted(seeds)
+        least = tuple(s for s in self.least if s in kept)
+        return Reading({s: self.by_seed[s] for s in kept}, least)
+
 
 NOTHING = Reading({})
 
@@ -76,20 +82,19 @@ class Board:
         """The counted runs of a row: ok, diverged or failed."""
         return self.ledger.results(row, self.task)
 
+    def list_diverged(self, row: str) -> list[int]:
+        """The seeds at which a row's training ran away."""
+        return [cell.seed for cell, r in self.runs(row) if r.status == "diverged"]
+
     def find_best(self, measure: Metric) -> Standout:
-        """The rows to show that stand out; none by a measure that only describes."""
-        if measure.name in list_descriptions(self.suite):
+        """The rows to show that stand out; none by a measure that only describes, and no row
+        whose values are lower bounds."""
+        if measure.better == "neither":
             return Standout(frozenset(), frozenset())
-        found = {row.id: self.read(measure.name, row.id).by_seed for row in self.rows}
+        read = {row.id: self.read(measure.name, row.id) for row in self.rows}
+        found = {row: reading.by_seed for row, reading in read.items() if not reading.least}
         lower = measure.better == "lower"
         return find_standouts(found, confidence=self.suite.confidence, lower=lower)
-
-
-def list_descriptions(suite: Suite) -> set[str]:
-    """The measures that a statement compares with each other within one row: what they say of a
-    row is neither good nor bad."""
-    names = {m.name for m in suite.measures}
-    return {name for s in suite.statements if s.than in names for name in (s.measure, s.than)}
 
 
 def build_board(

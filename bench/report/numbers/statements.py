@@ -1,10 +1,10 @@
 """What the seeds say about the sentences of a paper: whether an inequality holds."""
 
 from dataclasses import dataclass
-from statistics import mean
+from math import isclose
 from typing import Literal
 
-from bench.report.numbers.measures import Board
+from bench.report.numbers.measures import NOTHING, Board, Reading
 from bench.report.numbers.stats import Gain, compare_pairs
 from bench.suite.claims import Statement
 
@@ -16,23 +16,30 @@ class Judged:
     """A statement with what was measured, over the seeds that have both values."""
 
     statement: Statement
-    first: float | None  # mean of the row that it is about; None without such a seed
-    second: float | None  # mean of the row, or of the measure, that this is compared with
-    gain: Gain | None  # first − second, seed by seed
+    first: Reading  # of the row that it is about
+    second: Reading  # of the row, or of the measure, that this is compared with
+    gain: Gain | None = None  # first − second, seed by seed; None without a seed that has both
+    diverged: bool = False  # whether a run of either row ran away
 
     @property
     def ruling(self) -> Ruling:
         """holds: the interval of the difference lies wholly on the claimed side of 0.
 
-        does not hold: wholly on the other side. unresolved: neither, and always so for one seed, or
-        where the differences of all seeds are equal, as those of whole epochs can be.
+        does not hold: wholly on the other side. unresolved: neither, and always so
+
+        - for one seed, or where the differences of all seeds are equal, as those of whole epochs
+          can be: they tell nothing about the spread;
+        - where a value of the smaller side is a lower bound, since the true one may be larger;
+        - where a run diverged, since the seeds that are left do not speak for it.
         """
         if self.gain is None:
             return "not measured"
-        if self.gain.word == "not shown" or len(set(self.gain.interval or ())) == 1:
+        shown, (lo, hi) = self.gain.word, self.gain.interval or (0.0, 0.0)
+        smaller = self.first if shown == "loss" else self.second
+        if shown == "not shown" or isclose(lo, hi) or smaller.least or self.diverged:
             return "unresolved"
         claimed = "gain" if self.statement.is_ == "higher" else "loss"
-        return "holds" if self.gain.word == claimed else "does not hold"
+        return "holds" if shown == claimed else "does not hold"
 
 
 def judge_statements(board: Board) -> tuple[Judged, ...]:
@@ -44,13 +51,13 @@ def judge_statements(board: Board) -> tuple[Judged, ...]:
 def judge_statement(board: Board, statement: Statement) -> Judged:
     """Whether one statement holds at the task and the budget of a board."""
     measure, row = name_other_side(board, statement)
-    a = board.read(statement.measure, statement.row).by_seed
-    b = board.read(measure, row).by_seed
-    seeds = sorted(a.keys() & b.keys())
+    a, b = board.read(statement.measure, statement.row), board.read(measure, row)
+    seeds = a.by_seed.keys() & b.by_seed.keys()
     if not seeds:
-        return Judged(statement, None, None, None)
-    gain = compare_pairs(a, b, board.suite.confidence)
-    return Judged(statement, mean(a[s] for s in seeds), mean(b[s] for s in seeds), gain)
+        return Judged(statement, NOTHING, NOTHING)
+    gain = compare_pairs(a.by_seed, b.by_seed, board.suite.confidence)
+    diverged = any(board.list_diverged(r) for r in (statement.row, row))
+    return Judged(statement, a.at(seeds), b.at(seeds), gain, diverged)
 
 
 def name_other_side(board: Board, statement: Statement) -> tuple[str, str]:

@@ -11,7 +11,6 @@ from bench.report.numbers.measures import (
     build_board,
     count_steps,
     find_collapsed,
-    list_descriptions,
 )
 from bench.report.numbers.selection import Select
 from bench.report.numbers.statements import Judged, Ruling, judge_statements
@@ -47,8 +46,8 @@ EXPLAINED: Mapping[str, str] = {
     "coverage": "share of the real images with a generated one nearer than their fifth neighbour "
     "among the real ones; from 0 to 1",
     "diversity": "mean distance between the features of two generated images of a class, divided "
-    "by that of real ones; 1 when they differ as much as real ones. Where no class is asked for, "
-    "it is the one that the classifier sees",
+    "by that of real ones; 1 when they differ as much as real ones. The class is the one that the "
+    "classifier sees, whatever was asked for, and images that are no digits may differ more",
     "modes": "how many classes at least 1 % of the images are taken for",
     "fluctuation_D": "standard deviation of the loss from iteration to iteration within a window "
     "of the log, averaged over the second half of the training; in nats",
@@ -57,10 +56,12 @@ EXPLAINED: Mapping[str, str] = {
     "does counts with its whole length, which is a lower bound and marked ≥",
     "epoch_s": "median time of an iteration, times the iterations of an epoch; in seconds, without "
     "warm-up and measurements. Runs on a busy or shared machine have none",
-    "z_pixels": "share of the variance of the pixels that the noise z alone explains, over images "
-    "of the same noise vectors for every class; from 0 to 1. What z and y explain only together "
-    "is in neither share",
-    "y_pixels": "the share that the class y alone explains",
+    "z_class": "share of the variance of the classes that the classifier sees which the noise z "
+    "alone explains, over images of the same noise vectors for every class; ω² of an analysis of "
+    "variance, from about 0 to 1. What z and y explain only together is in neither share",
+    "y_class": "the share that the class y alone explains, which is asked for",
+    "z_pixels": "the share of z in the variance of the pixels",
+    "y_pixels": "the share of y in it",
     "z_thickness": "the share of z in the variance of the width of the strokes",
     "y_thickness": "the share of y in it",
     "z_slant": "the share of z in the variance of the digits' slant",
@@ -143,10 +144,14 @@ def lay_out_statements(board: Board, judged: Iterable[Judged], names: Mapping[st
 
 
 def _statement_cells(j: Judged) -> tuple[str, ...]:
-    if j.gain is None or j.first is None or j.second is None:
+    if j.gain is None:
         return (*(DASH,) * 3, j.ruling)
-    decimals = count_decimals((j.first, j.second))
-    values = (format_number(x, decimals) for x in (j.first, j.second))
+    means = [x.summary.mean or 0.0 for x in (j.first, j.second)]
+    decimals = count_decimals(means)
+    values = (
+        "≥ " * bool(side.least) + format_number(x, decimals)
+        for side, x in zip((j.first, j.second), means, strict=True)
+    )
     return (*values, format_measured_gain(j.gain, decimals), j.ruling)
 
 
@@ -246,7 +251,6 @@ def describe_statements(judged: Iterable[Judged]) -> Iterator[str]:
 def explain_board(suite: Suite) -> Iterator[str]:
     """How to read the tables of a suite with measures, then what each measure is."""
     level = f"{100 * suite.confidence:.3g} %"
-    describing = list_descriptions(suite)
     yield (
         "Measures: mean ± sample standard deviation over seeds (number of seeds); one seed has no "
         f"±. The suite asks for {format_count(suite.seeds, 'seed')}. Bold: the best mean and all "
@@ -257,12 +261,14 @@ def explain_board(suite: Suite) -> Iterator[str]:
         "Statements: the two values are means over the seeds that have both, and the difference is "
         f"taken seed by seed, with its {level} Student interval (number of seeds). It holds when "
         "the interval lies wholly on the claimed side of 0, does not hold when wholly on the other "
-        "side, and is unresolved otherwise; one seed leaves it unresolved. Each statement is "
+        "side, and is unresolved otherwise. It is unresolved, too, for one seed, where a run of "
+        "either row diverged, and where the smaller side has a value that is only a lower bound "
+        "(≥). Each statement is "
         f"judged on its own: of {2 / (1 - suite.confidence):.3g} about which there is nothing to "
         "find, one would hold by chance."
     )
     for measure in suite.measures:
         if about := EXPLAINED.get(measure.name):
-            good = "" if measure.name in describing else f"; the {measure.better} the better"
+            good = "" if measure.better == "neither" else f"; the {measure.better} the better"
             yield f"{measure.title}: {about}{good}."
     yield from notes.name_rows_without_code(suite.rows)
