@@ -12,10 +12,10 @@ class AdaBN(Method):
     """min L_y = CE(C(F(x_s)), y_s); tests normalize by the target's statistics: (x − μ_t)/σ_t
     (Li et al., arXiv 2016, algorithm 1)
 
-    Target images are seen without any loss. So this tells which part of a method's gain comes from
-    batch norm alone, whose running statistics are those of the target wherever a method forwards
-    it. μ_t and σ_t are moving averages over the batches of the training, each taken after its step;
-    the paper takes them once, of all target images, when the training is over.
+    Target images are seen without any loss. Whatever method forwards target images also adapts
+    batch norm, so this tells which part of its gain comes from that alone. μ_t and σ_t are moving
+    averages over the batches of the training, each taken after its step; the paper takes them once,
+    of all target images, when the training is over.
     """
 
     def __init__(self, net: Network) -> None:

@@ -25,7 +25,7 @@ class DANN(Method):
         weight: float = 1.0,  # w
         lam: float = 1.0,  # λ₁; −1 with gamma = inf takes the reversal away, so that F helps D
         gamma: float = 10.0,  # γ; inf holds λ at λ₁ from the start
-        lead: float = 0.0,  # progress by which D's λ is ahead of the weights'; in CDAN's code, 1/T
+        lead: float = 0.0,  # added to p for D's λ, not for the entropy weights; in CDAN's code, 1/T
         entropy: bool = False,  # weigh the samples of L_d by e^(−H), as CDAN+E and GVB do
         eps: float = 0.0,  # ε inside the logarithms of L_d
         smooth: Annotated[float, Within(0, 1)] = 0.0,  # ELS: D's labels are 1 − smooth and smooth

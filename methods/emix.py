@@ -28,7 +28,9 @@ class EMix(Method):
     """
 
     proof: ClassVar[tuple[str, ...]] = ("identity",)
-    origin: ClassVar[str] = "the paper's abstract and supplement, with guesses that its file names"
+    origin: ClassVar[str] = (
+        "the paper's abstract and supplement; what they leave open is listed in methods/emix.py"
+    )
 
     def __init__(
         self,

@@ -30,9 +30,9 @@ class MetaAlign(Method):
     The gradient of A is taken once and serves both θ′ and the step. L_cls forwards the source
     alone, also where L_aln forwards both domains together, as released.
 
-    The released code never clears the inner weights: after its first step D is evaluated at old
-    ones by every second step, and tests use the θ′ of F, C and g of the step before. Here they are
-    cleared.
+    The released code leaves the inner weights θ′ of a step in place: every second step after the
+    first then evaluates D at old ones, and tests use the θ′ of F, C and g of the step before. Here
+    each step begins without any.
     """
 
     proof: ClassVar[tuple[str, ...]] = ("golden", "training")

@@ -140,10 +140,13 @@ def explain_nothing(suite: "Suite", ledger: "Ledger", row: str, budget: str, roo
     """Why a row has no value."""
     if not ledger.ran(row):
         size = "" if budget == "full" else f" --budget {budget}"
+        sizes = (b for b in ("full", *suite.budgets) if b != budget)
+        ran = [f"`--budget {b}`" for b in sizes if settle(suite, root, b).ran(row)]
+        instead = f" compare its runs by {' or '.join(ran)}, or" if ran else ""
         return (
-            f"no run of {row} in {root} counts for the suite {suite.name} (budget {budget}): train "
-            f"it with `bench run --suite {suite.name} --methods {row}{size}`; `bench ls runs "
-            f"--suite {suite.name}` says which runs there are"
+            f"no run of {row} in {root} counts for the suite {suite.name} (budget {budget}):"
+            f"{instead} train it with `bench run --suite {suite.name} --methods {row}{size}`; "
+            f"`bench ls runs --suite {suite.name}` says which runs there are"
         )
     ends = sorted({r.status for cell, r in ledger.counted if cell.row == row})
     if "ok" in ends:

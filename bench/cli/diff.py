@@ -1,5 +1,6 @@
 """`bench diff`: two protocols, two records or two results folders side by side."""
 
+import os
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -67,6 +68,8 @@ def find_kind(text: str) -> Kind:
         return "protocol"
     if Path(text).is_dir():
         return "results folder"
+    if os.sep in text and not Path(text).exists():
+        raise UsageError(f"there is no {text}")
     is_record = text.endswith(".jsonl") or NAME.fullmatch(f"{text}.jsonl")
     return "record" if is_record else "protocol"
 

@@ -41,7 +41,9 @@ def explain_row(
         raise unknown("row", row, chosen.by_id)
     root = paths.results_root(results)
     found = records.read_all(root)
-    for sentence in describe_gaps(build_table(chosen, found, budget=budget), row):
+    table = build_table(chosen, found, budget=budget)
+    said = describe_statements(table, row) if chosen.statements else describe_gaps(table, row)
+    for sentence in said:
         typer.echo(sentence)
     if chosen.differences:
         typer.echo("\nKnown to differ from the papers:")
@@ -85,6 +87,24 @@ def describe_gaps(table: "Table", row: str) -> "Iterator[str]":
             yield f"{label}, {place}: {claim.claim.label} has {figure.printed}; {gap}."
 
 
+def describe_statements(table: "Table", row: str) -> "Iterator[str]":
+    """A sentence for each statement about a row, at each task that was run."""
+    from bench.report.numbers.measures import build_board
+    from bench.report.numbers.statements import judge_statements
+    from bench.report.page.text import format_column
+
+    suite = table.suite
+    own, none = suite.by_id[row], True
+    for task in suite.tasks:
+        board = build_board(suite, table.ledger, table.budget, task, [own], table.select)
+        for j in judge_statements(board) if board.runs(row) else ():
+            none = False
+            place = f"{own.label}, {format_column(suite, task)}"
+            yield f"{place}: “{j.statement.says}”: {j.ruling}."
+    if none:
+        yield f"{own.label}: no run of it, or no statement about it."
+
+
 def print_ablations(suite: "Suite", ablations: "list[Ablation]") -> None:
     """A line for each knob that was varied alone."""
     from bench.report.page.text import format_column, format_gain
@@ -103,7 +123,10 @@ def print_ablations(suite: "Suite", ablations: "list[Ablation]") -> None:
         )
         for a in ablations
     )
-    columns = ("task", "varied alone", "the row has", "reached %", "moved, points (seeds)")
+    reached, moved = ("reached %", "moved, points (seeds)")
+    if suite.metric:
+        reached, moved = (suite.metric.title, "moved (seeds)")
+    columns = ("task", "varied alone", "the row has", reached, moved)
     print_table("single knobs that were varied", columns, rows, right=columns[3:])
 
 

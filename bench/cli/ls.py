@@ -232,6 +232,8 @@ def list_runs(chosen: Mapping[str, "Suite"], asked: Filters, results: Path | Non
     from bench.runs import records, standing
 
     root = paths.results_root(results)
+    if results is not None and not root.is_dir():
+        raise UsageError(f"there is no folder {root}")
     every = standing.judge_records(chosen, records.read_all(root))
     found = [s for s in asked.choose(every) if asked.suite is None or s.suite in chosen]
     if asked.paths:

@@ -92,7 +92,8 @@ def show_times(todo: list["Cell"], found: list["Record"], gpus: int) -> None:
     if len(seconds) < len(todo):
         raise BenchError(
             "no cell of this suite and budget is recorded, so that nothing tells how long one "
-            "takes: run one with `bench run --methods … --tasks … --seeds 0`"
+            f"takes: run one with `bench run --suite {todo[0].suite} --methods … --tasks … "
+            "--seeds 0`"
         )
     machines = Counter(name_processor(r.run.env) for r in on_gpu or ended if r.run)
     rows = []

@@ -84,7 +84,8 @@ KeepOption = Annotated[
         "--keep",
         metavar="WHAT",
         help="Leave these beside each record, comma-separated: logits, features (of both test "
-        "sets), maps (what it looks at), weights (default: nothing).",
+        "sets), maps (what it looks at), samples (that a generator makes), weights (default: "
+        "nothing).",
         autocompletion=artefact_names,
     ),
 ]

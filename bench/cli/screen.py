@@ -235,6 +235,10 @@ def explain_labels(states: list[CellState]) -> None:
         first = min(path for path, why in files.items() if why == reason)
         more = f" and {n - 1} more do" if n > 1 else " does"
         typer.echo(f"{first}{more} not count: {reason}")
+    if other := sum(s.label == "stale" and s.count("other recipe") > 0 for s in states):
+        typer.echo(
+            f"{other} of the cells are recorded with other settings only: they are run with these"
+        )
     if other := sum(s.count("other code") > 0 and not s.done for s in states):
         typer.echo(
             f"{other} of the cells were run by other code than the newest records: "

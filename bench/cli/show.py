@@ -93,7 +93,10 @@ def _standing(path: Path, run: "Run") -> Iterator[tuple[str, str]]:
         return
     for s in standing.judge_records(known, records.read_all(folder.parents[2])):
         if s.record.path == folder / path.name:
-            yield "state", f"{s.state}: {s.why}" if s.why else s.state
+            yield (
+                "state",
+                s.why if s.why.startswith(s.state) else ": ".join(filter(None, (s.state, s.why))),
+            )
 
 
 def show_evaluations(path: Path, content: "Content") -> None:

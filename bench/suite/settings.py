@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.errors import UsageError, shorten, unknown
 from bench.suite import catalog
+from bench.suite.recipe import Recipe
 from bench.suite.schema import check_depth, flat, merged, parse_toml
 
 HYPER_TABLE = "hyper"  # the table of hyper-parameters among what is set
@@ -62,7 +63,11 @@ def split_override(override: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
         raise UsageError(
             f"hyper={shorten(repr(hyper))} names no hyper-parameter; write hyper.NAME=VALUE"
         )
-    return {k: v for k, v in override.items() if k != HYPER_TABLE}, dict(hyper)
+    knobs = {k: v for k, v in override.items() if k != HYPER_TABLE}
+    for key in knobs.keys() - Recipe.model_fields.keys():
+        if any(key in entry.hyper for entry in catalog.methods().values()):
+            raise UsageError(f"{key} is a hyper-parameter: write --set {HYPER_TABLE}.{key}=VALUE")
+    return knobs, dict(hyper)
 
 
 def check_hyper(override: Mapping[str, Any], methods: Iterable[str]) -> None:

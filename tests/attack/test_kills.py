@@ -31,7 +31,7 @@ def prepare(folder: Path, iterations: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", seeds(1, 15))
+@pytest.mark.parametrize("seed", seeds(1, 25))
 def test_killed_at_random_moments_every_cell_ends_to_the_bit(
     seed: int, folder: Path, bench: Children, count: Count
 ) -> None:

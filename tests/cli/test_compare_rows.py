@@ -1,10 +1,11 @@
 """`bench compare`: the sentence, rows and folders, and one clear sentence where there is nothing to compare."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 from children import Ended
-from fakes import GOLDEN, cell, toy, write
+from fakes import GOLDEN, cell, made, measurements, toy, write, write_generated
 from typer.testing import CliRunner
 
 from bench.cli.app import app
@@ -124,3 +125,23 @@ def test_what_cannot_be_compared_is_said():
     ):  # fmt: skip
         refused = compare(*names)
         assert (refused.code, words in refused.err) == (code, True), (names, refused.text)
+
+
+def test_a_row_that_ran_at_another_budget_alone_names_it():
+    for row in ("plain", "dann"):
+        write(Path("results"), cell(TOY, row, "A-B", 0, "short"), (70.0,))
+    refused = compare("plain", "dann")
+    assert refused.code == 1 and "compare its runs by `--budget short`, or train it" in refused.err
+    assert compare("plain", "dann", "--budget", "short").code == 0
+
+
+def test_a_suite_that_measures_no_accuracy_says_what_it_compares():
+    suite = made()
+    for row, seed in product(("dcgan", "cdcgan"), range(3)):
+        values = measurements(row, seed)
+        write_generated(Path("results"), cell(suite, row, "digits", seed), values)
+    done = bench("compare", "--suite", GOLDEN / "made.toml", "dcgan", "cdcgan")
+    assert done.out.startswith(
+        "Conditional DCGAN is better than DCGAN on digits: Fréchet distance, lower is better, −5.0"
+    )
+    assert "exceeds one of DCGAN: 0.00. Interquartile" in done.out, "no spread of what never varies"

@@ -16,6 +16,7 @@ from bench.paths import write_text
 from bench.runs.files import encode
 from bench.runs.lines import Counts, Eval, Run
 from bench.runs.records import read_record
+from bench.suite import suites
 
 TOY = toy()
 SUITE = ("--suite", str(GOLDEN / "toy.toml"))
@@ -220,3 +221,16 @@ def test_two_results_folders_are_compared(folder: Path) -> None:
     assert "toy dann A-B full 0 75.00 60.00" in table
     assert "1 cell alike in both, 1 with other scores, 4 only in r, 3 only in other" in table
     assert "r: 2 files left out, damaged or without an end" in table
+
+
+def test_a_folder_that_is_not_there_is_named(folder: Path) -> None:
+    for command in (("ls", "runs", "--results", "r/none"), ("diff", "r", "r/none")):
+        refused = bench(*command)
+        assert refused.code == 2 and "there is no " in refused.err and "r/none" in refused.err
+
+
+def test_damage_is_told_once(folder: Path) -> None:
+    path = write(folder / "r", cell(suites.find("demo"), "dann", "MNIST-UCI", 0), (76.0,))
+    path.write_bytes(path.read_bytes().replace(b'"seed":0', b'"seed":1', 1))
+    told = bench("show", path.absolute(), "--results", "r").out
+    assert "its seal does not fit" in told and "damaged: damaged" not in told

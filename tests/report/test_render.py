@@ -113,7 +113,8 @@ def test_claims_of_cost_stand_beside_what_is_not_measured():
 def test_every_suite_has_a_page_before_anything_is_measured(name, fmt):
     suite = suites.find(name)
     text = render_accuracies(suite, [], fmt)
-    assert "not measured" in text and "no run has finished" in render_costs(suite, [], fmt).lower()
+    assert "not measured" in text.lower()
+    assert "no run has finished" in render_costs(suite, [], fmt).lower()
 
 
 def test_scores_and_gaps_as_text():
@@ -158,7 +159,7 @@ def test_gains_are_told_in_plain_words():
     nothing = "- DANN: neither gain nor loss shown,"
     assert f"{nothing} +1.0 [−8.9, 10.9] on A→B (3 seeds)." in page_of_gains(47, 51, 55)
     assert f"{nothing} −1.0 [−10.0, 8.0] on A→B (3 seeds)." in page_of_gains(46, 48, 53)
-    assert f"{nothing} +9.0 on A→B (1 seed)." in page_of_gains(59)
+    assert "- DANN: +9.0 on A→B at one seed, which shows nothing." in page_of_gains(59)
 
 
 def page_of_two_tasks(on_a: tuple[float, ...], on_b: tuple[float, ...], base: int = 4) -> str:

@@ -11,7 +11,7 @@ from bench.cli.tables import choose_suites
 from bench.errors import UsageError
 from bench.report.numbers.aggregate import build_table
 from bench.report.numbers.scores import AVERAGE
-from bench.report.numbers.view import View
+from bench.report.numbers.view import View, drop_empty
 from bench.report.write.render import render_accuracies
 
 TOY = toy()
@@ -67,6 +67,26 @@ def test_a_page_without_any_measurement_says_so():
     text = render_accuracies(TOY, [], view=View(measured=True))
     assert "Nothing was measured: all 5 rows are left out." in text
     assert "|:" not in text, "no table"
+
+
+BARE = TOY.model_copy(update={"published": ()})
+
+
+def test_a_task_without_a_measurement_and_a_claim_takes_no_column():
+    (table, *_) = render_accuracies(BARE, ON_A).split("## ")[1:]
+    assert "B→A" not in table and "Average" not in table and "| **DANN**" in table
+    assert "Left out of this table: 1 of 2 tasks of which nothing was measured." in table
+    assert re.search(r"\| +not measured \|", table), "a row that was not run keeps its line"
+    (table, *_) = render_accuracies(TOY, ON_A).split("## ")[1:]
+    assert "B→A" in table and "Average" in table, "something is published there"
+    assert drop_empty(WHOLE) is WHOLE
+
+
+def test_a_table_of_nothing_is_a_sentence():
+    text = render_accuracies(BARE, [])
+    assert "\n- Not measured, and nothing is published.\n" in text and "|:" not in text
+    lost = [record(cell(BARE, "dann", "B-A", 0), status="failed", reason="no memory")]
+    assert "| **DANN**" in render_accuracies(BARE, lost)
 
 
 @pytest.mark.parametrize("fmt", ["md", "latex", "html"])

@@ -46,6 +46,23 @@ class View:
         return [t for t in every if self.tasks is None or t in self.tasks]
 
 
+def drop_empty(table: Table) -> Table:
+    """The table without the tasks of which nothing was measured and nothing is published.
+
+    As it is where that would leave none. The average goes with them: nobody has one.
+    """
+    tasks = [t for t in table.columns if t != AVERAGE]
+    kept = [t for t in tasks if any(was_run(g, t) or _is_published(g, t) for g in table.groups)]
+    if len(kept) in (0, len(tasks)):
+        return table
+    published = any(_is_published(g, AVERAGE) for g in table.groups)
+    return replace(table, columns=(*kept, AVERAGE) if published else tuple(kept))
+
+
+def _is_published(group: Group, column: str) -> bool:
+    return any(column in c.figures for c in group.claims)
+
+
 def was_run(group: Group, task: str) -> bool:
     """Whether any seed of a row was trained at a task, well or not."""
     scores = (found[task] for found in group.ours.values())

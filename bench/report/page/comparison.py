@@ -32,6 +32,12 @@ class Sides:
         """' points', with the space before it; nothing where no accuracy is measured."""
         return "" if self.suite.metric else " points"
 
+    @property
+    def quantity(self) -> str:
+        """'Fréchet distance, lower is better, ', before a number that is no accuracy."""
+        metric = self.suite.metric
+        return f"{metric.title}, {metric.better} is better, " if metric else ""
+
     def name(self, x: Paired) -> str:
         """The place of a difference."""
         return format_column(self.suite, x.column)
@@ -63,7 +69,7 @@ def describe_comparison(c: Comparison, sides: Sides) -> str:
 
 
 def _describe_main(x: Paired, sides: Sides, place: str, level: float) -> str:
-    gap = f"{format_points(x.gap)}{sides.unit}"
+    gap = f"{sides.quantity}{format_points(x.gap)}{sides.unit}"
     if x.p is None or x.interval is None:
         asked = f"Whether {sides.b} is better than {sides.a} {place}"
         return f"{asked} cannot be told from one seed: {gap}"
@@ -167,9 +173,9 @@ def describe_distribution(c: Comparison, sides: Sides) -> Iterator[str]:
 
 
 def _format_estimate(x: Estimate) -> str:
-    """'0.55 [0.30, 0.80]'"""
+    """'0.55 [0.30, 0.80]'; '0.00' where no resampling gives another value, as in few runs."""
     lo, hi = x.interval or (x.value, x.value)
-    return f"{x.value:.2f} [{lo:.2f}, {hi:.2f}]"
+    return f"{x.value:.2f}" + (f" [{lo:.2f}, {hi:.2f}]" if lo < hi else "")
 
 
 def _format_interval(x: Estimate) -> str:

@@ -14,16 +14,16 @@ def foretell_verdicts(table: Table) -> Iterator[str]:
     found = [text for g in table.groups for c in g.claims if (text := _foretell(table, g, c))]
     if found:
         yield (
-            "Unresolved verdicts, foretold with a chance of 0.8 if gap and spread stay as they "
-            "are: how many seeds settle each, and from which gap on those at hand show that it "
-            "lies beyond the tolerance."
+            "What would settle the unresolved verdicts, if gap and spread stay as they are: the "
+            "number of seeds that does so with a probability of 0.8, and in brackets how large a "
+            "gap has to be for the seeds of today to show it."
         )
     yield from found
 
 
 def _foretell(table: Table, group: Group, c: Compared) -> str:
-    """'DANN, table 1: A→B settled with about 9 seeds (now 3, which show gaps from 2.6 points on);
-    too near the tolerance to foretell: B→A (now 2).'; '' where nothing is unresolved."""
+    """'DANN, table 1: A→B about 9 seeds (now 3: gaps of 2.6 points and more); too near the
+    tolerance to tell: B→A (now 2).'; '' where nothing is unresolved."""
     places = [column for column in table.columns if _is_open(c, column)]
     if not (group.row and places):
         return ""
@@ -35,7 +35,7 @@ def _foretell(table: Table, group: Group, c: Compared) -> str:
         if not text
     ]
     if near:
-        texts.append(f"too near the tolerance to foretell: {', '.join(near)}")
+        texts.append(f"too near the tolerance to tell: {', '.join(near)}")
     return f"{group.row.label}, {c.claim.label}: {'; '.join(texts)}."
 
 
@@ -56,5 +56,5 @@ def _foretell_one(table: Table, group: Group, c: Compared, column: str) -> str:
     now = f"now {score.n}"
     if bar is None:
         least = find_detectable(score.sd, score.n, suite.confidence, suite.tolerance)
-        now += f", which show gaps from {least:.1f} points on"
-    return f"{format_column(suite, column)} settled with about {needed} seeds ({now})"
+        now += f": gaps of {least:.1f} points and more"
+    return f"{format_column(suite, column)} about {needed} seeds ({now})"

@@ -255,7 +255,7 @@ def explain_board(suite: Suite) -> Iterator[str]:
         "Measures: mean ± sample standard deviation over seeds (number of seeds); one seed has no "
         f"±. The suite asks for {format_count(suite.seeds, 'seed')}. Bold: the best mean and all "
         f"that are not shown to be worse (the {level} Student interval of the difference, seed by "
-        "seed, holds 0); underlined: the same among the rest."
+        "seed, holds 0); underlined: the second best, in the same way."
     )
     yield (
         "Statements: the two values are means over the seeds that have both, and the difference is "
@@ -263,9 +263,8 @@ def explain_board(suite: Suite) -> Iterator[str]:
         "the interval lies wholly on the claimed side of 0, does not hold when wholly on the other "
         "side, and is unresolved otherwise. It is unresolved, too, for one seed, where a run of "
         "either row diverged, and where the smaller side has a value that is only a lower bound "
-        "(≥). Each statement is "
-        f"judged on its own: of {2 / (1 - suite.confidence):.3g} about which there is nothing to "
-        "find, one would hold by chance."
+        "(≥). Each statement is judged on its own: one in "
+        f"{2 / (1 - suite.confidence):.3g} would hold by chance where there is nothing to find."
     )
     for measure in suite.measures:
         if about := EXPLAINED.get(measure.name):

@@ -249,6 +249,8 @@ def _gain_sentence(table: Table, group: Group, column: str) -> str:
     gain, label = group.gains[column], group.row.label
     place = "on average" if column == AVERAGE else f"on {format_column(table.suite, column)}"
     both = " that both have" if gain.n < group.ours[table.select][column].summary.n else ""
+    if gain.n == 1:
+        return f"{label}: {format_difference(gain)} {place} at one seed, which shows nothing"
     nothing = gain.word == "not shown"
     verb = ": neither gain nor loss shown," if nothing else f" {WORDS[gain.word]}"
     return f"{label}{verb} {format_difference(gain)} {place} ({format_count(gain.n, 'seed')}{both})"
@@ -268,8 +270,8 @@ def _gain_count(table: Table, group: Group, tasks: Sequence[str]) -> str:
     """'DANN: no average, for want of a task; of 5 tasks it gains on 4, loses on 1 (3 seeds).'"""
     assert group.row
     missing = len(tasks) < len(_tasks(table))
-    why = "for want of a task" if missing else "because its tasks have different seeds"
-    average = f"no average, {why}; " if AVERAGE in table.columns else ""
+    why = "for want of a task" if missing else "because the seeds differ from task to task"
+    average = f"no average gain, {why}; " if AVERAGE in table.columns else ""
     tally = Counter(group.gains[c].word for c in tasks)
     words = ", ".join(f"{verb} on {tally[word]}" for word, verb in WORDS.items() if tally[word])
     few, many = (pick(group.gains[c].n for c in tasks) for pick in (min, max))
@@ -301,8 +303,8 @@ def explain_ablations(suite: Suite, found: Sequence[tuple[Row, Ablation]]) -> It
 def explain_choices() -> Iterator[str]:
     """How to read the table of choices."""
     yield (
-        "Regret: points that the best evaluation on the target lies above the chosen one, which "
-        "nobody without its labels can know; mean over runs of all rows, tasks and seeds [Student "
+        "Regret: points of accuracy on the target that are lost by taking the evaluation so chosen "
+        "instead of the run's best one; mean over runs of all rows, tasks and seeds [Student "
         "interval, as if the runs were independent]. Rank correlation: Spearman's, between what is "
         "chosen by and the accuracy on the target, within each run, then the mean."
     )
@@ -371,9 +373,9 @@ def explain_costs(suite: Suite) -> Iterator[str]:
         "are outside the clock. images/s: of both domains."
     )
     yield (
-        "Others computed on the machine (§) when its load average, as a run began, exceeded the "
-        "run's own threads by more than a half. Cells that shared a device by command stand under "
-        "a machine of their own, without ratios; of others on the same GPU no record tells."
+        "§: others computed on the machine. Its load average, as the run began, was more than 0.5 "
+        "above the number of the run's own threads. Cells that shared a device by command stand "
+        "under a machine of their own, without ratios; of others on the same GPU no record tells."
     )
     yield (
         "Memory: the peak after the warm-up, without the resident data set, whose own size is data "

@@ -9,7 +9,7 @@ from bench.report.numbers.aggregate import Table, build_table
 from bench.report.numbers.choice import judge_choices
 from bench.report.numbers.costs import Cost, summarise_costs
 from bench.report.numbers.selection import Select, Side
-from bench.report.numbers.view import View
+from bench.report.numbers.view import View, drop_empty, was_run
 from bench.report.page import cites, layout, notes
 from bench.report.page.foresight import foretell_verdicts
 from bench.report.page.layout import Page, Reference, Section
@@ -47,7 +47,7 @@ def compose_accuracies(
 
     def build_tables(on: Side) -> list[Table]:
         whole = (build_table(suite, records, select=select, budget=b, on=on) for b in budgets)
-        return [view.narrow(t) for t in whole]
+        return [drop_empty(view.narrow(t)) for t in whole]
 
     target = build_tables("target")
     source = build_tables("source") if any(c.on == "source" for c in suite.published) else []
@@ -143,6 +143,8 @@ def _accuracy_budgets(suite: Suite) -> list[str]:
 def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...]) -> Section:
     title = f"{_name_measure(t.suite, t.on)} ({_describe_choice(t)})"
     grid = layout.lay_out_table(t, cited.labels)
+    if not any(g.claims or any(was_run(g, c) for c in t.suite.tasks) for g in t.groups):
+        return Section(title, None, ("Not measured, and nothing is published.", *remarks), t)
     return Section(title, grid if grid.lines else None, remarks, t)
 
 
