@@ -12,7 +12,8 @@ from bench.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "results" / "FINDINGS.md").read_text(encoding="utf-8")
-FIGURE = re.compile(r"\d+\.\d+(?: ± \d+\.\d+)? \(\d+\)|[+−]\d+\.\d+ \[[−\d.]+, [−\d.]+\]")
+DIFFERENCE = re.compile(r"[+−]\d+\.\d+ \[([−\d.]+), ([−\d.]+)\]")
+FIGURE = re.compile(rf"\d+\.\d+(?: ± \d+\.\d+)? \(\d+\)|\d+\.\d\d ms|{DIFFERENCE.pattern}")
 SENTENCES = [" ".join(x.split()) for x in re.split(r"^(?=[-#])|\n\n", TEXT, flags=re.M)]
 MEASURED = [x for x in SENTENCES if x.startswith("- ") and "Not measured:" not in x]
 
@@ -33,10 +34,24 @@ def printed(command: str) -> str:
 @pytest.mark.parametrize("sentence", MEASURED, ids=lambda s: s[2:40])
 def test_every_figure_is_printed_by_the_command_beside_it(sentence: str) -> None:
     commands = re.findall(r"`(bench [^`]*)`", sentence)
-    figures = FIGURE.findall(sentence)
-    assert commands and (figures or "--cost" in sentence)
+    figures = [m[0].removesuffix(" ms") for m in FIGURE.finditer(sentence)]
+    assert commands and figures
     shown = " ".join(map(printed, commands)).replace(" points [", " [")
     assert [x for x in figures if x not in shown] == []
+
+
+@pytest.mark.parametrize("sentence", MEASURED, ids=lambda s: s[2:40])
+def test_a_verdict_is_that_of_an_interval(sentence: str) -> None:
+    """Holds and does not hold: an interval decides, or every one of several seeds collapses. What is
+    not shown: no interval but those of other pairs excludes 0."""
+    bounds = [
+        tuple(float(x.replace("−", "-")) for x in m.groups()) for m in DIFFERENCE.finditer(sentence)
+    ]
+    decided = [lo > 0 or hi < 0 for lo, hi in bounds]
+    if sentence.startswith(("- **Holds", "- **Does not hold")):
+        assert any(decided) or "± 0.00 (" in sentence
+    elif sentence.startswith("- **Not shown"):
+        assert bounds and not any(decided)
 
 
 def test_it_is_a_page_and_speaks_of_every_document() -> None:

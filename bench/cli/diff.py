@@ -68,10 +68,11 @@ def find_kind(text: str) -> Kind:
         return "protocol"
     if Path(text).is_dir():
         return "results folder"
-    if os.sep in text and not Path(text).exists():
+    if text.endswith(".jsonl") or NAME.fullmatch(f"{text}.jsonl"):
+        return "record"
+    if os.sep in text and not Path(text.partition(":")[0]).exists():
         raise UsageError(f"there is no {text}")
-    is_record = text.endswith(".jsonl") or NAME.fullmatch(f"{text}.jsonl")
-    return "record" if is_record else "protocol"
+    return "protocol"
 
 
 def compare_protocols(a: str, b: str) -> None:

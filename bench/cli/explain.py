@@ -88,21 +88,21 @@ def describe_gaps(table: "Table", row: str) -> "Iterator[str]":
 
 
 def describe_statements(table: "Table", row: str) -> "Iterator[str]":
-    """A sentence for each statement about a row, at each task that was run."""
+    """A sentence for each statement that names a row, at each task that was run."""
     from bench.report.numbers.measures import build_board
     from bench.report.numbers.statements import judge_statements
     from bench.report.page.text import format_column
 
-    suite = table.suite
-    own, none = suite.by_id[row], True
+    suite, label = table.suite, table.suite.by_id[row].label
+    if not any(row in (s.row, s.than) for s in suite.statements):
+        yield f"{label}: no statement is about this row."
+    elif not table.ledger.ran(row):
+        yield f"{label}: not measured."
     for task in suite.tasks:
-        board = build_board(suite, table.ledger, table.budget, task, [own], table.select)
+        board = build_board(suite, table.ledger, table.budget, task, suite.rows, table.select)
         for j in judge_statements(board) if board.runs(row) else ():
-            none = False
-            place = f"{own.label}, {format_column(suite, task)}"
-            yield f"{place}: “{j.statement.says}”: {j.ruling}."
-    if none:
-        yield f"{own.label}: no run of it, or no statement about it."
+            if row in (j.statement.row, j.statement.than):
+                yield f"{format_column(suite, task)}: “{j.statement.says}”: {j.ruling}."
 
 
 def print_ablations(suite: "Suite", ablations: "list[Ablation]") -> None:

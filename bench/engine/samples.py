@@ -223,7 +223,8 @@ def explained(values: Tensor) -> Shares:
     are summed over. ω² (Hays, 1963) of a two-way analysis of variance without replication:
     (SS − df·MS_rest)/(SS_total + MS_rest). A plain share SS/SS_total would give z more than y even
     where nothing is decided, because there are more noise vectors than classes; ω² is about 0 for
-    both, and may lie just below. Needs K ≥ 2.
+    both. Where they decide only together, z's may lie as low as −1/(classes − 1), y's −1/(K − 1).
+    Needs K ≥ 2.
     """
     if values.ndim < 2 or min(values.shape[:2]) < 2:
         raise BenchError(f"a grid of {tuple(values.shape)} has no two noise vectors and classes")

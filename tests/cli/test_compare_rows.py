@@ -133,6 +133,8 @@ def test_a_row_that_ran_at_another_budget_alone_names_it():
     refused = compare("plain", "dann")
     assert refused.code == 1 and "compare its runs by `--budget short`, or train it" in refused.err
     assert compare("plain", "dann", "--budget", "short").code == 0
+    write(Path("results"), cell(TOY, "nogrl", "A-B", 0, "timing"), (70.0,))
+    assert "--budget timing" not in compare("plain", "nogrl").err, "which measures no accuracy"
 
 
 def test_a_suite_that_measures_no_accuracy_says_what_it_compares():
@@ -145,3 +147,16 @@ def test_a_suite_that_measures_no_accuracy_says_what_it_compares():
         "Conditional DCGAN is better than DCGAN on digits: Fréchet distance, lower is better, −5.0"
     )
     assert "exceeds one of DCGAN: 0.00. Interquartile" in done.out, "no spread of what never varies"
+
+
+def test_a_row_is_explained_by_the_statements_that_name_it():
+    suite = made()
+    ask = ("explain", "--suite", GOLDEN / "made.toml", "--row")
+    assert "Conditional DCGAN: not measured.\n" in bench(*ask, "cdcgan").out
+    for row, seed in product(("dcgan", "cdcgan"), range(3)):
+        values = measurements(row, seed)
+        write_generated(Path("results"), cell(suite, row, "digits", seed), values)
+    for row in ("dcgan", "cdcgan"):
+        told = "digits: “the conditional samples are of higher quality”: holds."
+        assert told in bench(*ask, row).out
+    assert "decides the slant" not in bench(*ask, "dcgan").out

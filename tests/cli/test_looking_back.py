@@ -229,6 +229,15 @@ def test_a_folder_that_is_not_there_is_named(folder: Path) -> None:
         assert refused.code == 2 and "there is no " in refused.err and "r/none" in refused.err
 
 
+def test_files_of_a_suite_and_records_below_the_results_are_compared(folder: Path) -> None:
+    (folder / "suites").mkdir()
+    for name in ("toy.toml", "references.bib"):
+        (folder / "suites" / name).write_bytes((GOLDEN / name).read_bytes())
+    assert "method" in bench("diff", "suites/toy.toml:plain", "suites/toy.toml:dann").out
+    names = [f"{c.folder}/{c.stem}-1.jsonl" for c in (cell(TOY, "dann", "A-B", s) for s in (0, 1))]
+    assert bench("diff", *names, "--results", "r").code == 0
+
+
 def test_damage_is_told_once(folder: Path) -> None:
     path = write(folder / "r", cell(suites.find("demo"), "dann", "MNIST-UCI", 0), (76.0,))
     path.write_bytes(path.read_bytes().replace(b'"seed":0', b'"seed":1', 1))

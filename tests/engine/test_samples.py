@@ -283,6 +283,15 @@ def test_a_sum_is_shared_by_the_two_as_their_variances_are() -> None:
     assert samples.explained(2 * Z + Y + 7) == pytest.approx(expected, abs=1e-12)
 
 
+def test_what_both_decide_only_together_lowers_both_shares() -> None:
+    product = (Z - 2.5) * (Y - 4.5)  # without a mean of any row or column
+    rest = 1 / (5 * 9)  # mean square, of a sum of squares of 1
+    expected = (-5 * rest / (1 + rest), -9 * rest / (1 + rest))
+    found = samples.explained(product)
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert found.z > -1 / 9 and found.y > -1 / 5
+
+
 def test_the_shares_are_those_of_loops_over_all_pixels() -> None:
     v = draw(5 * 10, dim=12).view(5, 10, 1, 3, 4) + Y[:5, :, None, None, None]
     sums = np.zeros(3)

@@ -278,6 +278,26 @@ def test_what_is_left_of_a_row_that_diverged_settles_nothing(tmp_path):
     assert ruling() == "unresolved"
 
 
+def test_a_seed_without_a_value_settles_nothing_unless_it_is_a_time(tmp_path):
+    """A generator of one class has no share of what decides the class: it is the counterexample."""
+    (said,) = (s for s in MADE.statements if s.than == "z_slant")
+    for seed in range(4):
+        values = measurements("cdcgan", seed)
+        if seed == 3:
+            del values[-1]["y_slant"], values[-1]["z_slant"]
+        write(tmp_path, "cdcgan", seed, values)
+    found = judge_statement(board_of(read_all(tmp_path)), said)
+    assert (found.gain.n, found.gain.word, found.ruling) == (3, "loss", "unresolved")
+    busy = CPU._replace(env=CPU.env.model_copy(update={"load": 9.0}))
+    for row, seed in product(("dcgan", "cdcgan"), range(4)):
+        about = {"machine": busy} if seed == 3 else {"ms": 30.0 + seed + 20.0 * len(row)}
+        write(tmp_path / "timed", row, seed, **about)
+    (said,) = (s for s in MADE.statements if s.measure == "epoch_s")
+    assert judge_statement(board_of(read_all(tmp_path / "timed")), said).gain.n == 3
+    board = board_of(read_all(tmp_path / "timed"))
+    assert not board.has_lost("epoch_s", "dcgan") and board.has_lost("z_slant", "dcgan")
+
+
 def test_a_row_of_lower_bounds_is_not_the_best():
     board, _ = board_with({0: 1.0, 1: 2.0, 2: 3.0}, {0: 4.0, 1: 5.5, 2: 6.0}, higher=False)
     assert board.find_best(NAMED["frechet"]).best == {"cdcgan"}

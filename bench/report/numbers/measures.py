@@ -82,9 +82,17 @@ class Board:
         """The counted runs of a row: ok, diverged or failed."""
         return self.ledger.results(row, self.task)
 
-    def list_diverged(self, row: str) -> list[int]:
-        """The seeds at which a row's training ran away."""
-        return [cell.seed for cell, r in self.runs(row) if r.status == "diverged"]
+    def has_lost(self, measure: str, row: str) -> bool:
+        """Whether a run of a row diverged, or ended without a value of a measure.
+
+        That a run has no time says nothing about its method: the machine was busy, or another one.
+        """
+        known = self.read(measure, row).by_seed
+        return any(
+            r.status == "diverged"
+            or (r.status == "ok" and measure != TIME and cell.seed not in known)
+            for cell, r in self.runs(row)
+        )
 
     def find_best(self, measure: Metric) -> Standout:
         """The rows to show that stand out; none by a measure that only describes, and no row

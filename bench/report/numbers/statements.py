@@ -19,7 +19,7 @@ class Judged:
     first: Reading  # of the row that it is about
     second: Reading  # of the row, or of the measure, that this is compared with
     gain: Gain | None = None  # first − second, seed by seed; None without a seed that has both
-    diverged: bool = False  # whether a run of either row ran away
+    lost: bool = False  # whether a run of either row diverged, or has no such value
 
     @property
     def ruling(self) -> Ruling:
@@ -30,13 +30,14 @@ class Judged:
         - for one seed, or where the differences of all seeds are equal, as those of whole epochs
           can be: they tell nothing about the spread;
         - where a value of the smaller side is a lower bound, since the true one may be larger;
-        - where a run diverged, since the seeds that are left do not speak for it.
+        - where a run diverged or has no such value, as one that makes a single class has none of
+          what decides the class: the seeds that are left do not speak for it.
         """
         if self.gain is None:
             return "not measured"
         shown, (lo, hi) = self.gain.word, self.gain.interval or (0.0, 0.0)
         smaller = self.first if shown == "loss" else self.second
-        if shown == "not shown" or isclose(lo, hi) or smaller.least or self.diverged:
+        if shown == "not shown" or isclose(lo, hi) or smaller.least or self.lost:
             return "unresolved"
         claimed = "gain" if self.statement.is_ == "higher" else "loss"
         return "holds" if shown == claimed else "does not hold"
@@ -56,8 +57,10 @@ def judge_statement(board: Board, statement: Statement) -> Judged:
     if not seeds:
         return Judged(statement, NOTHING, NOTHING)
     gain = compare_pairs(a.by_seed, b.by_seed, board.suite.confidence)
-    diverged = any(board.list_diverged(r) for r in (statement.row, row))
-    return Judged(statement, a.at(seeds), b.at(seeds), gain, diverged)
+    lost = any(
+        board.has_lost(*side) for side in ((statement.measure, statement.row), (measure, row))
+    )
+    return Judged(statement, a.at(seeds), b.at(seeds), gain, lost)
 
 
 def name_other_side(board: Board, statement: Statement) -> tuple[str, str]:

@@ -49,7 +49,7 @@ class View:
 def drop_empty(table: Table) -> Table:
     """The table without the tasks of which nothing was measured and nothing is published.
 
-    As it is where that would leave none. The average goes with them: nobody has one.
+    As it is where that would leave none. The average goes with them, unless it is published.
     """
     tasks = [t for t in table.columns if t != AVERAGE]
     kept = [t for t in tasks if any(was_run(g, t) or _is_published(g, t) for g in table.groups)]

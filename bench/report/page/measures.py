@@ -58,7 +58,8 @@ EXPLAINED: Mapping[str, str] = {
     "warm-up and measurements. Runs on a busy or shared machine have none",
     "z_class": "share of the variance of the classes that the classifier sees which the noise z "
     "alone explains, over images of the same noise vectors for every class; ω² of an analysis of "
-    "variance, from about 0 to 1. What z and y explain only together is in neither share",
+    "variance, 0 where nothing is explained. What z and y decide only together is in neither "
+    "share, which may then lie a little below 0",
     "y_class": "the share that the class y alone explains, which is asked for",
     "z_pixels": "the share of z in the variance of the pixels",
     "y_pixels": "the share of y in it",
@@ -255,15 +256,16 @@ def explain_board(suite: Suite) -> Iterator[str]:
         "Measures: mean ± sample standard deviation over seeds (number of seeds); one seed has no "
         f"±. The suite asks for {format_count(suite.seeds, 'seed')}. Bold: the best mean and all "
         f"that are not shown to be worse (the {level} Student interval of the difference, seed by "
-        "seed, holds 0); underlined: the second best, in the same way."
+        "seed, holds 0); underlined: the second best, in the same way. "
+        "A row with a lower bound (≥) gets neither."
     )
     yield (
         "Statements: the two values are means over the seeds that have both, and the difference is "
         f"taken seed by seed, with its {level} Student interval (number of seeds). It holds when "
         "the interval lies wholly on the claimed side of 0, does not hold when wholly on the other "
         "side, and is unresolved otherwise. It is unresolved, too, for one seed, where a run of "
-        "either row diverged, and where the smaller side has a value that is only a lower bound "
-        "(≥). Each statement is judged on its own: one in "
+        "either row diverged or has no such value, and where the smaller side has a value that is "
+        "only a lower bound (≥). Each statement is judged on its own: one in "
         f"{2 / (1 - suite.confidence):.3g} would hold by chance where there is nothing to find."
     )
     for measure in suite.measures:
