@@ -1,5 +1,7 @@
 """The task of generated images, on the digits that come with a package."""
 
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,12 @@ from helpers import ended
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from bench.engine import gan
+from bench.data.load import load_domain
+from bench.data.views import Pixels
+from bench.engine import gan, samples
 from bench.engine.events import Ended
 from bench.engine.gan import ALWAYS, GAN, OF_CLASSES, OF_STYLES
+from bench.engine.judge import Judge
 from bench.engine.lab import Lab
 from bench.engine.run import run_cell
 from bench.engine.tasks import make_task
@@ -194,6 +199,27 @@ def test_images_of_the_wrong_class_are_not_diverse(lab: Lab) -> None:
 
     found = measured(lab, shuffled)
     assert found["consistency"] < 0.6 and 0.9 < found["diversity"] < 1.1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("BENCH_DATA" not in os.environ, reason="MNIST itself: set BENCH_DATA")
+def test_what_is_perfect_is_what_the_suite_says() -> None:
+    suite = suites.find("gan")
+    found = load_domain(
+        "MNIST", suite.domains["MNIST"], root=Path(os.environ["BENCH_DATA"]), size=32,
+        resize="bilinear", classes=10,
+    )  # fmt: skip
+    judge, pixels = Judge.load(torch.device("cpu")), Pixels("half", torch.device("cpu"))
+    test, train = found.test.thin(2000), found.train.thin(2000)
+    f_r, f = (judge.features(gan.view_grey(pixels, part.x)) for part in (test, train))
+    u = judge.rate(f)
+    values = (
+        samples.frechet(f_r, f), samples.kernel(f_r, f), samples.consistency(u, train.y),
+        samples.recognisable(u), samples.precision(f_r, f), samples.recall(f_r, f),
+        samples.coverage(f_r, f), samples.relative_diversity(f, u.argmax(1), f_r, test.y),
+    )  # fmt: skip
+    (said,) = (text for text in suite.differences if text.startswith("What is perfect"))
+    assert [float(x) for x in re.findall(r"\d\.\d{3}", said)] == pytest.approx(values, abs=1e-3)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(lab: Lab) -> None:
