@@ -55,6 +55,7 @@ def test_a_verdict_is_that_of_an_interval(sentence: str) -> None:
 
 
 def test_it_is_a_page_and_speaks_of_every_document() -> None:
-    assert len(MEASURED) > 10 and len(TEXT.split()) < 1000
+    prose = re.sub(r"`bench [^`]*`", "", TEXT)
+    assert len(MEASURED) > 10 and len(prose.split()) < 1000
     for word in ("DANN practical", "AlexNet homework", "ToAlign", "NoGRL"):
         assert word in TEXT

@@ -73,6 +73,6 @@ def test_every_figure_quoted_stands_in_a_rendered_table() -> None:
     pages = "".join(
         p.read_text(encoding="utf-8") for p in (ROOT / "tables" / "rendered").glob("*.md")
     )
-    figures = re.findall(r"\d\d\.\d\d(?: ± \d+\.\d\d)? \(\d+\)", README)
+    figures = re.findall(r"\d+\.\d+(?: ± \d+\.\d+)? \(\d+\)", README)
     assert len(figures) > 10
     assert [f for f in figures if f not in pages] == []

@@ -133,6 +133,6 @@ def _caption_samples(request: Request, task: str, found: Found, shown: Shown) ->
 def _caption_grid(request: Request, task: str, found: Found, shown: Shown) -> str:
     return request.describe(
         f"Generated images at the end of the training on {_describe(request, task, shown)} Where a "
-        "class was asked for, the images of a column are made of the same noise. Chosen by nobody.",
+        "class was asked for, the images of a column are made of the same noise. Not selected.",
         more=name_others(request, found, [row for row, *_ in shown]),
     )
