@@ -216,7 +216,7 @@ def test_one_task_in_a_sentence():
     )
     lower = TOY.model_copy(update={"metric": Metric(name="d", title="d", better="lower")})
     assert say(base, (60.0, 63.0, 62.0), Sides(lower, "plain", "dann")).startswith(
-        "dann is worse than plain on A→B: +10.7 [7.8, 13.5] over 3 seeds"
+        "dann is worse than plain on A→B: d, lower is better, +10.7 [7.8, 13.5] over 3 seeds"
     )
 
 
