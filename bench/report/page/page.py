@@ -32,11 +32,14 @@ def compose_accuracies(
     select: Select,
     references: References,
     view: View = EVERYTHING,
+    *,
+    whole: bool = False,
 ) -> Page:
     """The page of accuracies.
 
     It shows the full budget, whatever is recorded, then each other budget that has records; never
     smoke runs, nor budgets that measure costs alone. view: the part of each table that is shown.
+    whole: with the tasks and tables of which there is nothing, for readers who can hide them.
     """
     records = list(records)
     if suite.measures:
@@ -46,8 +49,9 @@ def compose_accuracies(
     budgets = [first, *(b for b, found in ledgers.items() if found.counted or found.aside)]
 
     def build_tables(on: Side) -> list[Table]:
-        whole = (build_table(suite, records, select=select, budget=b, on=on) for b in budgets)
-        return [drop_empty(view.narrow(t)) for t in whole]
+        every = (build_table(suite, records, select=select, budget=b, on=on) for b in budgets)
+        asked = map(view.narrow, every)
+        return list(asked if whole else map(drop_empty, asked))
 
     target = build_tables("target")
     source = build_tables("source") if any(c.on == "source" for c in suite.published) else []
@@ -62,8 +66,11 @@ def compose_accuracies(
     )
     origin = (*describe_provenance(counted), *notes.count_unknown_budgets(suite, records))
     sections = [
-        *(_accuracy_section(t, cited, (*notes.describe_view(t, view), *_notes(t))) for t in target),
-        *(_accuracy_section(t, cited, tuple(notes.name_lost_seeds(t))) for t in source),
+        *(
+            _accuracy_section(t, cited, (*notes.describe_view(t, view), *_notes(t)), whole)
+            for t in target
+        ),
+        *(_accuracy_section(t, cited, tuple(notes.name_lost_seeds(t)), whole) for t in source),
         *(_gains_section(t) for t in target if any(g.gains for g in t.groups)),
         *(_ablations_section(t, records) for t in target),
         *(_choices_section(t) for t in target),
@@ -140,10 +147,11 @@ def _accuracy_budgets(suite: Suite) -> list[str]:
     return ["full", *(b for b in suite.budgets if b not in hidden)]
 
 
-def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...]) -> Section:
+def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...], whole: bool) -> Section:
     title = f"{_name_measure(t.suite, t.on)} ({_describe_choice(t)})"
     grid = layout.lay_out_table(t, cited.labels)
-    if not any(g.claims or any(was_run(g, c) for c in t.suite.tasks) for g in t.groups):
+    something = any(g.claims or any(was_run(g, c) for c in t.suite.tasks) for g in t.groups)
+    if not (something or whole):
         return Section(title, None, ("Not measured, and nothing is published.", *remarks), t)
     return Section(title, grid if grid.lines else None, remarks, t)
 

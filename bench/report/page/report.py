@@ -169,7 +169,7 @@ def compose_report(
     maker = Maker(report, records, results)
     for asked, suite in suites.items():
         known = read_references(suite.folder) if references is None else references
-        page = compose_accuracies(suite, records, select, known)
+        page = compose_accuracies(suite, records, select, known, whole=True)
         costs = compose_costs(suite, records, known)
         parts = [maker.lay_out(asked, s) for s in page.sections]
         paid = [maker.lay_out(asked, s) for s in costs.sections]
