@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from bench.cli.app import app
 from bench.errors import BenchError
+from bench.report.page.page import compose_accuracies
 from bench.report.page.report import Figure, compose_report, mark, thin, write_seeds
-from bench.report.write.render import render_accuracies, render_costs
+from bench.report.write.render import _write, render_costs
 from bench.report.write.report import FOLDER, MARKS, write_report
 from bench.runs import plan
 from bench.runs.records import Evaluation
@@ -97,9 +98,14 @@ def tables_of_report(page):
     return [[["", *t[0][1:]], *t[1:]] for t in clean if t[0][0] == "Row"]
 
 
+def write_whole(select):
+    """The page of accuracies with the tasks of which there is nothing, as the report has them."""
+    return _write(compose_accuracies(TOY, ALL, select, REFERENCES, whole=True), "html")
+
+
 def test_the_numbers_are_those_of_the_tables():
     expected = tables_of(
-        render_accuracies(TOY, ALL, "html", "last", REFERENCES),
+        write_whole("last"),
         render_costs(TOY, ALL, "html", REFERENCES),
     )
     assert len(expected) > 5 and tables_of_report(PAGE) == expected
@@ -107,7 +113,7 @@ def test_the_numbers_are_those_of_the_tables():
 
 def test_the_numbers_are_those_of_a_selection():
     _, page, data = make(select="best-on-target")
-    expected = tables_of(render_accuracies(TOY, ALL, "html", "best-on-target", REFERENCES))
+    expected = tables_of(write_whole("best-on-target"))
     assert tables_of_report(page)[: len(expected)] == expected
     cells = data["cells"][0][1]["plain"][0]
     assert cells["values"]["best on target ‡"] == ["75.00", "75.30", "75.40"]
