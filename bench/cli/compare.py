@@ -140,7 +140,7 @@ def explain_nothing(suite: "Suite", ledger: "Ledger", row: str, budget: str, roo
     """Why a row has no value."""
     if not ledger.ran(row):
         size = "" if budget == "full" else f" --budget {budget}"
-        ran = [f"`--budget {b}`" for b in _budgets(suite) if settle(suite, root, b).ran(row)]
+        ran = [f"`--budget {b}`" for b in suite.accuracy_budgets if settle(suite, root, b).ran(row)]
         instead = f" compare its runs by {' or '.join(ran)}, or" if ran else ""
         return (
             f"no run of {row} in {root} counts for the suite {suite.name} (budget {budget}):"
@@ -151,11 +151,6 @@ def explain_nothing(suite: "Suite", ledger: "Ledger", row: str, budget: str, roo
     if "ok" in ends:
         return f"the runs of {row} have no such scores: choose another --select"
     return f"no run of {row} has a value, all {' or '.join(ends)}: there is nothing to compare"
-
-
-def _budgets(suite: "Suite") -> list[str]:
-    """Those whose runs measure how well, not what it costs."""
-    return ["full", *(name for name, b in suite.budgets.items() if b.measures != "cost")]
 
 
 def explain_no_pairs(a: str, b: str, left: "Values", right: "Values") -> str:

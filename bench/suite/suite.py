@@ -218,6 +218,12 @@ class Suite(Strict):
         name = knob.knob.removeprefix(HYPER)
         return [row for row in named if name in catalog.find_method(row.method).hyper]
 
+    @property
+    def accuracy_budgets(self) -> list[str]:
+        """The full budget first; never smoke runs, nor budgets that measure costs alone."""
+        hidden = {"smoke", *(name for name, b in self.budgets.items() if b.measures == "cost")}
+        return ["full", *(b for b in self.budgets if b not in hidden)]
+
     def budget(self, name: str) -> Budget:
         """The budget of that name; 'full' (the suite as written) and 'smoke' always exist.
 

@@ -267,7 +267,7 @@ def _exceptions(table: Table, group: Group, tasks: Sequence[str]) -> str:
 
 
 def _gain_count(table: Table, group: Group, tasks: Sequence[str]) -> str:
-    """'DANN: no average, for want of a task; of 5 tasks it gains on 4, loses on 1 (3 seeds).'"""
+    """'DANN: no average gain, for want of a task; of 5 tasks it gains on 4 (3 seeds).'"""
     assert group.row
     missing = len(tasks) < len(_tasks(table))
     why = "for want of a task" if missing else "because the seeds differ from task to task"

@@ -44,7 +44,7 @@ def compose_accuracies(
     records = list(records)
     if suite.measures:
         return _compose_measures(suite, records, select, references, view)
-    first, *others = _accuracy_budgets(suite)
+    first, *others = suite.accuracy_budgets
     ledgers = {b: settle_suite(suite, records, b) for b in others}
     budgets = [first, *(b for b, found in ledgers.items() if found.counted or found.aside)]
 
@@ -89,7 +89,7 @@ def _compose_measures(
 ) -> Page:
     """The page of a suite with measures: for each budget and task their values, then what these
     say about the statements."""
-    ledgers = {b: settle_suite(suite, records, b) for b in _accuracy_budgets(suite)}
+    ledgers = {b: settle_suite(suite, records, b) for b in suite.accuracy_budgets}
     boards = collect_boards(suite, ledgers, select, view)
     names = cites.name_papers(dict.fromkeys(s.cite for s in suite.statements), references)
     places: dict[str, dict[str, None]] = {}
@@ -129,7 +129,7 @@ def compose_paper(
     names = cites.name_papers(dict.fromkeys(c.cite for c in suite.published), references)
     labels = [f"{c.label} ({names[c.cite]})" for c in suite.published]
     sections, nothing = [], None
-    for budget in _accuracy_budgets(suite):
+    for budget in suite.accuracy_budgets:
         t = view.narrow(build_table(suite, records, select=select, budget=budget))
         title = f"{_name_measure(suite, 'target')} ({_describe_choice(t)})"
         try:
@@ -139,12 +139,6 @@ def compose_paper(
     if not sections and nothing:
         raise nothing
     return Page(suite.title, "", (), tuple(sections), ())
-
-
-def _accuracy_budgets(suite: Suite) -> list[str]:
-    """The full budget first; never smoke runs, nor budgets that measure costs alone."""
-    hidden = {"smoke", *(name for name, b in suite.budgets.items() if b.measures == "cost")}
-    return ["full", *(b for b in suite.budgets if b not in hidden)]
 
 
 def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...], whole: bool) -> Section:
