@@ -76,6 +76,7 @@ def attack(session: nox.Session) -> None:
     install(session)
     every = ("tests/attack", "-m", "slow or not slow")
     session.run("pytest", "-n", "2", *NO_TIMES, *every, *session.posargs, env={"ATTACK": "whole"})
+    session.run("python", "tests/attack/killed_workers.py")
 
 
 @nox.session
