@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import IO
 
 from bench import paths
-from bench.engine.events import Ended, Event, Orphaned, Substituted, Working
+from bench.engine.events import Ended, Event, Orphaned, Started, Substituted, Working
 from bench.engine.interrupts import Interrupts
 from bench.engine.tasks import check_backbones
 from bench.errors import BenchError, UsageError
@@ -24,7 +24,7 @@ from bench.execute.worker import Ready, Refusal
 from bench.runs import forecast, records
 from bench.runs.cell import Cell
 
-TRIES = 3  # processes that may die over one cell
+TRIES = 3  # processes that may die over one cell without its getting on
 FAREWELL = 120.0  # seconds that a worker has to write its checkpoint and end
 TAIL = 300  # characters of what a dead worker printed that are shown
 
@@ -46,8 +46,9 @@ class Workers:
     ) -> Generator[Event, None, None]:
         """See Executor.run. The longest cells are begun first, so that none is waited for alone.
 
-        A cell whose worker dies is given to another, which goes on at its checkpoint. Closing the
-        generator, or a signal, ends every worker; each leaves a checkpoint.
+        A cell whose worker dies is given to another, which goes on at its checkpoint; it is given
+        up when three in a row die over it and it gets no further. Closing the generator, or a
+        signal, ends every worker; each leaves a checkpoint.
         """
         cells = list(cells)
         check_backbones(cells)
@@ -120,7 +121,8 @@ class Crew:
     job: Job
     todo: deque[Cell]
     devices: Sequence[str]  # of each worker
-    deaths: dict[str, int] = field(default_factory=dict)  # of workers, by the key of their cell
+    deaths: Counter[str] = field(default_factory=Counter)  # of workers, by the key of their cell,
+    begun_at: dict[str, int] = field(default_factory=dict)  # since it last got on from an iteration
     false_starts: int = 0  # workers that died before they were given a cell
     stood_in: set[str] = field(default_factory=set)
     processes: list[Process] = field(default_factory=list)
@@ -152,6 +154,9 @@ class Crew:
                 self.executor.lab.tell(message)
             case Substituted(domains):
                 self.stood_in.update(domains)
+            case Started(cell, step) if step > self.begun_at.get(cell.key, 0):
+                self.begun_at[cell.key], self.deaths[cell.key] = step, 0
+                yield message
             case Ended(cell) if cell == worker.cell:
                 worker.useful = True
                 worker.cell = None
@@ -164,8 +169,8 @@ class Crew:
         self.processes.remove(dead)
         cell, how = dead.cell, dead.describe_death()
         if cell is not None:
-            deaths = self.deaths[cell.key] = self.deaths.get(cell.key, 0) + 1
-            if deaths < TRIES:
+            self.deaths[cell.key] += 1
+            if (deaths := self.deaths[cell.key]) < TRIES:
                 self.todo.appendleft(cell)
                 yield Orphaned(cell, f"its worker ended {how}; another goes on with it")
             else:

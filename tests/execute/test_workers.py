@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,35 @@ def test_a_cell_that_kills_every_worker_is_given_up(folder: Path) -> None:
     assert [type(e) for e in events] == [Orphaned] * (TRIES - 1) + [Ended]
     assert isinstance(events[-1], Ended) and events[-1].status == "error"
     assert events[-1].reason == "3 workers ended over it, the last one by SIGKILL"
+
+
+def saved_at(folder: Path) -> int:
+    """When the checkpoint was written; 0 where there is none."""
+    for path in folder.glob("results/**/*.checkpoint"):
+        with suppress(FileNotFoundError):
+            return path.stat().st_mtime_ns
+    return 0
+
+
+@pytest.mark.slow
+def test_a_cell_that_gets_on_is_not_given_up(folder: Path, bench: Children) -> None:
+    """However many workers die over it, as long as each goes further than the one before."""
+    prepare(folder, 600)
+    one = ("--methods", "one", "--seeds", "0")
+    child = bench.start(*run_of("--workers", 1, "--checkpoint-every", "0.02", *one))
+    killed: list[int] = []
+    found = 0  # the checkpoint that the worker began with
+    while runs(child) and len(killed) < 2 * TRIES:
+        time.sleep(0.02)
+        mine = [pid for pid in workers_of(child.pid) if pid not in killed]
+        if mine and (now := saved_at(folder)):
+            found = found or now
+            if now != found:
+                os.kill(mine[0], signal.SIGKILL)
+                killed.append(mine[0])
+                found = 0
+    ended = child.wait()
+    assert ended.code == 0 and len(killed) == 2 * TRIES, ended.text
 
 
 @pytest.mark.slow
