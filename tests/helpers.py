@@ -1,6 +1,7 @@
 """Small things to test with: a network of a hundred parameters, batches, a suite file of pictures made on the spot."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from bench.engine.events import Ended
 from bench.engine.lab import Lab
 from bench.engine.run import run_cell
 from bench.runs.plan import Cell
-from bench.suite import catalog
+from bench.suite import catalog, suites
 from methods import Batch, Method, Network, Progress
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,3 +163,20 @@ def toml(v: Any) -> str:
     if isinstance(v, Mapping):
         return "{ " + ", ".join(f"{k} = {toml(x)}" for k, x in v.items()) + " }"
     return repr(v) if isinstance(v, float) else json.dumps(v)
+
+
+def stands_in(text: str, figure: str) -> bool:
+    """Whether a text has a figure, and not as the end of a longer one."""
+    return bool(re.search(rf"(?<![\d.]){re.escape(figure)}", text))
+
+
+def variants() -> list[tuple[str, dict[str, Any]]]:
+    """Every method with its defaults, and with the hyper-parameters of every row of every suite."""
+    found: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in catalog.adapting()]
+    found += [
+        (r.method, dict(r.hyper))
+        for name in suites.names()
+        for r in suites.find(name).rows
+        if r.method in catalog.adapting()
+    ]
+    return list({f"{name}-{json.dumps(hyper)}": (name, hyper) for name, hyper in found}.values())

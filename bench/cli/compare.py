@@ -126,7 +126,7 @@ def compare_two(
     show_lost(suite, [(suite.by_id[row].label, ledger, row) for row in (a, b)], select)
     for row, values in zip((a, b), sides, strict=True):
         if not values:
-            raise BenchError(explain_nothing(suite, ledger, row, budget, root))
+            raise BenchError(explain_nothing(suite, ledger, row, (a, b), budget, root))
     found = compare_rows(*sides, confidence=suite.confidence, tolerance=suite.tolerance)
     if found is None:
         raise BenchError(explain_no_pairs(a, b, *sides))
@@ -136,15 +136,20 @@ def compare_two(
     return found, Sides(suite, *labels)
 
 
-def explain_nothing(suite: "Suite", ledger: "Ledger", row: str, budget: str, root: Path) -> str:
-    """Why a row has no value."""
+def explain_nothing(
+    suite: "Suite", ledger: "Ledger", row: str, pair: tuple[str, str], budget: str, root: Path
+) -> str:
+    """Why a row has no value. pair: the rows to compare, of which it is one."""
+    from bench.suite.settings import write_budget
+
     if not ledger.ran(row):
-        size = "" if budget == "full" else f" --budget {budget}"
-        ran = [f"`--budget {b}`" for b in suite.accuracy_budgets if settle(suite, root, b).ran(row)]
-        instead = f" compare its runs by {' or '.join(ran)}, or" if ran else ""
+        ledgers = {b: settle(suite, root, b) for b in suite.accuracy_budgets if b != budget}
+        ran = [f"`--budget {b}`" for b, other in ledgers.items() if all(map(other.ran, pair))]
+        instead = f" compare the two by {' or '.join(ran)}, or" if ran else ""
         return (
             f"no run of {row} in {root} counts for the suite {suite.name} (budget {budget}):"
-            f"{instead} train it with `bench run --suite {suite.name} --methods {row}{size}`; "
+            f"{instead} train it with `bench run --suite {suite.name} --methods {row}"
+            f"{write_budget(budget)}`; "
             f"`bench ls runs --suite {suite.name}` says which runs there are"
         )
     ends = sorted({r.status for cell, r in ledger.counted if cell.row == row})

@@ -123,7 +123,7 @@ def compare_folders(a: Path, b: Path) -> None:
             print_table(f"only in {folder}", CELL, group_cells(only, others))
     if found.differ:
         rows = ((*_place(x)[:4], str(_place(x)[4]), _score(x), _score(y)) for x, y in found.differ)
-        columns = (*CELL[:4], "seed", f"{a} %", f"{b} %")
+        columns = (*CELL[:4], "seed", str(a), str(b))
         print_table("in both, with other scores", columns, rows, right=columns[4:])
     same = f"{format_count(found.same, 'cell')} alike in both"
     counts = (f"{len(found.only_a)} only in {a}", f"{len(found.only_b)} only in {b}")

@@ -25,16 +25,17 @@ def explain_row(
     budget: BudgetOption = "full",
     results: ResultsOption = None,
 ) -> None:
-    """Say what is known about the gap between a row and its published figures.
+    """Say what is known about the gap between a row and what is published about it.
 
-    What differs from the papers' protocol, which single knobs were varied and what each moved, and
-    the commands that would measure the rest.
+    The verdict on each figure or sentence of the papers, what differs from their protocol, which
+    single knobs were varied and what each moved, and the commands that would measure the rest.
     """
     from bench import paths
     from bench.report.numbers.ablation import find_ablations, list_wanted
     from bench.report.numbers.aggregate import build_table
     from bench.runs import records
     from bench.suite import suites
+    from bench.suite.settings import write_budget
 
     chosen = suites.find(suite)
     if row not in chosen.by_id:
@@ -42,9 +43,12 @@ def explain_row(
     root = paths.results_root(results)
     found = records.read_all(root)
     table = build_table(chosen, found, budget=budget)
-    said = describe_statements(table, row) if chosen.statements else describe_gaps(table, row)
-    for sentence in said:
-        typer.echo(sentence)
+    if chosen.statements:
+        for sentence in describe_rulings(table, row):
+            typer.echo(sentence)
+    if chosen.published or not chosen.statements:
+        for sentence in describe_gaps(table, row):
+            typer.echo(sentence)
     if chosen.differences:
         typer.echo("\nKnown to differ from the papers:")
         for text in chosen.differences:
@@ -53,9 +57,7 @@ def explain_row(
     typer.echo("")
     print_ablations(chosen, ablations)
     where = f" --results {results}" if results else ""
-    begin = f"bench run --suite {suite} --methods {row}" + f" --budget {budget}" * (
-        budget != "full"
-    )
+    begin = f"bench run --suite {suite} --methods {row}{write_budget(budget)}"
     wanted = list(list_wanted(chosen, chosen.by_id[row], ablations, chosen.seeds))
     if wanted:
         typer.echo("What the papers leave open and was not measured:")
@@ -87,7 +89,7 @@ def describe_gaps(table: "Table", row: str) -> "Iterator[str]":
             yield f"{label}, {place}: {claim.claim.label} has {figure.printed}; {gap}."
 
 
-def describe_statements(table: "Table", row: str) -> "Iterator[str]":
+def describe_rulings(table: "Table", row: str) -> "Iterator[str]":
     """A sentence for each statement that names a row, at each task that was run."""
     from bench.report.numbers.measures import build_board
     from bench.report.numbers.statements import judge_statements

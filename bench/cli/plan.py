@@ -63,6 +63,7 @@ def forecast_grid(
     from bench import paths
     from bench.cli.run import find_suite
     from bench.runs import artefacts, plan, records
+    from bench.suite import settings
 
     wanted = artefacts.check_names(split_list(keep) or ())
     root = paths.results_root(results, smoke=budget == "smoke")
@@ -73,12 +74,15 @@ def forecast_grid(
         typer.echo(f"all {len(cells)} cells are recorded")
         return
     like = [r for r in found if r.run and r.run.suite == todo[0].suite]
-    show_times(todo, like, gpus)
+    show_times(todo, like, gpus, f"bench run --suite {suite}{settings.write_budget(budget)}")
     show_disk(todo, like, gpus, data, root, wanted)
 
 
-def show_times(todo: list["Cell"], found: list["Record"], gpus: int) -> None:
-    """Wall time on up to so many GPUs. found: records of the suite."""
+def show_times(todo: list["Cell"], found: list["Record"], gpus: int, command: str) -> None:
+    """Wall time on up to so many GPUs. found: records of the suite. command: runs such cells.
+
+    Raises BenchError where no record tells how long a cell takes.
+    """
     from bench.cli.screen import format_duration
     from bench.execute.schedule import simulate
     from bench.report.numbers.costs import name_processor
@@ -92,8 +96,7 @@ def show_times(todo: list["Cell"], found: list["Record"], gpus: int) -> None:
     if len(seconds) < len(todo):
         raise BenchError(
             "no cell of this suite and budget is recorded, so that nothing tells how long one "
-            f"takes: run one with `bench run --suite {todo[0].suite} --methods … --tasks … "
-            "--seeds 0`"
+            f"takes: run one with `{command} --methods … --tasks … --seeds 0`"
         )
     machines = Counter(name_processor(r.run.env) for r in on_gpu or ended if r.run)
     rows = []

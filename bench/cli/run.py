@@ -181,8 +181,8 @@ def run_cells(
         return
     options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
     if where.on == "slurm" and todo:
-        more = f" --budget {budget}" if budget != "full" else ""
-        typer.echo(f"to see how far they are: bench status {options}{more}")
+        options += settings.write_budget(budget)
+        typer.echo(f"to see how far they are: bench status {options}")
         return
     states = plan.states(cells, records.read_all(root))
     screen.show_result(tally, states)

@@ -55,6 +55,11 @@ def write_settings(values: Mapping[str, Any]) -> list[str]:
     return [f"{key}={_text(key, v)}" for key, v in flat(values).items()]
 
 
+def write_budget(budget: str) -> str:
+    """The option that asks a command for a budget, with a space before it; '' for the full one."""
+    return "" if budget == "full" else f" --budget {budget}"
+
+
 def split_override(override: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What `parse_settings` gives -> recipe knobs, hyper-parameters."""
     check_depth(override)
@@ -64,9 +69,9 @@ def split_override(override: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
             f"hyper={shorten(repr(hyper))} names no hyper-parameter; write hyper.NAME=VALUE"
         )
     knobs = {k: v for k, v in override.items() if k != HYPER_TABLE}
-    for key in knobs.keys() - Recipe.model_fields.keys():
+    for key in sorted(knobs.keys() - Recipe.model_fields.keys()):
         if any(key in entry.hyper for entry in catalog.methods().values()):
-            raise UsageError(f"{key} is a hyper-parameter: write --set {HYPER_TABLE}.{key}=VALUE")
+            raise UsageError(f"{key} is a hyper-parameter: write {HYPER_TABLE}.{key} in its place")
     return knobs, dict(hyper)
 
 

@@ -16,9 +16,11 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ from bench.suite.suite import DomainSpec
 ROUNDS = len(seeds(5, 24))  # of a test
 SENTENCE = 800  # characters of a message; the names of the test's folders take up to 300
 CPU, WALL = 5.0, 60.0  # seconds that one load may take: of a core, and on a busy machine
-MEMORY = 1 << 30  # bytes that one load may take
+MEMORY = 1 << 28  # bytes that one load may take
 
 
 # what is done to the bytes of a file
@@ -258,7 +260,7 @@ def remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def attempt(load: Callable[[], Any], named: Iterable[object], allowed: str = "-") -> Any:
+def attempt(load: Callable[[], Any], named: Iterable[object], allowed: str | None = None) -> Any:
     """What is loaded; None where a sentence says why nothing is.
 
     named: the sentence names one of them. allowed: part of the one warning that may be given.
@@ -273,7 +275,8 @@ def attempt(load: Callable[[], Any], named: Iterable[object], allowed: str = "-"
             said = str(e)
             assert said == printable(said) and len(said) < SENTENCE, said
             assert any(str(name) in said for name in named), said
-    assert [str(w.message) for w in told if allowed not in str(w.message)] == []
+    said = [str(w.message) for w in told]
+    assert [x for x in said if allowed is None or allowed not in x] == []
     assert time.process_time() - cpu < CPU and time.monotonic() - wall < WALL
     return loaded
 
@@ -520,10 +523,17 @@ def test_what_unpacks_to_gigabytes_takes_little(bomb: str, data: Path, count: Co
     name, file, write = BOMBS[bomb]
     FORMS[name].write(data)
     write(data / file)
+    # a process of its own: this one has held the bomb itself
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        assert alone.submit(weigh, name, data, file).result() < MEMORY
+    count("mutated data files", 1)
+
+
+def weigh(name: str, data: Path, file: str) -> int:
+    """The bytes that it takes to refuse a set of images."""
     before = peak()
     assert attempt(partial(FORMS[name].load, data), (file,)) is None
-    assert peak() - before < MEMORY
-    count("mutated data files", 1)
+    return peak() - before
 
 
 def peak() -> int:

@@ -131,8 +131,11 @@ def test_a_row_that_ran_at_another_budget_alone_names_it():
     for row in ("plain", "dann"):
         write(Path("results"), cell(TOY, row, "A-B", 0, "short"), (70.0,))
     refused = compare("plain", "dann")
-    assert refused.code == 1 and "compare its runs by `--budget short`, or train it" in refused.err
+    assert refused.code == 1 and "compare the two by `--budget short`, or train it" in refused.err
     assert compare("plain", "dann", "--budget", "short").code == 0
+    write(Path("results"), cell(TOY, "target", "A-B", 0), (70.0,))
+    refused = compare("plain", "target")
+    assert "--budget" not in refused.err, "no budget has runs of both"
     write(Path("results"), cell(TOY, "nogrl", "A-B", 0, "timing"), (70.0,))
     assert "--budget timing" not in compare("plain", "nogrl").err, "which measures no accuracy"
 

@@ -3,20 +3,18 @@
 Meta tensors have shapes and no values. A method that reads a value back fails here, too.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from helpers import CLASSES, at, on_meta, stages, tiny_batches, tiny_net
+from helpers import CLASSES, at, on_meta, stages, tiny_batches, tiny_net, variants
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.suite import catalog, suites
 from methods import Batch, Method, Network, get
 
 META = torch.device("meta")
@@ -39,18 +37,6 @@ class OneDevice(TorchDispatchMode):
             if isinstance(x, Tensor) and x.dim() > 0 and x.device != META:
                 raise AssertionError(f"{func} meets a tensor {tuple(x.shape)} on the {x.device}")
         return out
-
-
-def variants() -> list[tuple[str, dict[str, Any]]]:
-    """Every method with its defaults, and with the hyper-parameters of every row of every suite."""
-    found = [(name, {}) for name in catalog.adapting()]
-    found += [
-        (r.method, r.hyper)
-        for name in suites.names()
-        for r in suites.find(name).rows
-        if r.method in catalog.adapting()
-    ]
-    return list({f"{name}-{json.dumps(hyper)}": (name, hyper) for name, hyper in found}.values())
 
 
 def step(cls: type[Method], *, first: bool = False, joint: bool = False, **hyper: Any) -> int:

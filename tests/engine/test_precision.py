@@ -1,20 +1,18 @@
 """Every method in bfloat16: autocast computes the forwards, parameters and losses stay float32."""
 
-import json
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from helpers import needed, tiny_batches, tiny_net
+from helpers import needed, tiny_batches, tiny_net, variants
 from torch import Tensor
 
 from bench import nets
 from bench.engine.clock import Clock
 from bench.engine.loop import train
 from bench.engine.training import set_precision
-from bench.suite import catalog, suites
 from bench.suite.recipe import Recipe
 from methods import Batch, Progress, get
 
@@ -22,18 +20,6 @@ CPU = torch.device("cpu")
 STEPS = 4
 # so slow that no method magnifies what bfloat16 rounds
 RECIPE = Recipe(backbone="any", size=2, iterations=STEPS, batch=5, lr=0.005)
-
-
-def variants() -> list[tuple[str, dict[str, Any]]]:
-    """Every method with its defaults, and with the hyper-parameters of every row of every suite."""
-    found: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in catalog.adapting()]
-    found += [
-        (r.method, dict(r.hyper))
-        for name in suites.names()
-        for r in suites.find(name).rows
-        if r.method in catalog.adapting()
-    ]
-    return list({f"{name}-{json.dumps(hyper)}": (name, hyper) for name, hyper in found}.values())
 
 
 def trained(name: str, hyper: dict[str, Any], *, precision: str) -> tuple[list[float], Tensor]:

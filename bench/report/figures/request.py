@@ -14,6 +14,7 @@ from bench.report.numbers.selection import Select
 from bench.report.page.text import SELECTED, format_column, format_count, format_counts
 from bench.runs.cell import Cell
 from bench.runs.records import Record
+from bench.suite.settings import write_budget
 from bench.suite.suite import Row, Suite
 
 
@@ -127,8 +128,7 @@ class Request:
     @property
     def command(self) -> str:
         """What makes the runs that a figure lacks."""
-        budget = "" if self.budget == "full" else f" --budget {self.budget}"
-        return f"bench run --suite {self.suite.name}{budget}"
+        return f"bench run --suite {self.suite.name}{write_budget(self.budget)}"
 
     def _nothing(self) -> str:
         """Why there is nothing to draw, and what to do."""

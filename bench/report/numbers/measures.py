@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import fsum
 from pathlib import Path
+from statistics import fmean
 
 from bench.report.numbers.costs import is_busy, name_machine
 from bench.report.numbers.scores import pick_evaluation
@@ -96,13 +97,19 @@ class Board:
 
     def find_best(self, measure: Metric) -> Standout:
         """The rows to show that stand out; none by a measure that only describes, and no row
-        whose values are lower bounds."""
+        whose values are lower bounds. None at all where such a row may be better than one of them.
+        """
+        nothing = Standout(frozenset(), frozenset())
         if measure.better == "neither":
-            return Standout(frozenset(), frozenset())
+            return nothing
         read = {row.id: self.read(measure.name, row.id) for row in self.rows}
         found = {row: reading.by_seed for row, reading in read.items() if not reading.least}
         lower = measure.better == "lower"
-        return find_standouts(found, confidence=self.suite.confidence, lower=lower)
+        marks = find_standouts(found, confidence=self.suite.confidence, lower=lower)
+        marked = [fmean(found[row].values()) for row in marks.best | marks.second]
+        bounds = [fmean(x.by_seed.values()) for x in read.values() if x.least]
+        rivals = marked and any(not lower or bound < max(marked) for bound in bounds)
+        return nothing if rivals else marks
 
 
 def build_board(

@@ -29,15 +29,16 @@ class Judged:
 
         - for one seed, or where the differences of all seeds are equal, as those of whole epochs
           can be: they tell nothing about the spread;
-        - where a value of the smaller side is a lower bound, since the true one may be larger;
+        - where a value of either side is a lower bound: the true one may be larger, and so the
+          interval another one;
         - where a run diverged or has no such value, as one that makes a single class has none of
           what decides the class: the seeds that are left do not speak for it.
         """
         if self.gain is None:
             return "not measured"
         shown, (lo, hi) = self.gain.word, self.gain.interval or (0.0, 0.0)
-        smaller = self.first if shown == "loss" else self.second
-        if shown == "not shown" or isclose(lo, hi) or smaller.least or self.lost:
+        bounded = self.first.least or self.second.least
+        if shown == "not shown" or isclose(lo, hi) or bounded or self.lost:
             return "unresolved"
         claimed = "gain" if self.statement.is_ == "higher" else "loss"
         return "holds" if shown == claimed else "does not hold"

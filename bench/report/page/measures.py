@@ -21,6 +21,7 @@ from bench.report.page.text import (
     DASH,
     SELECTED,
     count_decimals,
+    format_budget,
     format_column,
     format_count,
     format_measured_gain,
@@ -99,8 +100,8 @@ def collect_boards(
 
 def lay_out_board(board: Board, names: Mapping[str, str]) -> Iterator[Section]:
     """The sections of one task at one budget. names: of the papers, by their key."""
-    budget = "full budget" if board.budget == "full" else f"budget {board.budget}"
-    place = f"{format_column(board.suite, board.task)} ({budget}, {SELECTED[board.select]})"
+    chosen = f"{format_budget(board.budget)}, {SELECTED[board.select]}"
+    place = f"{format_column(board.suite, board.task)} ({chosen})"
     grid = lay_out_measures(board) if board.measured else None
     yield Section(f"Measures on {place}", grid, tuple(describe_board(board)))
     if judged := judge_statements(board):
@@ -257,15 +258,16 @@ def explain_board(suite: Suite) -> Iterator[str]:
         f"±. The suite asks for {format_count(suite.seeds, 'seed')}. Bold: the best mean and all "
         f"that are not shown to be worse (the {level} Student interval of the difference, seed by "
         "seed, holds 0); underlined: the second best, in the same way. "
-        "A row with a lower bound (≥) gets neither."
+        "A row with a lower bound (≥) gets neither, and no row does where that one may be the best."
     )
     yield (
         "Statements: the two values are means over the seeds that have both, and the difference is "
         f"taken seed by seed, with its {level} Student interval (number of seeds). It holds when "
         "the interval lies wholly on the claimed side of 0, does not hold when wholly on the other "
-        "side, and is unresolved otherwise. It is unresolved, too, for one seed, where a run of "
-        "either row diverged or has no such value, and where the smaller side has a value that is "
-        "only a lower bound (≥). Each statement is judged on its own: one in "
+        "side, and is unresolved otherwise. It is unresolved, too, for one seed, where all seeds "
+        "differ by the same, where a run of either row diverged or has no such value (times "
+        "excepted), and where either side has a value that is only a lower bound (≥). "
+        "Each statement is judged on its own: one in "
         f"{2 / (1 - suite.confidence):.3g} would hold by chance where there is nothing to find."
     )
     for measure in suite.measures:

@@ -118,7 +118,7 @@ def describe_view(table: Table, view: View) -> Iterator[str]:
         return
     why = " of which nothing was measured" if (view.rows, view.tasks) == (None, None) else ""
     yield f"Left out of this table: {' and '.join(left_out)}{why}."
-    if tasks and len(tasks) < len(suite.tasks):
+    if tasks and len(tasks) < len(suite.tasks) and AVERAGE not in table.columns:
         yield "The average is over all tasks of the suite, so it is left out, too."
 
 
@@ -269,7 +269,7 @@ def _exceptions(table: Table, group: Group, tasks: Sequence[str]) -> str:
 def _gain_count(table: Table, group: Group, tasks: Sequence[str]) -> str:
     """'DANN: no average gain, for want of a task; of 5 tasks it gains on 4 (3 seeds).'"""
     assert group.row
-    missing = len(tasks) < len(_tasks(table))
+    missing = len(tasks) < len(table.suite.tasks)
     why = "for want of a task" if missing else "because the seeds differ from task to task"
     average = f"no average gain, {why}; " if AVERAGE in table.columns else ""
     tally = Counter(group.gains[c].word for c in tasks)

@@ -16,7 +16,7 @@ from bench.report.page.layout import Page, Reference, Section
 from bench.report.page.measures import collect_boards, explain_board, lay_out_board
 from bench.report.page.paper import lay_out_paper
 from bench.report.page.provenance import describe_provenance, warn_of_other_images
-from bench.report.page.text import SELECTED
+from bench.report.page.text import SELECTED, format_budget
 from bench.runs.plan import settle_suite
 from bench.runs.records import Record
 from bench.suite.claims import Claim, PublishedCost
@@ -70,7 +70,12 @@ def compose_accuracies(
             _accuracy_section(t, cited, (*notes.describe_view(t, view), *_notes(t)), whole)
             for t in target
         ),
-        *(_accuracy_section(t, cited, tuple(notes.name_lost_seeds(t)), whole) for t in source),
+        *(
+            _accuracy_section(
+                t, cited, (*notes.describe_view(t, view), *notes.name_lost_seeds(t)), whole
+            )
+            for t in source
+        ),
         *(_gains_section(t) for t in target if any(g.gains for g in t.groups)),
         *(_ablations_section(t, records) for t in target),
         *(_choices_section(t) for t in target),
@@ -144,8 +149,9 @@ def compose_paper(
 def _accuracy_section(t: Table, cited: "Cited", remarks: tuple[str, ...], whole: bool) -> Section:
     title = f"{_name_measure(t.suite, t.on)} ({_describe_choice(t)})"
     grid = layout.lay_out_table(t, cited.labels)
-    something = any(g.claims or any(was_run(g, c) for c in t.suite.tasks) for g in t.groups)
-    if not (something or whole):
+    published = any(c.on == t.on for c in t.suite.published)
+    measured = any(was_run(g, c) for g in t.groups for c in t.suite.tasks)
+    if not (published or measured or whole):
         return Section(title, None, ("Not measured, and nothing is published.", *remarks), t)
     return Section(title, grid if grid.lines else None, remarks, t)
 
@@ -198,8 +204,7 @@ def _ablations_section(t: Table, records: Iterable[Record]) -> Section:
 def _choices_section(t: Table) -> Section:
     """Of all runs of a budget; empty, and so not shown, where none has several evaluations."""
     choices = judge_choices(t.suite, (r for _, r in t.ledger.counted))
-    budget = "full budget" if t.budget == "full" else f"budget {t.budget}"
-    title = f"Choosing an evaluation without the target's labels ({budget})"
+    title = f"Choosing an evaluation without the target's labels ({format_budget(t.budget)})"
     if not choices:
         return Section(title, None, ())
     return Section(title, layout.lay_out_choices(choices), tuple(notes.explain_choices()))
@@ -207,8 +212,7 @@ def _choices_section(t: Table) -> Section:
 
 def _describe_choice(t: Table) -> str:
     """'full budget, last step'"""
-    budget = "full budget" if t.budget == "full" else f"budget {t.budget}"
-    return f"{budget}, {SELECTED[t.select]}"
+    return f"{format_budget(t.budget)}, {SELECTED[t.select]}"
 
 
 @dataclass(frozen=True)

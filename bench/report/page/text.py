@@ -25,6 +25,11 @@ def format_column(suite: Suite, column: str) -> str:
     return "→".join(dict.fromkeys(suite.endpoints(column)))
 
 
+def format_budget(budget: str) -> str:
+    """'full budget', 'budget cpu'"""
+    return "full budget" if budget == "full" else f"budget {budget}"
+
+
 def format_count(n: int, word: str) -> str:
     """(1, 'seed') -> '1 seed'; (3, 'seed') -> '3 seeds'."""
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
