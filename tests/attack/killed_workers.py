@@ -1,11 +1,11 @@
 """A film in lines: a grid whose workers are killed one after the other, beside an undisturbed one.
 
-    python tests/attack/killed_workers.py [SECONDS BETWEEN TWO KILLS]
+    python tests/attack/killed_workers.py [SECONDS BETWEEN TWO KILLS, 20 unless told]
 
 The grid is a part of the demo: real digits, six cells, two workers. The log shows, second by second,
 what `bench run` prints, who is killed and what `bench status` says. It ends with code 1 unless each
-cell ended once, with the parameters of the undisturbed grid to the bit. `killed_workers.log` is
-what it printed once.
+cell ended once, with the parameters of the undisturbed grid to the bit. `killed_workers.log` is what it
+printed once, with 4 seconds.
 """
 
 import os
@@ -141,4 +141,4 @@ def main(pause: float) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not main(float(sys.argv[1]) if len(sys.argv) > 1 else 4))
+    sys.exit(not main(float(sys.argv[1]) if len(sys.argv) > 1 else 20))

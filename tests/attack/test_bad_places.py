@@ -132,6 +132,7 @@ def checked(*crew: Child) -> list[Ended]:
 # full disks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", seeds(1, 4))
 def test_a_disk_that_takes_no_large_files_loses_nothing(
     seed: int, bench: Children, grid: Grid, tmp_path: Path, count: Count
@@ -203,6 +204,7 @@ def take_away(root: Path, aside: Path, chance: random.Random) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", seeds(1, 6))
 def test_what_is_deleted_or_renamed_while_commands_run_is_made_again(
     seed: int, bench: Children, grid: Grid, tmp_path: Path, count: Count

@@ -210,6 +210,7 @@ def test_a_verdict_is_that_of_a_paired_t_interval(than, higher, confidence):
     assert len(seen) == 3
 
 
+@pytest.mark.slow
 def test_holds_is_wrong_as_rarely_as_the_confidence_says():
     """Where there is no difference, in (1 − confidence)/2 of all cases."""
     chance, n, level = np.random.default_rng(0), 4000, 0.9
