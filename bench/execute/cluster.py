@@ -85,8 +85,11 @@ class Cluster:
                         dispatch.todo.clear()
                     yield event
             except ray.exceptions.RayError as e:
-                why = " ".join(str(e).split())[:300]
-                raise BenchError(f"the Ray cluster is gone, run the command again: {why}") from e
+                why = str(e).strip().partition("\n")[0].rstrip(".")[:300]
+                raise BenchError(
+                    f"the Ray cluster is gone ({why}): start one and run the command again, what "
+                    "has ended is recorded"
+                ) from e
         if dispatch.stood_in:
             yield Substituted(tuple(sorted(dispatch.stood_in)), self.lab.data)
 
