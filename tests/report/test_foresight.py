@@ -24,14 +24,17 @@ def test_an_unresolved_verdict_says_how_many_seeds_settle_it():
     sd, gap = summarise(FAR).sd, summarise(FAR).mean - 82
     needed, least = count_seeds(gap, sd, 3, 1.0), find_detectable(sd, 3, tolerance=1.0)
     assert 3 < needed < 30
-    line = (
-        f"- DANN, table 1: A→B about {needed} seeds (now 3: gaps of {least:.1f} points and more)."
-    )
-    assert page(*FAR).count("What would settle the unresolved verdicts") == 1 and line in page(*FAR)
+    line = f"- “DANN” against “table 1”: about {needed} seeds on A→B (now 3: gaps of {least:.1f} points and more)."
+    assert page(*FAR).count(
+        "How many seeds would settle an unresolved verdict"
+    ) == 1 and line in page(*FAR)
 
 
 def test_a_gap_at_the_edge_cannot_be_foretold():
-    assert "- DANN, table 1: too near the tolerance to tell: A→B (now 3)." in page(*NEAR)
+    assert (
+        "- “DANN” against “table 1”: the gap is too near the tolerance to tell on A→B (now 3)."
+        in page(*NEAR)
+    )
 
 
 def test_nothing_is_foretold_of_settled_verdicts_and_single_seeds():

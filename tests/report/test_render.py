@@ -154,7 +154,7 @@ def test_gains_are_told_in_plain_words():
 
     assert "- DANN gains +5.0 [2.5, 7.5] on A→B (3 seeds)." in page_of_gains(54, 55, 56)
     lost = page_of_gains(44, 45, 46)
-    assert "- DANN loses −5.0 [−7.5, −2.5] on A→B (3 seeds)." in lost
+    assert "- DANN loses: −5.0 [−7.5, −2.5] on A→B (3 seeds)." in lost
     assert "| −5.0 [−7.5, −2.5] (3) |" in lost, "the sentence says the numbers of the table"
     nothing = "- DANN: neither gain nor loss shown,"
     assert f"{nothing} +1.0 [−8.9, 10.9] on A→B (3 seeds)." in page_of_gains(47, 51, 55)

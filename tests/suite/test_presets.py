@@ -211,7 +211,8 @@ def test_a_row_says_which_protocol_it_follows(tmp_path: Path) -> None:
     suite = load(tmp_path, FOLLOWS + ROWS)
     text = render_accuracies(suite, [], references={})
     assert (
-        "By the protocol `cdan`: Theirs." in text and "By the protocol `dann-jmlr`: Open." in text
+        "By the protocol `cdan`: “Theirs”." in text
+        and "By the protocol `dann-jmlr`: “Open”." in text
     )
     theirs = {k: y for k, _, y in diff("cdan", f"{tmp_path}/follows.toml:theirs")}
     assert theirs["lr_mult.F"] == 0.5 and "bottleneck.init" not in theirs

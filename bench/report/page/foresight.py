@@ -14,16 +14,16 @@ def foretell_verdicts(table: Table) -> Iterator[str]:
     found = [text for g in table.groups for c in g.claims if (text := _foretell(table, g, c))]
     if found:
         yield (
-            "What would settle the unresolved verdicts, if gap and spread stay as they are: the "
-            "number of seeds that does so with a probability of 0.8, and in brackets how large a "
-            "gap has to be for the seeds of today to show it."
+            "How many seeds would settle an unresolved verdict with a probability of 0.8, if gap "
+            "and spread stay as they are; in brackets, how many there are now and which gaps they "
+            "can show."
         )
     yield from found
 
 
 def _foretell(table: Table, group: Group, c: Compared) -> str:
-    """'DANN, table 1: A→B about 9 seeds (now 3: gaps of 2.6 points and more); too near the
-    tolerance to tell: B→A (now 2).'; '' where nothing is unresolved."""
+    """'“DANN” against “table 1”: about 9 seeds on A→B (now 3: gaps of 2.6 points and more); the gap
+    is too near the tolerance to tell on B→A (now 2).'; '' where nothing is unresolved."""
     places = [column for column in table.columns if _is_open(c, column)]
     if not (group.row and places):
         return ""
@@ -35,8 +35,8 @@ def _foretell(table: Table, group: Group, c: Compared) -> str:
         if not text
     ]
     if near:
-        texts.append(f"too near the tolerance to tell: {', '.join(near)}")
-    return f"{group.row.label}, {c.claim.label}: {'; '.join(texts)}."
+        texts.append(f"the gap is too near the tolerance to tell on {', '.join(near)}")
+    return f"“{group.row.label}” against “{c.claim.label}”: {'; '.join(texts)}."
 
 
 def _is_open(c: Compared, column: str) -> bool:
@@ -57,4 +57,4 @@ def _foretell_one(table: Table, group: Group, c: Compared, column: str) -> str:
     if bar is None:
         least = find_detectable(score.sd, score.n, suite.confidence, suite.tolerance)
         now += f": gaps of {least:.1f} points and more"
-    return f"{format_column(suite, column)} about {needed} seeds ({now})"
+    return f"about {needed} seeds on {format_column(suite, column)} ({now})"

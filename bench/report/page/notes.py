@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from statistics import median
 
-from bench.report.numbers.ablation import Ablation
+from bench.report.numbers.ablation import IDLE, Ablation
 from bench.report.numbers.aggregate import Group, Table
 from bench.report.numbers.costs import Cost
 from bench.report.numbers.scores import AVERAGE, COLLAPSED, Score
@@ -95,12 +95,12 @@ def explain_accuracies(suite: Suite) -> Iterator[str]:
                 "interval is Welch's. Remarks on claims name those."
             )
         yield (
-            "Where a paper does not say which checkpoint it reports, "
-            "it stands beside our last step."
+            "Where a paper does not say which checkpoint its figure is of, it stands beside "
+            "our last step."
         )
     yield (
         "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has in "
-        "practice."
+        "practice. “Oracle adds”: how many points it lies above the checkpoint shown."
     )
 
 
@@ -129,26 +129,27 @@ def _count_of(n: int, every: int, word: str) -> list[str]:
 def describe_runs(table: Table) -> Iterator[str]:
     """The budget in iterations and images, and the rows that were not run at it."""
     suite = table.suite
-    if note := suite.budget(table.budget).note:
-        yield (
-            f"Budget `{table.budget}`: {note}. "
-            "Its verdicts are about runs of this budget, not about the claim."
-        )
+    budget = suite.budget(table.budget)
+    if budget.note:
+        other = not set(budget.recipe) <= IDLE  # it trains otherwise
+        about = " Its verdicts are about runs of this budget, not about the claim." * other
+        yield f"Budget `{table.budget}`: {budget.note}.{about}"
     plans: dict[str, list[str]] = {}
-    rows = [g.row for g in table.groups if g.row]
+    every = [g.row for g in table.groups if g.row]
+    idle = [row for row in every if table.budget != "full" and not table.ledger.ran(row.id)]
+    rows = [row for row in every if row not in idle] or every
     for row, task in product(rows, _tasks(table)):
         r = suite.recipe_for(row, task, table.budget)
         length = f"{r.iterations:,} iterations × {r.batch} images of each domain"
         names = plans.setdefault(length, [])
-        if row.label not in names:
-            names.append(row.label)
+        if (name := f"“{row.label}”") not in names:
+            names.append(name)
     if plans:
         usual = max(plans, key=lambda length: len(plans[length]))
         rest = [f"{', '.join(names)}: {p}" for p, names in plans.items() if p != usual]
         yield f"Every run: {usual}{'; except ' if rest else ''}{'; '.join(rest)}."
-    idle = [row.label for row in rows if not table.ledger.ran(row.id)]
-    if idle and table.budget != "full":
-        yield f"Not run at this budget: {', '.join(idle)}."
+    if idle:
+        yield f"Not run at this budget: {', '.join(f'“{row.label}”' for row in idle)}."
 
 
 def describe_rows(table: Table) -> Iterator[str]:
@@ -158,7 +159,7 @@ def describe_rows(table: Table) -> Iterator[str]:
     followed: dict[str, list[str]] = {}
     for row in shown:
         if row.preset:
-            followed.setdefault(row.preset, []).append(row.label)
+            followed.setdefault(row.preset, []).append(f"“{row.label}”")
     for preset, labels in followed.items():
         yield f"By the protocol `{preset}`: {', '.join(labels)}."
     yield from (f"{row.label}: {row.note}." for row in shown if row.note)
@@ -251,8 +252,9 @@ def _gain_sentence(table: Table, group: Group, column: str) -> str:
     both = " that both have" if gain.n < group.ours[table.select][column].summary.n else ""
     if gain.n == 1:
         return f"{label}: {format_difference(gain)} {place} at one seed, which shows nothing"
-    nothing = gain.word == "not shown"
-    verb = ": neither gain nor loss shown," if nothing else f" {WORDS[gain.word]}"
+    verb = f" {WORDS[gain.word]}{':' * (gain.word == 'loss')}"  # a row does not lose −3
+    if gain.word == "not shown":
+        verb = ": neither gain nor loss shown,"
     return f"{label}{verb} {format_difference(gain)} {place} ({format_count(gain.n, 'seed')}{both})"
 
 
