@@ -412,9 +412,12 @@ def name_next_command(
 
     pages: the folder that it writes to. changed: whether --set changed the recipe.
     """
+    from bench.suite.settings import write_budget
+
     if changed:
         typer.echo(
-            "no table shows these runs, because their recipe is not the suite's (--set); "
+            "these runs are in no table of rows, because their recipe is not the suite's (--set). "
+            f"What a single knob moved: bench explain {options}{write_budget(budget)} --row ROW; "
             f"to list them: bench ls runs {options}"
         )
     elif budget != "smoke":

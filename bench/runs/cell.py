@@ -52,8 +52,7 @@ class Cell:
     @cached_property
     def stated(self) -> dict[str, Any]:
         """The hyper-parameters that differ from the method's defaults as they were released."""
-        once = released.HYPER.get(self.method, {})
-        defaults = {**catalog.find_method(self.method).hyper, **once}
+        defaults = find_released(self.method)
         return {k: v for k, v in self._every.items() if v != defaults[k]}
 
     @cached_property
@@ -91,6 +90,11 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.row} {self.task} seed {self.seed}"
+
+
+def find_released(method: str) -> dict[str, Any]:
+    """The defaults of a method's hyper-parameters as they were released."""
+    return {**catalog.find_method(method).hyper, **released.HYPER.get(method, {})}
 
 
 def describe_content(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from bench.runs.cell import Cell
+from bench.runs.cell import Cell, find_released
 from bench.runs.lines import Probe, Run, plain
 from bench.runs.records import Record
 from bench.suite import released
@@ -153,10 +153,13 @@ def _changes(run: Run, now: Cell) -> str:
 def compare_content(run: Run, cell: Cell) -> dict[str, tuple[Any, Any]]:
     """What decides the outcome and differs between a record and a cell, by dotted name, sorted.
 
-    Both values, the record's first; 'unset' for what only one of them has.
+    Both values, the record's first; 'unset' for what only one of them has. A hyper-parameter that
+    the program of the record did not have yet stood at its released default: that is what it did.
     """
-    recipe = released.completed(run.recipe)
-    then = _flat(run.method, run.hyper_all, run.classes, run.source, run.target, recipe)
+    recipe, hyper = released.completed(run.recipe), run.hyper_all
+    if run.method == cell.method:
+        hyper = {**plain(find_released(run.method)), **hyper}
+    then = _flat(run.method, hyper, run.classes, run.source, run.target, recipe)
     recipe = cell.recipe.model_dump(mode="json")
     today = _flat(cell.method, cell.hyper_all, cell.classes, *cell.ends, recipe)
     return {

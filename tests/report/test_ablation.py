@@ -62,6 +62,14 @@ def test_a_program_that_did_not_have_a_knob_did_not_vary_it():
     assert find_ablations(DEMO, [*OWN, r], "dann") == []
 
 
+def test_a_knob_varied_by_a_program_that_lacked_another_was_varied_alone():
+    """What it did not have yet stood at its default."""
+    (r,) = varied({0: 53.0}, lr=0.01)
+    older = {k: v for k, v in r.run.hyper_all.items() if k not in ("smooth", "lead")}
+    r = replace(r, run=r.run.model_copy(update={"hyper_all": older}))
+    assert [a.knob for a in find_ablations(DEMO, [*OWN, r], "dann")] == ["lr"]
+
+
 def test_seeds_that_the_row_lacks_are_counted_but_not_compared():
     (one,) = find_ablations(DEMO, [*OWN, *varied({7: 53.0}, lr=0.01)], "dann")
     assert one.reached.n == 1 and one.moved is None
