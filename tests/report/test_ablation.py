@@ -70,6 +70,16 @@ def test_a_knob_varied_by_a_program_that_lacked_another_was_varied_alone():
     assert [a.knob for a in find_ablations(DEMO, [*OWN, r], "dann")] == ["lr"]
 
 
+def test_runs_of_another_row_are_no_ablation_on_a_page_though_a_later_run_replaced_them():
+    suite, place = suites.find("mnistm"), "MNIST-MNIST-M"
+    own = record(cell(suite, "lambda-10", place, 0), [11.0])
+    both = [
+        record(cell(suite, "lambda-1", place, 0), [x], attempt=i) for i, x in ((1, 42), (2, 43))
+    ]
+    assert len(find_ablations(suite, [own, *both], "lambda-10")) == 1
+    assert find_ablations(suite, [own, *both], "lambda-10", in_tables=False) == []
+
+
 def test_seeds_that_the_row_lacks_are_counted_but_not_compared():
     (one,) = find_ablations(DEMO, [*OWN, *varied({7: 53.0}, lr=0.01)], "dann")
     assert one.reached.n == 1 and one.moved is None

@@ -74,9 +74,12 @@ def find_ablations(
 
 
 def _list_shown(suite: Suite, records: Iterable[Record]) -> Iterator[Path]:
-    """The records that stand in a table of the suite, at whatever budget."""
+    """The records that stand in a table of the suite, at whatever budget, or would if no later run,
+    or run of today's code, stood there."""
     for budget in ("full", *suite.budgets):
-        yield from (r.path for _, r in settle_suite(suite, records, budget).counted)
+        ledger = settle_suite(suite, records, budget)
+        yield from (r.path for _, r in ledger.counted)
+        yield from (a.record.path for a in ledger.aside if a.why in ("replaced", "other code"))
 
 
 def _single_change(r: Record, cell: Cell) -> tuple[str, Any, Any] | None:
