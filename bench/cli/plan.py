@@ -63,7 +63,7 @@ def forecast_grid(
     from bench import paths
     from bench.cli.run import find_suite
     from bench.runs import artefacts, plan, records
-    from bench.suite import settings
+    from bench.suite.settings import write_budget
 
     wanted = artefacts.check_names(split_list(keep) or ())
     root = paths.results_root(results, smoke=budget == "smoke")
@@ -74,7 +74,7 @@ def forecast_grid(
         typer.echo(f"all {len(cells)} cells are recorded")
         return
     like = [r for r in found if r.run and r.run.suite == todo[0].suite]
-    show_times(todo, like, gpus, f"bench run --suite {suite}{settings.write_budget(budget)}")
+    show_times(todo, like, gpus, f"bench run --suite {suite}{write_budget(budget)}")
     show_disk(todo, like, gpus, data, root, wanted)
 
 

@@ -121,8 +121,9 @@ class Crew:
     job: Job
     todo: deque[Cell]
     devices: Sequence[str]  # of each worker
-    deaths: Counter[str] = field(default_factory=Counter)  # of workers, by the key of their cell,
-    begun_at: dict[str, int] = field(default_factory=dict)  # since it last got on from an iteration
+    # by the key of a cell: its furthest start, in iterations, and the workers that died since then
+    begun_at: dict[str, int] = field(default_factory=dict)
+    deaths: Counter[str] = field(default_factory=Counter)
     false_starts: int = 0  # workers that died before they were given a cell
     stood_in: set[str] = field(default_factory=set)
     processes: list[Process] = field(default_factory=list)
