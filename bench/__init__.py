@@ -60,8 +60,8 @@ def run(
     are done. keep_going: also after a failure. keep: what each cell leaves beside its record, of
     "logits", "features", "maps" and "weights". checkpoint_every, fresh, workers, per_gpu: as the
     options of `bench run`.
-    Raises UsageError for what does not exist and, unless keep_going, BenchError when a cell fails;
-    Ctrl-C loses no finished cell.
+    Raises UsageError for what does not exist and, unless keep_going, BenchError when a cell fails
+    or diverges, which leaves those after it unrun. Ctrl-C loses no finished cell.
     """
     from functools import partial
 
@@ -94,7 +94,7 @@ def run(
         )  # fmt: skip
         tally, added = train_cells(todo, settling, where, here, keep_going=keep_going, redo=redo)
         cells += added
-        if (failed := set(tally) - {"ok", "busy", "diverged"}) and not keep_going:
+        if (failed := set(tally) - {"ok", "busy"}) and not keep_going:
             raise BenchError(f"a cell ended with {', '.join(sorted(failed))}: see what is printed")
     states = plan.states(cells, read_all(root))
     return tidy(r for s in states if (r := s.done or s.failed))

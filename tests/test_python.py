@@ -9,7 +9,7 @@ import pytest
 from helpers import write_pictures, write_suite
 
 import bench
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 from bench.runs import plan
 from bench.suite import suites
 
@@ -39,6 +39,15 @@ def test_a_grid_is_run_recorded_and_shown(folder: Path) -> None:
     )  # fmt: skip
     assert changed.loc[0, "recipe.lr"] == 0.5 and changed.loc[0, "hyper.lam"] == 0.25
     assert len(bench.records()) == 3
+
+
+def test_a_cell_that_diverges_ends_the_grid_unless_it_is_to_go_on(folder: Path) -> None:
+    asked = {"seeds": [0], "data": "data", "device": "cpu", "override": {"lr": 1e30}}
+    with pytest.raises(BenchError, match="a cell ended with diverged: see what is printed"):
+        bench.run("tiny.toml", **asked)
+    assert list(bench.records()["status"]) == ["diverged"], "the second cell was not begun"
+    frame = bench.run("tiny.toml", **asked, keep_going=True)
+    assert list(frame["status"]) == ["diverged"] * 2
 
 
 def test_records_are_a_row_per_evaluation_with_every_knob_and_count(folder: Path) -> None:

@@ -1,13 +1,18 @@
 """`bench convert`: records of an older schema to today's."""
 
+from typing import Annotated
+
 import typer
 
-from bench.cli.options import DryRunOption, ResultsOption
+from bench.cli.options import DRY_RUN, ResultsOption, flag
 from bench.errors import BenchError
 
 
-def convert_records(results: ResultsOption = None, dry_run: DryRunOption = False) -> None:
-    """Bring records of schema 1 up to date. Nothing that was measured is lost.
+def convert_records(
+    results: ResultsOption = None,
+    dry_run: Annotated[bool, flag(*DRY_RUN, help="Name these records; write nothing.")] = False,
+) -> None:
+    """Bring records of the oldest format, schema 1, up to date. Nothing measured is lost.
 
     Each record is replaced by one that says the same, sealed and with a key of its content. In a
     checkout with its history, the code of the commit that made a record is run for its probe.

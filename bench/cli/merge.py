@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import DryRunOption
+from bench.cli.options import DRY_RUN, flag
 
 
 def merge_folders(
@@ -22,7 +22,9 @@ def merge_folders(
             metavar="INTO", help="The results folder that is added to.", show_default=False
         ),
     ],
-    dry_run: DryRunOption = False,
+    dry_run: Annotated[
+        bool, flag(*DRY_RUN, help="Say what would be added; write nothing.")
+    ] = False,
 ) -> None:
     """Add the records of one results folder to another.
 

@@ -54,13 +54,10 @@ BudgetOption = Annotated[
         autocompletion=budget_names,
     ),
 ]
+DRY_RUN = ("--dry-run", "-n")
 DryRunOption = Annotated[
     bool,
-    flag(
-        "--dry-run",
-        "-n",
-        help="Show the plan, what it will cost and what is missing for it; run nothing.",
-    ),
+    flag(*DRY_RUN, help="Show the plan, what it will cost and what is missing for it; train none."),
 ]
 SkipUnreadableOption = Annotated[
     bool, flag("--skip-unreadable", help="Leave out images that cannot be decoded.")

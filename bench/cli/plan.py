@@ -136,7 +136,7 @@ def show_disk(
         most = sorted((factor * k["weights"] for k in kept), reverse=True)[:gpus]
         parts.append(f"checkpoints up to {sum(most) / mib:,.1f} MiB while it runs")
         if wanted:
-            stays = sum(k[name] for k in kept for name in wanted)
+            stays = sum(k.get(name, 0) for k in kept for name in wanted)
             parts.append(f"--keep {','.join(wanted)} at most {stays / mib:,.1f} MiB")
     else:
         parts.append("checkpoints and what is kept: not known without the data")

@@ -153,8 +153,10 @@ def run_cells(
     )  # fmt: skip
     wanted = artefacts.check_names(split_list(keep) or ())
     chosen = find_suite(suite)
-    if smoke:
-        budget, seeds = "smoke", "0" if seeds is None else seeds
+    budget = "smoke" if smoke else budget
+    smoke = budget == "smoke"  # however it was asked for
+    if smoke and seeds is None:
+        seeds = "0"
     knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
     named = choose_tasks(chosen, data, budget) if tasks is None else split_list(tasks)
     make_cells = partial(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -49,10 +49,10 @@ class Screen:
         self._works: set[str] = set()  # the subjects that have a bar
         self._clock, self._printed = clock, clock()  # and when the last line was printed
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-            TextColumn("{task.fields[note]}", markup=False),
+            TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -79,15 +79,15 @@ class Screen:
         match event:
             case Started(cell, step, anew):
                 if step:
-                    self._print(f"{cell}: goes on at iteration {step:,}", markup=False)
+                    self._print(f"{cell}: goes on at iteration {step:,}")
                 if anew:
-                    self._print(f"{cell}: begins anew, not at its checkpoint: {anew}", markup=False)
+                    self._print(f"{cell}: begins anew, not at its checkpoint: {anew}")
                 self._show(cell.key, str(cell), step, cell.recipe.iterations, "iterations")
             case Unsaved(cell, reason):
-                self._print(f"{cell}: {reason}", markup=False)
+                self._print(f"{cell}: {reason}")
             case Orphaned(cell, reason):
                 self._remove(cell.key)
-                self._print(f"{cell}: {reason}", markup=False)
+                self._print(f"{cell}: {reason}")
             case Progressed(cell, w):
                 rate = 2e3 * cell.recipe.batch * len(w.lap.ms) / sum(w.lap.ms)  # images per second
                 note = f"loss {w.mean_loss:.3f}, {rate:,.0f} images/s"
@@ -102,10 +102,10 @@ class Screen:
                 self._remove(cell.key)
                 self._remove(*self._works)  # that of a cell that failed in the middle
                 self.tally[event.label] += 1
-                self._print(describe_end(event), markup=False)
+                self._print(describe_end(event))
             case Submitted(n, where, logs):
                 cells = format_count(n, "cell")
-                self._print(f"{cells} handed over to {where}; its logs: {logs}", markup=False)
+                self._print(f"{cells} handed over to {where}; its logs: {logs}")
             case Substituted(domains, data):
                 names = ", ".join(domains)
                 self._print(f"random images stood in for {names}: no readable data under {data}")
@@ -115,7 +115,7 @@ class Screen:
         if not self.console.is_terminal:
             if self._clock() - self._printed >= MINUTE:
                 rest = f", {note}" if note else ""
-                self._print(f"{what}: {done:,} of {total:,} {unit}{rest}", markup=False)
+                self._print(f"{what}: {done:,} of {total:,} {unit}{rest}")
             return
         if key not in self._bars:
             self._bars[key] = self._progress.add_task(what, total=total, note=note)
@@ -127,8 +127,9 @@ class Screen:
             if key in self._bars:
                 self._progress.remove_task(self._bars.pop(key))
 
-    def _print(self, text: str, **style: Any) -> None:
-        self.console.print(text, soft_wrap=True, highlight=False, **style)
+    def _print(self, text: str) -> None:
+        # without markup: a path may hold what reads like it, as /data/[old] does
+        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
         self._printed = self._clock()
 
 
@@ -211,7 +212,7 @@ def show_images(counts: Iterable[tuple[str, "ImageCount | str"]], console: Conso
     if table.row_count:
         console.print(table)
     for sentence in unknown:
-        console.print(sentence, soft_wrap=True, highlight=False, markup=False)
+        console.print(sentence, soft_wrap=True, highlight=False)
 
 
 def show_result(tally: Mapping[str, int], states: list[CellState]) -> None:

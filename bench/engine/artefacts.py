@@ -15,21 +15,13 @@ from bench.engine.maps import estimate_bytes
 from bench.engine.task import Task
 from bench.engine.tasks import generates
 from bench.engine.training import Training
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError
 from bench.runs import artefacts
 from bench.runs.cell import Cell
 from bench.runs.lines import Artefact, ArtefactName
 from methods import Network, get
 
 ROW = 25  # bytes of a row of arrays besides its values: three numbers of eight, and the side
-
-
-def check_kept(task: Task, names: Iterable[ArtefactName]) -> None:
-    """Raise UsageError when the task has no such artefacts."""
-    if missing := [n for n in names if n not in task.keeps]:
-        raise UsageError(
-            f"this task makes no {' and no '.join(missing)}: keep {', '.join(task.keeps)}"
-        )
 
 
 def keep(
@@ -131,4 +123,4 @@ def estimate(
             "maps": estimate_bytes(cell.recipe.pixels) if net.maps else 0,
             "weights": sum(t.nbytes for t in state),
         }
-        yield {name: sizes[name] for name in names}
+        yield {name: sizes[name] for name in names if name in sizes}

@@ -1,5 +1,6 @@
 """What the cells of one command share: the device, the folders, and what was already read."""
 
+import re
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -158,10 +159,9 @@ def find_device(name: str) -> torch.device:
     """auto, cpu, cuda or cuda:N -> a device that is there. Raises UsageError."""
     if name == "auto":
         name = "cuda:0" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as e:
-        raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N") from e
+    if not re.fullmatch(r"cpu|cuda(:\d{1,4})?", name):
+        raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda:N")
+    device = torch.device(name)
     n = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= n:
         instead = "cpu" if n == 0 else f"cuda:0 to cuda:{n - 1}"

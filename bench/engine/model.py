@@ -48,7 +48,10 @@ class Model(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Class logits, float32 (B, classes), of normalized images, float (B, 3, H, W) on the
-        model's device, H = W = `recipe.pixels`. In the precision of the run."""
+        model's device, H = W = `recipe.pixels`.
+
+        bf16 as in the run. Whether a GPU takes TF32 for float32 is torch's own setting, which
+        stays as it is."""
         bf16 = self.recipe.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16) if bf16 else nullcontext():
             return self.method.predict(self.net, x).float()

@@ -66,7 +66,7 @@ def run_cell(
         machine = env.describe(lab.device, load, keeps_freed=kept, shared=lab.shared)
         _check_wanted(cell, lab, redo=redo)
         task = make_task(cell, lab)
-        artefacts.check_kept(task, lab.keep)
+        task.check_kept(lab.keep)
         began = time.perf_counter()
         made_of = task.describe()
         if not redo:

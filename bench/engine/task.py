@@ -1,11 +1,11 @@
 """What a run measures: the contract between the engine and a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 from bench.runs.artefacts import Arrays
 from bench.runs.lines import ArtefactName, Eval, LoadedDomain, Normalization, Weights
 from bench.runs.maps import Maps
@@ -41,6 +41,14 @@ class Task(ABC):
 
     keeps: ClassVar[tuple[ArtefactName, ...]] = ("weights",)
     """What of a finished run can be kept; the engine itself keeps the weights."""
+
+    @classmethod
+    def check_kept(cls, names: Iterable[ArtefactName]) -> None:
+        """Raise UsageError when a run makes none of these."""
+        if missing := [n for n in names if n not in cls.keeps]:
+            raise UsageError(
+                f"this task makes no {' and no '.join(missing)}: keep {', '.join(cls.keeps)}"
+            )
 
     @abstractmethod
     def describe(self) -> Materials:

@@ -21,9 +21,14 @@ def make_task(cell: Cell, lab: Lab) -> Task:
     return gan.GAN(cell, lab) if generates(cell) else uda.UDA(cell, lab)
 
 
+def check_kept(cell: Cell, lab: Lab) -> None:
+    """Raise UsageError when a run of the cell makes none of what is to be kept of it."""
+    (gan.GAN if generates(cell) else uda.UDA).check_kept(lab.keep)
+
+
 def find_checks(cell: Cell) -> tuple[Callable[[Cell, Lab], object], ...]:
     """What can be found out about a cell before it is run: each raises BenchError."""
-    return gan.CHECKS if generates(cell) else uda.CHECKS
+    return (check_kept, *(gan.CHECKS if generates(cell) else uda.CHECKS))
 
 
 def check_backbones(cells: Iterable[Cell]) -> None:

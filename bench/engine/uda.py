@@ -236,7 +236,8 @@ def _state_normalization(r: Recipe, own: MeanStd | None) -> lines.Normalization 
 
 
 def images_at_once(r: Recipe) -> int:
-    return min(EVAL_BATCH, EVAL_PIXELS // r.pixels**2)
+    """How many images an evaluation shows the network at once: fewer of larger ones, 1 at least."""
+    return max(1, min(EVAL_BATCH, EVAL_PIXELS // r.pixels**2))
 
 
 class Seen:

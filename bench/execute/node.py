@@ -99,12 +99,8 @@ class Trainee:
 
     def run(self, begun: Parcel | None) -> Landed:
         """begun: where an interrupted run had got to."""
-        cell, folder = self.sent.cell, self.root / self.sent.cell.folder
-        folder.mkdir(parents=True)
-        for name in self.sent.taken:
-            (folder / name).touch()
-        if begun:
-            parcel.unpack(begun, self.root, cell)
+        self.lay_out(begun)
+        cell = self.sent.cell
         job = replace(self.sent.job, results=self.root, shared=self._count_sharers())
         lab = job.open_lab("cuda" if self.sent.gpu else "cpu", tell=self.desk.tell.remote)
         landed = None
@@ -124,6 +120,16 @@ class Trainee:
             raise
         assert landed is not None
         return landed
+
+    def lay_out(self, begun: Parcel | None) -> None:
+        """Make the cell's folder as it is at home: the names that are taken, and, with its content,
+        the record to go on with."""
+        folder = self.root / self.sent.cell.folder
+        folder.mkdir(parents=True)
+        for name in set(self.sent.taken) - ({begun.name} if begun else set()):
+            (folder / name).touch()
+        if begun:
+            parcel.unpack(begun, self.root, self.sent.cell)
 
     def _send_checkpoint(self) -> None:
         """Send the checkpoint home if there is a new one."""

@@ -30,9 +30,10 @@ def pack(root: Path, cell: Cell) -> Parcel | None:
     path = files.locate_checkpoint(folder, cell.stem)
     try:
         checkpoint = path.read_bytes()
-        names = sorted(folder.glob(f"{cell.stem}-*.jsonl"), key=lambda p: p.stat().st_mtime_ns)
-        return Parcel(names[-1].name, names[-1].read_bytes(), checkpoint)
-    except (OSError, IndexError):
+        found = files.list_attempts(folder, cell.stem)
+        newest = max(found, key=lambda p: p.stat().st_mtime_ns)
+        return Parcel(newest.name, newest.read_bytes(), checkpoint)
+    except (OSError, ValueError):  # ValueError: there is no record
         return None
 
 

@@ -216,8 +216,13 @@ def _next_attempt(folder: Path, stem: str) -> int:
 
 def find_newest(folder: Path, stem: str) -> Path | None:
     """The record of the last attempt at a cell."""
+    return next(reversed(list_attempts(folder, stem)), None)
+
+
+def list_attempts(folder: Path, stem: str) -> list[Path]:
+    """The records of all attempts at a cell, the first one first; no copies of other names."""
     found = (p for p in folder.glob(f"{stem}-*.jsonl") if NAME.fullmatch(p.name))
-    return max(found, key=lambda p: attempt(p.name), default=None)
+    return sorted(found, key=lambda p: attempt(p.name))
 
 
 def attempt(name: str) -> int:

@@ -117,9 +117,9 @@ def seeds(text: str) -> list[int]:
             or int(last or first) - int(first) > 9999
         ):
             raise UsageError(f"cannot read the seeds {text!r}; write 0-4 or 0,2,5")
+        if int(last or first) < int(first):
+            raise UsageError(f"the seeds {text!r} are an empty range; write 0-4 or 0,2,5")
         out += range(int(first), int(last or first) + 1)
-    if not out:
-        raise UsageError(f"the seeds {text!r} are an empty range; write 0-4 or 0,2,5")
     return list(dict.fromkeys(out))
 
 

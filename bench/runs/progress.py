@@ -57,8 +57,7 @@ def _look_at(cell: Cell, folder: Path, owner: str, alive: bool) -> Progress:
 
 def _read_step(cell: Cell, folder: Path) -> int | None:
     """The last iteration that the newest unfinished record tells of; None where there is none."""
-    found = sorted(folder.glob(f"{cell.stem}-*.jsonl"), key=lambda p: files.attempt(p.name))
-    for path in reversed(found):
+    for path in reversed(files.list_attempts(folder, cell.stem)):
         content = files.read(path)
         if content.run and not content.end and not content.problem:
             steps = [x.step for x in content.train] + [x.step for x in content.evals]

@@ -22,7 +22,7 @@ from bench.errors import UsageError, shorten
 from bench.runs.files import NAME, attempt
 from bench.runs.index import UNREAD, Index, summarize_file
 from bench.runs.lease import FOLDER
-from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Run, Weights
+from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Normalization, Run, Weights
 
 JOBS = ".jobs"  # the folder of what schedulers keep of their jobs
 ASIDE = (
@@ -174,6 +174,8 @@ def _run(own: dict[str, Any], shared: str) -> Run:
     own["env"] = _env(json.dumps(own["env"])).model_copy(update={"load": load})
     if own.get("converted"):
         own["converted"] = Converted.model_validate(own["converted"])
+    if own.get("normalization"):
+        own["normalization"] = Normalization.model_validate_json(json.dumps(own["normalization"]))
     own.pop("schema", None)
     return _like(shared).model_copy(update=own)
 

@@ -444,6 +444,8 @@ def test_budgets_and_precisions_are_kept_apart(folder: Path, bench: Children) ->
         "1 done, 0 pending"
         in bench.run("run", *TINY, "--methods", "one", "--smoke", "--dry-run").out
     )
+    spelled = bench.run("run", *TINY, "--methods", "one", "--budget", "smoke", "--dry-run")
+    assert "1 done, 0 pending" in spelled.out, "--budget smoke is --smoke"
     other = bench.run("run", *TINY, "--methods", "one", "--precision", "bf16")
     assert other.code == 0 and "1 ok; 0 of 1 cell pending" in other.out
     assert (

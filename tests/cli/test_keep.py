@@ -244,3 +244,12 @@ def test_what_cannot_be_predicted_is_one_sentence(recorded: Path, bench: Childre
         bench.run("predict", bare.stem, "data/B"), 2, "kept no weights: run its cell"
     )
     assert not (recorded / "predictions.csv").exists()
+
+
+@pytest.mark.parametrize("command", [("run", "--dry-run"), ("run",)])
+def test_what_a_task_does_not_make_is_refused_before_anything_runs(
+    folder: Path, bench: Children, command: tuple[str, ...]
+) -> None:
+    asked = bench.run(*command, "--suite", "tiny.toml", "--data", "data", "--keep", "samples")
+    assert asked.code == 2 and "this task makes no samples: keep logits, features" in asked.err
+    assert "Traceback" not in asked.err and not list(folder.glob("results/**/*.jsonl"))

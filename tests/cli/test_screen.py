@@ -1,13 +1,15 @@
 """What remains on the screen of a cell that has ended."""
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import fakes
 import pytest
+from rich.console import Console
 
-from bench.cli.screen import describe_end, describe_measured, describe_target
-from bench.engine.events import Ended
+from bench.cli.screen import Screen, describe_end, describe_measured, describe_target
+from bench.engine.events import Ended, Substituted
 
 TOY = fakes.toy()
 CELL = fakes.cell(TOY, "plain", "A-B", 0)
@@ -42,3 +44,11 @@ def test_of_a_cell_with_many_measures_the_first_few_remain(tmp_path: Path) -> No
     assert line.startswith(f"{cell}: frechet 15.35, kernel 0.6539, clear 0.97, modes 10 (")
     assert describe_measured(record.evals[-1]).endswith("modes 10, recall 0.4")
     assert describe_target(record.evals[-1]) == "frechet 15.35"
+
+
+def test_what_reads_like_markup_is_printed_as_it_is() -> None:
+    out = StringIO()
+    screen = Screen(Console(file=out, width=200))
+    with screen:
+        screen.draw(Substituted(("mnist",), Path("/data/[old]/[/b]")))
+    assert "no readable data under /data/[old]/[/b]" in out.getvalue()

@@ -84,3 +84,11 @@ def test_a_plan_forecasts_time_and_disk(folder: Path, bench: Children) -> None:
     for cell in cells[1:]:
         fakes.write(folder / "results", cell, (70.0,))
     assert bench.run(*ask).out == "all 16 cells are recorded\n"
+
+
+def test_a_copy_of_a_record_is_no_attempt(folder: Path, bench: Children) -> None:
+    (cell, *_) = plan.cells(suites.load(folder / "tiny.toml"))
+    path = fakes.write(folder / "results", cell, [], status=None)
+    path.with_name(f"{path.stem} (copy).jsonl").write_bytes(path.read_bytes())
+    found = bench.run(*STATUS)
+    assert found.code == 0 and "0 of 4 cells done, 1 begun, 3 waiting" in found.out

@@ -412,7 +412,9 @@ def test_what_is_no_number_is_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
     assert uda.score(source, target) is None
 
 
-@pytest.mark.parametrize(("pixels", "images"), [(28, 500), (109, 500), (110, 495), (224, 119)])
+@pytest.mark.parametrize(
+    ("pixels", "images"), [(28, 500), (109, 500), (110, 495), (224, 119), (8192, 1)]
+)
 def test_at_once_so_many_images_are_evaluated_as_their_pixels_allow(
     pixels: int, images: int
 ) -> None:
@@ -661,8 +663,9 @@ def test_devices_are_those_that_are_there() -> None:
     assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(UsageError, match="no GPU cuda:99"):
         find_device("cuda:99")
-    with pytest.raises(UsageError, match="unknown device 'gpu'"):
-        find_device("gpu")
+    for name in ("gpu", "meta", "mps", "cpu:7", "cuda:-1", ""):
+        with pytest.raises(UsageError, match=f"unknown device '{name}'"):
+            find_device(name)
 
 
 def test_a_cell_that_other_code_ran_is_run_again(data: Path) -> None:

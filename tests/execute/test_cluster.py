@@ -21,10 +21,11 @@ from bench.execute import parcel
 from bench.execute.cluster import Ask, Cluster, Dispatch
 from bench.execute.here import Here
 from bench.execute.job import Job
-from bench.execute.node import Desk
+from bench.execute.node import Desk, Sent, Trainee
 from bench.execute.parcel import Parcel
 from bench.runs import files, records
 from bench.runs.cell import Cell
+from bench.runs.progress import look
 
 __all__ = ["folder"]  # a fixture
 CPU = torch.device("cpu")
@@ -192,6 +193,24 @@ def test_a_finished_record_travels_with_what_was_kept_of_it(folder: Path, tmp_pa
         Parcel(path.name, path.read_bytes(), None, sent.artefacts), home, cell, tmp_path / "b"
     )
     assert again.name == path.name.replace("-1.jsonl", "-2.jsonl")
+
+
+def test_a_node_goes_on_where_an_interrupted_cell_had_got_to(folder: Path, tmp_path: Path) -> None:
+    (cell, *_) = prepare(folder, 400)
+    lab = Lab(folder / "data", folder / "results", CPU, checkpoint_every=1e-9)
+    for _ in (running := Here(lab).run([cell])):
+        if parcel.pack(lab.results, cell):
+            running.close()
+    begun = parcel.pack(lab.results, cell)
+    assert begun
+    earlier = begun.name.replace("-1.jsonl", "-7.jsonl")  # an attempt that ended at home
+    sent = Sent(Job.of(lab), cell, False, 1, 1, taken=(begun.name, earlier), begun=begun)
+    node = tmp_path / "node"
+    Trainee(sent, None, node).lay_out(begun)
+    assert (node / cell.folder / begun.name).read_bytes() == begun.record
+    assert (node / cell.folder / earlier).exists()
+    (progress,) = look([cell], node)
+    assert progress.condition == "interrupted" and progress.step > 0
 
 
 def test_a_record_that_was_damaged_on_its_way_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_pairs_are_those_of_one_task_and_one_seed():
     assert second.gap == 0.5
     # seed 0: (5 + 2)/2, seed 1: (8 − 1)/2
     assert (c.average.n, c.average.gap, c.average.interval) == (2, 3.5, (3.5, 3.5))
-    assert c.average.p == 0 and c.main is c.average
+    assert c.average.p is None and c.main is c.average, "two equal differences have no spread"
 
 
 def test_there_is_no_average_without_a_seed_that_has_all_tasks():
@@ -64,8 +64,9 @@ def test_p_is_scipys(x):
         assert find_p(x) == pytest.approx(ttest_1samp(x, 0).pvalue, rel=1e-6, abs=1e-12)
 
 
-def test_p_where_all_values_agree():
-    assert (find_p([2.0, 2.0]), find_p([0.0, 0.0]), find_p([2.0])) == (0, 1, None)
+@pytest.mark.parametrize("x", [[2.0], [2.0, 2.0], [0.0, 0.0], [2 / 6, 3 / 6 - 1 / 6]])
+def test_values_that_all_agree_have_no_p(x):
+    assert find_p(x) is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
@@ -178,10 +179,9 @@ def test_a_match_is_two_one_sided_tests(x, published, tolerance, confidence):
         assert matches == (p <= level)
 
 
-def test_equivalence_where_all_values_agree():
-    assert weigh_equivalence([51.0] * 3, 50.0, 1.0) == 0 == weigh_equivalence([50.5] * 2, 50.0, 1.0)
-    assert weigh_equivalence([51.5] * 3, 50.0, 1.0) == 1
-    assert weigh_equivalence([51.5], 50.0, 1.0) is None
+@pytest.mark.parametrize("x", [[51.0] * 3, [51.5] * 3, [50.0] * 2, [51.5]])
+def test_values_that_all_agree_show_no_equivalence(x):
+    assert weigh_equivalence(x, 50.0, 1.0) is None
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
@@ -230,8 +230,17 @@ def test_two_tasks_in_a_sentence():
         "A→B (+10.7 [7.8, 13.5], p = 0.0078) and no difference is shown on "
         "B→A (−0.2 [−2.8, 2.4], p = 0.81)."
     )
-    same = describe_comparison(compare_rows(a, a), SIDES)
+    noise = {"A-B": seeds(0.1, -0.1, 0.0), "B-A": seeds(-0.2, 0.1, 0.0)}
+    near = {task: {s: x + noise[task][s] for s, x in a[task].items()} for task in a}
+    same = describe_comparison(compare_rows(a, near), SIDES)
     assert "no single task shows a difference, either" in same and "match within" in same
+    itself = describe_comparison(compare_rows(a, a), SIDES)
+    assert itself == "dann and plain have equal values at all 3 seeds on average over 2 tasks."
+    up = {"A-B": {s: x + 2 for s, x in a["A-B"].items()}}
+    assert describe_comparison(compare_rows(a, up), SIDES) == (
+        "Whether dann is better than plain on A→B cannot be told from 3 seeds that all give one "
+        "difference: +2.0 points."
+    )
     c = compare_rows(
         {"A-B": {0: 1.0, 1: 2.0}, "B-A": {5: 1.0}}, {"A-B": seeds(2.0, 4.0), "B-A": {5: 1.0}}
     )

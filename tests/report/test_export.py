@@ -49,6 +49,12 @@ def test_every_record_is_a_cell_and_every_evaluation_a_row(root, tmp_path):
     assert (status[2], status[3]) == ("failed", "damaged")
 
 
+def test_records_that_are_not_evaluated_yet_are_cells_all_the_same(tmp_path):
+    write(tmp_path / "results", cell(TOY, TOY.rows[0].id, TASK, 0), [], status=None)
+    assert run(tmp_path / "out", "--results", tmp_path / "results").exit_code == 0
+    assert list(pd.read_csv(tmp_path / "out" / "cells.csv")["status"]) == ["unfinished"]
+
+
 def test_both_formats_hold_the_same(root, tmp_path):
     run(tmp_path / "out", "--results", root)
     for name in ("cells", "evaluations", "iterations"):

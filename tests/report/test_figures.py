@@ -576,6 +576,8 @@ def test_intervals_take_no_more_room_than_the_points():
     assert style.find_limits([99.0, 100.0], [(98.5, 108.0)], (0.0, 100.0))[1] < 100.3
     low, high = style.find_limits([70.0, 72.0], [(69.5, 72.5)])
     assert low < 69.5 and high > 72.5
+    low, high = style.find_limits([0.001, 0.002], [(-0.6, 0.6)], least=0.0)
+    assert -0.001 < low < 0 and 0.003 < high < 0.004
 
 
 @pytest.mark.slow

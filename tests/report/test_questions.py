@@ -32,7 +32,7 @@ def test_verdicts_are_settled_by_the_sequence_and_not_by_students_interval():
 
 
 def test_an_average_is_asked_for_where_all_tasks_are():
-    made = runs("plain", "A-B", 75.2, 75.2, 75.2) | runs("plain", "B-A", 50.0, 70.0, 60.0)
+    made = runs("plain", "A-B", 75.2, 75.22, 75.18) | runs("plain", "B-A", 50.0, 70.0, 60.0)
     on_target = ask(made, ["plain"])[:3]
     assert [(q.tasks, q.answer) for q in on_target] == [
         (("A-B",), "match"), (("B-A",), "unresolved"), (BOTH, "unresolved"),

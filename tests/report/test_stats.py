@@ -69,9 +69,12 @@ def test_no_interval_below_two_values_and_a_point_where_all_agree():
         ([50.0], 1, "unresolved"),
         ([90.0], 1, "unresolved"),
         ([50.0, 50.1, 49.9], 1, "match"),
-        ([50.9, 50.9, 50.9], 1, "match"),
-        ([51.5, 51.5, 51.5], 1, "differs"),
-        ([48.5, 48.5, 48.5], 1, "differs"),
+        ([50.9, 50.9, 50.9], 1, "unresolved"),
+        ([51.5, 51.5, 51.5], 1, "unresolved"),
+        ([21.92, 21.92, 21.92 + 1e-12], 1, "unresolved"),
+        ([50.89, 50.9, 50.91], 1, "match"),
+        ([51.49, 51.5, 51.51], 1, "differs"),
+        ([48.49, 48.5, 48.51], 1, "differs"),
         ([50.9, 51.0, 51.1], 1, "unresolved"),
         ([45.0, 55.0], 1, "unresolved"),
         ([60.0, 60.1, 59.9], 1, "differs"),
@@ -85,7 +88,10 @@ def test_verdict(values, tolerance, word):
 
 @pytest.mark.parametrize("gap", [1.0, -1.0])
 def test_an_interval_that_ends_at_the_tolerance_lies_within_it(gap):
-    assert judge([50.0 + gap] * 3, 50.0, 1.0).word == "match"
+    near = [50.0 + gap * x for x in (0.5, 0.6, 0.7)]
+    farthest = max(map(abs, judge(near, 50.0, 1.0).interval))
+    assert judge(near, 50.0, farthest).word == "match"
+    assert judge(near, 50.0, farthest - 1e-9).word == "unresolved"
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -102,7 +108,8 @@ def test_verdict_follows_from_its_interval_and_not_from_the_order(x, published, 
     lo, hi = v.interval
     assert lo <= v.gap <= hi or math.isclose(lo, hi, abs_tol=1e-9)
     inside, outside = -tolerance <= lo and hi <= tolerance, lo > tolerance or hi < -tolerance
-    assert v.word == ("match" if inside else "differs" if outside else "unresolved")
+    word = "match" if inside else "differs" if outside else "unresolved"
+    assert v.word == ("unresolved" if len(set(x)) == 1 else word)
     assert judge(reversed(x), published, tolerance) == v
 
 
@@ -120,6 +127,8 @@ def test_a_gain_needs_two_seeds_and_an_interval_that_excludes_zero():
     assert compare_pairs({0: 51.0}, {1: 50.0}) is None
     same = {0: 50.0, 1: 60.0}
     assert compare_pairs(same, same).word == "not shown", "an interval that is zero alone"
+    above = {seed: x + 10 for seed, x in same.items()}
+    assert compare_pairs(above, same).word == "not shown", "two equal differences have no spread"
 
 
 def test_confidence_widens_every_interval_alike():

@@ -22,7 +22,7 @@ from bench.errors import UsageError
 from bench.runs import files, plan
 from bench.runs import index as indexing
 from bench.runs.convert import outdated
-from bench.runs.lines import Eval
+from bench.runs.lines import Eval, Normalization
 from bench.runs.records import read_all, read_record
 from bench.suite import suites
 
@@ -277,3 +277,15 @@ def test_records_are_found_in_a_fixed_order_and_copies_trials_and_smoke_runs_are
     assert read_all(root) == found
     assert len(read_all(root / "tuning")) == 1
     assert read_all(root / "nowhere") == []
+
+
+def test_a_run_is_read_back_with_all_its_parts(root: Path, tmp_path: Path) -> None:
+    (cell, *_) = plan.cells(suites.load(tmp_path / "tiny.toml"))
+    run, *rest = fakes.lines(cell)
+    own = Normalization(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0))
+    run = run.model_copy(update={"normalization": own})
+    path, before = tmp_path / f"{cell.stem}-1.jsonl", sha256()
+    path.write_bytes(b"".join(files.encode(line, before) for line in (run, *rest)))
+    found = read_record(path)
+    assert found.complete and found.run == run == files.read(path).run
+    assert found.run and found.run.normalization == own

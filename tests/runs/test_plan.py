@@ -257,7 +257,7 @@ def test_seeds_are_read(text: str, wanted: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "a", "-1", "1-", "0..4", "1,,2", "0x1", "1.5", "0-4-8", "--", "5-3"]
+    "text", ["", " ", "a", "-1", "1-", "0..4", "1,,2", "0x1", "1.5", "0-4-8", "--", "5-3", "0,5-3"]
 )
 def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="write 0-4 or 0,2,5"):

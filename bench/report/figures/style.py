@@ -191,9 +191,10 @@ def find_limits(
 
     The interval of two seeds can be twelve times as wide as they are apart: it may take up as much
     of the axis as the points on each side, and is cut there. bounds: those of what is measured.
+    least: the points have at least as much room as if they lay so far apart.
     """
     lo, hi = min(points), max(points)
-    room = max(hi - lo, 1.0)
+    room = max(hi - lo, least)
     lowest = max(min([lo, *(a for a, _ in intervals)]), lo - room, bounds[0])
     highest = min(max([hi, *(b for _, b in intervals)]), hi + room, bounds[1])
     margin = 0.06 * (highest - lowest or 1.0)

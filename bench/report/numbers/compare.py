@@ -1,20 +1,19 @@
 """Two rows, or one row of two results folders, compared over tasks × seeds.
 
 Everything is taken over the runs that have a counterpart: the same task and the same seed on both
-sides. Runs of one seed see their samples in the same order, so their difference varies less than
-either value. All differences are b − a.
+sides, as `stats.compare_pairs` takes them. All differences are b − a.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import copysign, inf, sqrt
+from math import sqrt
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from bench.report.numbers.equivalence import weigh_equivalence
 from bench.report.numbers.power import find_detectable
 from bench.report.numbers.scores import AVERAGE
-from bench.report.numbers.stats import Interval, estimate_interval, summarise
+from bench.report.numbers.stats import Interval, estimate_interval, negligible, summarise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +33,7 @@ class Paired:
     b: float
     gap: float  # b − a
     interval: Interval | None  # Student's, of that mean; None for one seed
-    p: float | None  # of the paired t test that the gap is zero, two-sided; None for one seed
+    p: float | None  # of the paired t test that the gap is zero, two-sided; None as `find_p` says
     holm: float | None  # the same after Holm's correction over the tasks; None on average
     equal: float | None  # p of two one-sided tests that the gap lies within the tolerance
     detectable: float | None  # the gap that so many seeds show with a chance of 0.8
@@ -119,16 +118,16 @@ def _pair(
 
 
 def find_p(differences: Iterable[float]) -> float | None:
-    """Student's two-sided test that the mean is zero; None for fewer than two values.
+    """Student's two-sided test that the mean is zero.
 
-    Where all values agree: 0, or 1 when they are zero.
+    None for fewer than two values, and where all agree: they tell nothing about the spread.
     """
     s = summarise(differences)
-    if s.mean is None or s.sd is None:
+    if s.mean is None or s.sd is None or negligible(s.sd):
         return None
     from scipy.special import stdtr
 
-    t = s.mean / (s.sd / sqrt(s.n)) if s.sd else copysign(inf, s.mean) if s.mean else 0.0
+    t = s.mean / (s.sd / sqrt(s.n))
     return float(2 * stdtr(s.n - 1, -abs(t)))
 
 
@@ -172,6 +171,7 @@ def bootstrap(
     The generator is seeded: the same values give the same intervals.
     """
     import numpy as np
+    from scipy.stats import trim_mean
 
     generator = np.random.default_rng(0)
     wins, left, right = np.zeros(DRAWS + 1), [], []
@@ -184,7 +184,7 @@ def bootstrap(
         wins += ((times @ better) * times).sum(1) / n**2 / len(a)
         left.append(x[drawn])
         right.append(y[drawn])
-    quartiles = [_trim(np.hstack(side)) for side in (left, right)]
+    quartiles = [trim_mean(np.hstack(side), TRIM, axis=1) for side in (left, right)]
     some = all(len(x) > 1 for x in a)
 
     def estimate(draws: "NDArray[Any]") -> Estimate:
@@ -203,12 +203,3 @@ def _count(drawn: "NDArray[Any]", n: int) -> "NDArray[Any]":
     lines = len(drawn)
     every = drawn + n * np.arange(lines)[:, None]  # a number for each seed of each line
     return np.bincount(every.ravel(), minlength=lines * n).reshape(lines, n)
-
-
-def _trim(values: "NDArray[Any]") -> "NDArray[Any]":
-    """The interquartile mean of each line."""
-    import numpy as np
-
-    cut = int(TRIM * values.shape[1])
-    middle = np.sort(values, axis=1)[:, cut : values.shape[1] - cut]
-    return np.asarray(middle.mean(axis=1))

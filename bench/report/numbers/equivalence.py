@@ -7,23 +7,24 @@ at most so often: 2.5 % at 95 %.
 """
 
 from collections.abc import Iterable
-from math import copysign, inf, sqrt
+from math import sqrt
 
-from bench.report.numbers.stats import summarise
+from bench.report.numbers.stats import negligible, summarise
 
 
 def weigh_equivalence(values: Iterable[float], reference: float, tolerance: float) -> float | None:
-    """The larger p-value of the two one-sided tests; None for fewer than two values.
+    """The larger p-value of the two one-sided tests.
+
+    None for fewer than two values, and where all agree: they tell nothing about the spread.
 
     values: one for each seed, or the differences of two rows. The mean counts as equal to the
     reference within ±tolerance when p is at most (1 − confidence)/2.
     """
     s = summarise(values)
-    if s.mean is None or s.sd is None:
+    if s.mean is None or s.sd is None or negligible(s.sd):
         return None
     room = tolerance - abs(s.mean - reference)  # from the mean to the nearer edge
-    # where all values agree, the edge itself lies within, as it does for intervals
-    t = room / (s.sd / sqrt(s.n)) if s.sd else copysign(inf, room or 1)
+    t = room / (s.sd / sqrt(s.n))
     from scipy.special import stdtr
 
     return float(stdtr(s.n - 1, -t))

@@ -7,6 +7,7 @@ from bench.report.numbers.aggregate import match_selection
 from bench.report.numbers.errorbars import read_bar
 from bench.report.numbers.scores import AVERAGE, Score, score_row
 from bench.report.numbers.sequential import bound_mean, judge_sequence
+from bench.report.numbers.stats import negligible
 from bench.runs.ledger import Ledger
 from bench.suite.claims import Published
 from bench.suite.suite import Suite
@@ -91,6 +92,8 @@ def _judge_gain(suite: Suite, ours: Score, base: Score) -> str:
     if interval is None:
         return "unresolved"
     lo, hi = interval
+    if negligible(hi - lo):
+        return "unresolved"
     if lo > 0 or hi < 0:
         return "gain" if lo > 0 else "loss"
     return "equal" if max(-lo, hi) <= suite.tolerance else "unresolved"

@@ -1,7 +1,6 @@
 """What the seeds say about the sentences of a paper: whether an inequality holds."""
 
 from dataclasses import dataclass
-from math import isclose
 from typing import Literal
 
 from bench.report.numbers.measures import NOTHING, Board, Reading
@@ -36,9 +35,8 @@ class Judged:
         """
         if self.gain is None:
             return "not measured"
-        shown, (lo, hi) = self.gain.word, self.gain.interval or (0.0, 0.0)
-        bounded = self.first.least or self.second.least
-        if shown == "not shown" or isclose(lo, hi) or bounded or self.lost:
+        shown, bounded = self.gain.word, self.first.least or self.second.least
+        if shown == "not shown" or bounded or self.lost:
             return "unresolved"
         claimed = "gain" if self.statement.is_ == "higher" else "loss"
         return "holds" if shown == claimed else "does not hold"

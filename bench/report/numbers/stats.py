@@ -111,8 +111,9 @@ def judge(
 
     "match": the interval of the gap lies within ±tolerance, which is two one-sided tests at half of
     1 − confidence each (see `equivalence`). "differs": it lies wholly outside. "unresolved":
-    anything else, and always so for a single seed. bar: the error bar of the figure where its
-    meaning is stated, and then the interval is Welch's; without it the figure counts as exact.
+    anything else, and always so for a single seed and where all seeds agree (see `negligible`).
+    bar: the error bar of the figure where its meaning is stated, and then the interval is Welch's;
+    without it the figure counts as exact.
     """
     x = list(values)
     if not x:
@@ -123,9 +124,20 @@ def judge(
     return Verdict("unresolved" if interval is None else decide(interval, tolerance), gap, interval)
 
 
+def negligible(width: float) -> bool:
+    """Whether a deviation, or the width of an interval, is 0 but for rounding.
+
+    Then all values agree, as those of runs that collapse into one class do, or whole numbers of
+    epochs. They tell nothing about the spread, so nothing may be decided by them.
+    """
+    return abs(width) < 1e-9
+
+
 def decide(interval: Interval, tolerance: float) -> Word:
     """The verdict that an interval of the gap gives."""
     lo, hi = interval
+    if negligible(hi - lo):
+        return "unresolved"
     if -tolerance <= lo and hi <= tolerance:
         return "match"
     if lo > tolerance or hi < -tolerance:
@@ -143,8 +155,10 @@ class Gain:
 
     @property
     def word(self) -> Shown:
-        """A gain or a loss only when the interval excludes zero."""
+        """A gain or a loss only when the interval excludes zero, and is more than a point."""
         lo, hi = self.interval or (0.0, 0.0)
+        if negligible(hi - lo):
+            return "not shown"
         return "gain" if lo > 0 else "loss" if hi < 0 else "not shown"
 
 
@@ -153,8 +167,8 @@ def compare_pairs(
 ) -> Gain | None:
     """a − b seed by seed, over the seeds that both have; None when they share none.
 
-    Runs of one seed see their samples in the same order, so the difference varies less than either
-    value.
+    Runs of one seed see their samples in the same order. What that order does to both cancels out,
+    so the difference often varies less than the values do, but nothing promises it.
     """
     differences = [a[seed] - b[seed] for seed in a.keys() & b.keys()]
     if not differences:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.report.numbers.compare import Comparison, Estimate, Paired
 from bench.report.numbers.scores import AVERAGE
+from bench.report.numbers.stats import negligible
 from bench.report.page.text import (
     DASH,
     format_column,
@@ -72,7 +73,10 @@ def _describe_main(x: Paired, sides: Sides, place: str, level: float) -> str:
     gap = f"{sides.quantity}{format_points(x.gap)}{sides.unit}"
     if x.p is None or x.interval is None:
         asked = f"Whether {sides.b} is better than {sides.a} {place}"
-        return f"{asked} cannot be told from one seed: {gap}"
+        if x.n > 1 and negligible(x.gap):
+            return f"{sides.b} and {sides.a} have equal values at all {x.n} seeds {place}"
+        why = "from one seed" if x.n == 1 else f"from {x.n} seeds that all give one difference"
+        return f"{asked} cannot be told {why}: {gap}"
     numbers = f"{gap}{format_interval(x.interval)} over {x.n} seeds, {format_p(x.p)} (paired t)"
     within = f"within ±{sides.suite.tolerance:g}{sides.unit}"
     equal = x.equal is not None and x.equal <= level / 2
@@ -103,7 +107,9 @@ def _describe_tasks(c: Comparison, sides: Sides, level: float) -> str:
         parts.append(f"no difference is shown on {_list(found[''], sides, len(c.tasks))}")
     if untested := [sides.name(x) for x in c.tasks if x.holm is None]:
         some = _join(untested) if len(untested) <= LISTED else f"{len(untested)} tasks"
-        parts.append(f"one seed tells nothing on {some}")
+        one = all(x.n == 1 for x in c.tasks if x.holm is None)
+        few = "one seed tells" if one else "seeds that are too few, or all agree, tell"
+        parts.append(f"{few} nothing on {some}")
     return f"; task by task, after Holm's correction, {_join(parts)}"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bench.report.numbers.aggregate import Compared, Group, Table
 from bench.report.numbers.errorbars import read_bar
 from bench.report.numbers.power import count_seeds, find_detectable
+from bench.report.numbers.stats import negligible
 from bench.report.page.text import format_column
 
 
@@ -23,19 +24,29 @@ def foretell_verdicts(table: Table) -> Iterator[str]:
 
 def _foretell(table: Table, group: Group, c: Compared) -> str:
     """'“DANN” against “table 1”: about 9 seeds on A→B (now 3: gaps of 2.6 points and more); the gap
-    is too near the tolerance to tell on B→A (now 2).'; '' where nothing is unresolved."""
+    is too near the tolerance to tell on B→A (now 2); all 4 seeds agree on A→C, which tells nothing
+    about the spread.'; '' where nothing is unresolved."""
     places = [column for column in table.columns if _is_open(c, column)]
     if not (group.row and places):
         return ""
-    told = {column: _foretell_one(table, group, c, column) for column in places}
+    ours = {column: group.ours[c.select][column].summary for column in places}
+    flat = [column for column in places if negligible(ours[column].sd or 0.0)]
+    told = {
+        column: _foretell_one(table, group, c, column) for column in places if column not in flat
+    }
     texts = [text for text in told.values() if text]
     near = [
-        f"{format_column(table.suite, column)} (now {group.ours[c.select][column].summary.n})"
+        f"{format_column(table.suite, column)} (now {ours[column].n})"
         for column, text in told.items()
         if not text
     ]
     if near:
         texts.append(f"the gap is too near the tolerance to tell on {', '.join(near)}")
+    texts += [
+        f"all {ours[column].n} seeds agree on {format_column(table.suite, column)}, which tells "
+        "nothing about the spread"
+        for column in flat
+    ]
     return f"“{group.row.label}” against “{c.claim.label}”: {'; '.join(texts)}."
 
 

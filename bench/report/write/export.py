@@ -29,9 +29,10 @@ def make_tables(records: Iterable[Record]) -> "dict[str, DataFrame]":
 
     found = list(records)
     evaluations = tidy(found)
-    last = evaluations["last"].ne(False) if len(evaluations) else []
+    # records without any evaluation have no column `last`, and one row each
+    cells = evaluations[evaluations["last"].ne(False)] if "last" in evaluations else evaluations
     windows = DataFrame([row for r in found for row in _windows(r)])
-    return {"cells": evaluations[last], "evaluations": evaluations, "iterations": windows}
+    return {"cells": cells, "evaluations": evaluations, "iterations": windows}
 
 
 def write_tables(tables: "Mapping[str, DataFrame]", folder: Path, fmt: str) -> list[Path]:
