@@ -55,7 +55,7 @@ def settle(cells: Sequence[Cell], records: Iterable[Record]) -> Ledger:
     not fail counts, else the newest that failed.
     """
     found = sorted(records, key=lambda r: r.age)
-    current = _current(found)
+    current = find_current_probes(found)
     by_key: dict[str, list[int]] = {}  # places in `found`, the oldest first
     for i, r in enumerate(found):
         if r.run:
@@ -90,16 +90,25 @@ def _fault(cell: Cell, r: Record, current: Mapping[str, Probe]) -> tuple[Why, st
         return "other recipe", changed
     if r.generated and not cell.generated_counts:
         return "generated", ""
-    probe = r.run.code.probe
-    if probe and not _alike(probe, current[probe.subject]):
+    if not is_current(r, current):
         return "other code", f"{cell.row}: its probe differs from that of the newest record"
     return None
 
 
-def _current(found: Iterable[Record]) -> dict[str, Probe]:
+def find_current_probes(found: Iterable[Record]) -> dict[str, Probe]:
     """By subject, the probe of its newest complete record: today's code, as far as records know."""
-    probes = (r.run.code.probe for r in found if r.run and r.complete)
+    ordered = sorted(found, key=lambda r: r.age)
+    probes = (r.run.code.probe for r in ordered if r.run and r.complete)
     return {p.subject: p for p in probes if p}
+
+
+def is_current(r: Record, current: Mapping[str, Probe]) -> bool:
+    """Whether a run's code does what that of the newest record does, as far as a probe tells.
+
+    current: from `find_current_probes`.
+    """
+    probe = r.run.code.probe if r.run else None
+    return probe is None or _alike(probe, current.get(probe.subject, probe))
 
 
 def _alike(a: Probe, b: Probe) -> bool:

@@ -55,6 +55,34 @@ def test_other_runs_are_no_ablation(others):
     assert find_ablations(DEMO, [*OWN, *others], "dann") == []
 
 
+def test_runs_of_other_code_are_no_ablation():
+    """They would be averaged with those of today's."""
+    older = varied({0: 90.0, 1: 91.0}, lr=0.01)
+    probe = older[0].run.code.probe
+    other = probe.model_copy(update={"losses": tuple(x + 1 for x in probe.losses)})
+    older = [
+        replace(r, run=r.run.model_copy(update={"code": r.run.code.model_copy(update={"probe": other})}))
+        for r in older
+    ]  # fmt: skip
+    (newer,) = varied({2: 53.0}, lr=0.01)
+    newer = replace(newer, run=newer.run.model_copy(update={"started": "2027-01-01T00:00:00Z"}))
+    (one,) = find_ablations(DEMO, [newer, *OWN, *older], "dann")
+    assert (one.seeds, one.reached.mean) == ((2,), 53.0)
+
+
+def test_runs_that_are_one_knob_from_two_rows_are_told_where_a_row_was_run():
+    suite = suites.find("mnistm")
+    base = [record(cell(suite, "dann", "MNIST-MNIST-M", s, "cpu"), [60.0 + s]) for s in range(3)]
+    tried = [
+        record(cell(suite, "dann", "MNIST-MNIST-M", s, "cpu", hyper={"gamma": 10.0}), [65.0 + s])
+        for s in range(3)
+    ]
+    assert find_ablations(suite, [*base, *tried], "lambda-1", "cpu"), "also one knob from this row"
+    page = compose_accuracies(suite, [*base, *tried], "last", {})
+    (section,) = (s for s in page.sections if s.title.startswith("What single knobs"))
+    assert [line.label for line in section.grid.lines] == ["DANN, γ = 2: hyper.gamma = 10.0"]
+
+
 def test_a_program_that_did_not_have_a_knob_did_not_vary_it():
     (r,) = varied({0: 53.0})
     older = {k: v for k, v in r.run.hyper_all.items() if k != "gamma"}

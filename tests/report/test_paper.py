@@ -39,25 +39,35 @@ def test_the_best_is_bold_with_what_is_not_shown_to_be_worse():
             "tied": seeds(88, 92, 91),  # differs by −2, +1, −1
             "worse": seeds(80, 81.5, 82),  # by −10, −9.5, −10
             "as bad": seeds(80, 81, 81.5),
-            "last": seeds(10, 11, 12),
+            "last": seeds(10, 11, 12.5),
         }
     )
     assert found.best == {"best", "tied"} and found.second == {"worse", "as bad"}
 
 
 def test_where_less_is_better_the_least_is_bold():
-    found = find_standouts({"a": seeds(1, 1.1), "b": seeds(9, 9.1), "c": seeds(90, 90)}, lower=True)
+    rows = {"a": seeds(1, 1.1, 1.2), "b": seeds(9, 9.1, 9.3), "c": seeds(90, 90, 91)}
+    found = find_standouts(rows, lower=True)
     assert (found.best, found.second) == ({"a"}, {"b"})
 
 
-def test_one_run_and_one_row_tell_nothing():
-    assert not find_standouts({"a": seeds(1), "b": seeds(2)}).best
-    assert not find_standouts({"a": seeds(1, 2), "b": seeds(2)}).best
+def test_two_runs_and_one_row_tell_nothing():
+    assert not find_standouts({"a": seeds(1, 2), "b": seeds(9, 9.5)}).best
+    assert not find_standouts({"a": seeds(1, 2, 3), "b": seeds(2)}).best
     assert not find_standouts({}).best
 
 
+def test_what_every_row_would_get_is_no_mark():
+    tied = {"a": seeds(90, 91, 92), "b": seeds(88, 92, 91)}
+    assert not find_standouts(tied).best, "none is shown to be worse than the best"
+    worse = {"c": seeds(80, 81.5, 82), "d": seeds(80, 81, 81.5)}
+    found = find_standouts(tied | worse)
+    assert (found.best, found.second) == ({"a", "b"}, frozenset()), "an underlined last row"
+
+
 def test_rows_without_seeds_in_common_are_not_shown_to_differ():
-    found = find_standouts({"a": {0: 90.0, 1: 91.0}, "b": {2: 10.0, 3: 11.0}})
+    rows = {"a": {0: 90.0, 1: 91.0, 2: 92.0}, "b": {3: 10.0, 4: 11.0, 5: 9.0}}
+    found = find_standouts(rows | {"c": {0: 10.0, 1: 11.0, 2: 10.5}})
     assert found.best == {"a", "b"}
 
 
@@ -83,10 +93,13 @@ def demo(**rows: tuple[float, ...]) -> tuple[Suite, list]:
 
 
 def test_a_row_a_method_with_mean_deviation_and_marks():
-    suite, made = demo(source_only=(50, 51, 52), dann=(70, 71, 72), target_only=(98, 98, 99))
+    suite, made = demo(
+        source_only=(50, 51, 52), dann=(70, 71, 72.3), mcc=(60, 61, 61.7), target_only=(98, 98, 99)
+    )
     text = render_paper(suite, made)
-    assert re.search(r"\| Source only +\| +<u>51\.0 ± 1\.0</u> \|", text)
-    assert re.search(r"\| DANN +\| +\*\*71\.0 ± 1\.0\*\* \|", text)
+    assert re.search(r"\| Source only +\| +51\.0 ± 1\.0 \|", text)
+    assert re.search(r"\| DANN +\| +\*\*71\.1 ± 1\.2\*\* \|", text)
+    assert re.search(r"\| MCC +\| +<u>60\.9 ± 0\.9</u> \|", text)
     # a bound takes no part in the contest
     assert re.search(r"\| Target fully supervised +\| +98\.3 ± 0\.6 \|", text)
     assert "over 3 seeds" in text and "CDAN" not in text and "not measured" not in text

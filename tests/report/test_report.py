@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bench.cli.app import app
 from bench.errors import BenchError
 from bench.report.page.page import compose_accuracies
-from bench.report.page.report import Figure, compose_report, mark, thin, write_seeds
+from bench.report.page.report import Figure, compose_report, mark, thin
 from bench.report.write.render import _write, render_costs
 from bench.report.write.report import FOLDER, MARKS, write_report
 from bench.runs import plan
@@ -235,11 +235,6 @@ def test_other_results_are_named_in_the_commands():
     _, _, data = make(results="my runs")
     for command in opened("plain", "A-B", data=data)["commands"]:
         assert shlex.split(command).count("my runs") == 1
-
-
-def test_seeds_are_written_as_they_are_read():
-    for seeds in ([0], [0, 1], [0, 1, 2], [5, 6, 9], [3, 1, 2], [0, 2, 4]):
-        assert plan.seeds(write_seeds(seeds)) == sorted(seeds)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 59, 60, 61, 119, 1000])

@@ -45,7 +45,7 @@ class Kind:
 FIGURES: Mapping[str, Kind] = {
     "forest": Kind(forest.draw, "ours − published, the tolerance and the verdicts"),
     "bars": Kind(bars.draw, "mean, Student interval and every seed of each task, and the claims"),
-    "curves": Kind(curves.draw, "accuracy and loss over the iterations, with λ or α"),
+    "curves": Kind(curves.draw, "accuracy, or another measure, and loss over the iterations"),
     "cost": Kind(cost.draw_costs, "time of an iteration and memory, machine by machine"),
     "pareto": Kind(cost.draw_pareto, "accuracy against the time of a training"),
     "ranks": Kind(ranks.draw, "mean ranks over tasks and the critical difference"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ACCURACY, LOSS, SCHEDULE = 1.75, 0.95, 0.9  # heights of the axes, inches
 BURST = 15  # a loss that exceeds the median by so much has an axis of its own kind
+TICKS = 5  # of a logarithmic axis, about
 LAST: Mapping[str, Any] = {"markersize": 5.0, "zorder": 5}
 BEST: Mapping[str, Any] = {
     "markersize": 7.5,
@@ -57,8 +58,9 @@ def draw(request: Request) -> "Figure":
             _draw_losses(axes[1], request, {r.id: losses.get((r.id, task)) for r in rows})
         axes[-1].set_xlabel("iterations")
         if column == 0:
+            loss = "Loss, log scale" if axes[-1].get_yscale() == "symlog" else "Loss"
             for ax, label in zip(
-                axes, (request.measure.replace(" on the target", ""), "Loss"), strict=False
+                axes, (request.measure.replace(" on the target", ""), loss), strict=False
             ):
                 ax.set_ylabel(fill(label, 24))
     if schedules:
@@ -150,9 +152,14 @@ def _draw_losses(ax: "Axes", request: Request, courses: Mapping[str, Course | No
 
 def _bend(ax: "Axes", losses: Sequence[float]) -> None:
     """A logarithmic axis beyond ±1 where single losses are so large that they hide all others."""
+    from matplotlib.ticker import SymmetricalLogLocator
+
     values = sorted(map(abs, losses))
     if values and values[-1] > BURST * max(1.0, values[len(values) // 2]):
         ax.set_yscale("symlog", linthresh=1.0)
+        locator = SymmetricalLogLocator(base=10, linthresh=1.0)
+        locator.set_params(numticks=TICKS)
+        ax.yaxis.set_major_locator(locator)
         ax.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
 
 
@@ -193,7 +200,11 @@ def _legend(request: Request, rows: Sequence["Row"]) -> style.Entries:
         entries.append((line, "on the source"))
     full = Line2D([], [], color=style.INK, marker="o", linestyle="none")
     best = Line2D([], [], marker="o", markeredgecolor=style.INK, **BEST)
-    return [*entries, (full, "last"), (best, "best on target ‡")]
+    return [
+        *entries,
+        (full, "last"),
+        (best, "best ‡" if request.suite.metric else "best on target ‡"),
+    ]
 
 
 def _caption(request: Request, tasks: Sequence[str]) -> str:
@@ -202,5 +213,7 @@ def _caption(request: Request, tasks: Sequence[str]) -> str:
         "of the tables: best is each seed's own, set at the mean of their iterations. The loss is "
         "the method's own, so it compares with itself alone.",
         columns=tasks,
-        more="‡ an oracle: it looks at the target's test labels.",
+        more="‡ chosen after the fact."
+        if request.suite.metric
+        else "‡ an oracle: it looks at the target's test labels.",
     )

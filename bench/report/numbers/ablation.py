@@ -9,7 +9,7 @@ from bench.report.numbers.scores import pick_evaluation, read_value, score_row
 from bench.report.numbers.selection import Select
 from bench.report.numbers.stats import Gain, Summary, compare_pairs, summarise
 from bench.runs.cell import Cell
-from bench.runs.ledger import compare_content
+from bench.runs.ledger import compare_content, find_current_probes, is_current
 from bench.runs.plan import cells, settle_suite
 from bench.runs.records import Record
 from bench.suite.search import HYPER
@@ -44,13 +44,19 @@ def find_ablations(
 
     Whatever suite and row asked for the runs: content decides. in_tables: whether runs count that
     stand in the suite's tables as another row. Runs that diverged, failed, are damaged or on
-    made-up images are left out. Raises UsageError for a row or budget that the suite does not have.
+    made-up images are left out, and those of other code than the newest record's. Raises UsageError
+    for a row or budget that the suite does not have.
     """
     every = list(records)
     asked = cells(suite, methods=[row], budget=budget, seeds=[0])
     ledger = settle_suite(suite, every, budget)
     shown = set() if in_tables else set(_list_shown(suite, every))
-    near = [r for r in every if r.run and r.run.method == asked[0].method and r.path not in shown]
+    current, method = find_current_probes(every), asked[0].method
+    near = [
+        r
+        for r in every
+        if r.run and r.run.method == method and r.path not in shown and is_current(r, current)
+    ]
     near.sort(key=lambda r: r.age)
     own = score_row(suite, ledger, row, select, "target")
     found = []

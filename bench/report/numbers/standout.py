@@ -7,6 +7,9 @@ from statistics import mean
 from bench.report.numbers.stats import compare_pairs
 
 BySeed = Mapping[int, float]
+FEWEST = 3
+"""Seeds of a row that may be marked: of two the interval is so wide that hardly anything is ever
+shown to be worse."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,21 @@ def find_standouts(
 ) -> Standout:
     """Sort the rows of one column into best, second and the rest.
 
-    scores: row -> seed -> value; rows with fewer than two seeds are in neither set, because one run
-    tells nothing about another. A row is shown to be worse than the best when the Student interval
-    of their difference, seed by seed, excludes zero. lower: whether small values are good.
+    scores: row -> seed -> value; rows with fewer seeds than FEWEST are in neither set. A row is
+    shown to be worse than the best when the Student interval of their difference, seed by seed,
+    excludes zero. lower: whether small values are good.
+
+    A mark that the last row would get, too, tells nothing: nobody is best where no row is shown to
+    be worse, and nobody second where that would be all the rest.
     """
     sign = -1 if lower else 1
-    rows = {row: by_seed for row, by_seed in scores.items() if len(by_seed) > 1}
-    if len(rows) < 2:  # the best of one is no news
-        return Standout(frozenset(), frozenset())
+    rows = {row: by_seed for row, by_seed in scores.items() if len(by_seed) >= FEWEST}
     best = _lead(rows, sign, confidence)
     rest = {row: by_seed for row, by_seed in rows.items() if row not in best}
-    return Standout(best, _lead(rest, sign, confidence))
+    if not rest:
+        return Standout(frozenset(), frozenset())
+    second = _lead(rest, sign, confidence)
+    return Standout(best, second if len(second) < len(rest) else frozenset())
 
 
 def _lead(rows: Mapping[str, BySeed], sign: int, confidence: float) -> frozenset[str]:

@@ -257,8 +257,9 @@ def explain_board(suite: Suite) -> Iterator[str]:
         "Measures: mean ± sample standard deviation over seeds (number of seeds); one seed has no "
         f"±. The suite asks for {format_count(suite.seeds, 'seed')}. Bold: the best mean and all "
         f"that are not shown to be worse (the {level} Student interval of the difference, seed by "
-        "seed, holds 0); underlined: the second best, in the same way. "
-        "A row with a lower bound (≥) gets neither, and no row does where that one may be the best."
+        "seed, holds 0); underlined: the second best, in the same way. Nothing is marked where all "
+        "rows would be, nor a row of fewer than three seeds. A row with a lower bound (≥) gets "
+        "neither, and no row does where that one may be the best."
     )
     yield (
         "Statements: the two values are means over the seeds that have both, and the difference is "

@@ -86,8 +86,9 @@ def explain_accuracies(suite: Suite) -> Iterator[str]:
             "Student interval over seeds; the published figure counts as exact, because what its "
             "error bar means is rarely stated. Verdict: match when the interval lies within "
             f"±{suite.tolerance:g} points, differs when it lies wholly outside, else unresolved; "
-            "one seed leaves it unresolved. So match is two one-sided tests (TOST), each at "
-            f"{50 * (1 - suite.confidence):.3g} %."
+            "one seed leaves it unresolved, and so do seeds that all agree. So match is two "
+            f"one-sided tests (TOST), each at {50 * (1 - suite.confidence):.3g} %. The interval "
+            "tells how far other seeds may lie; other test images or tasks are not in it."
         )
         if any(claim.error for claim in suite.published):
             yield (
@@ -219,7 +220,7 @@ def count_set_aside(ledger: Ledger) -> Iterator[str]:
             case "other code":
                 yield f"{records} of other code not counted: {detail}."
             case "other recipe":
-                yield f"{records} of another recipe not counted: {detail}."
+                yield f"{records} of another recipe not in this table: {detail}."
 
 
 def _detail(a: Aside) -> str:
@@ -231,7 +232,8 @@ WORDS: Mapping[Shown, str] = {"gain": "gains", "loss": "loses", "not shown": "sh
 
 
 def describe_gains(table: Table) -> Iterator[str]:
-    """A sentence for each row: its average gain, else its gain at each task, else a count."""
+    """A sentence for each row: its average gain, else its gain at each task, else a count. Then how
+    often chance alone shows something."""
     for group in table.groups:
         if not (group.row and group.gains):
             continue
@@ -242,6 +244,13 @@ def describe_gains(table: Table) -> Iterator[str]:
             yield _gain_count(table, group, tasks)
         else:
             yield from (f"{_gain_sentence(table, group, c)}." for c in tasks)
+    tested = sum(g.gains[c].interval is not None for g in table.groups for c in g.gains)
+    if tested > 1:
+        yield (
+            f"Each of the {tested} intervals is taken by itself, not corrected for the others: "
+            f"about one in {1 / (1 - table.suite.confidence):.3g} leaves out 0 by chance where "
+            "there is nothing to find. `bench compare` corrects over the tasks."
+        )
 
 
 def _gain_sentence(table: Table, group: Group, column: str) -> str:
@@ -269,16 +278,16 @@ def _exceptions(table: Table, group: Group, tasks: Sequence[str]) -> str:
 
 
 def _gain_count(table: Table, group: Group, tasks: Sequence[str]) -> str:
-    """'DANN: no average gain, for want of a task; of 5 tasks it gains on 4 (3 seeds).'"""
+    """'DANN: of 5 tasks it gains on 4 (3 seeds); a task is missing, so no average is given.'"""
     assert group.row
     missing = len(tasks) < len(table.suite.tasks)
-    why = "for want of a task" if missing else "because the seeds differ from task to task"
-    average = f"no average gain, {why}; " if AVERAGE in table.columns else ""
+    why = "a task is missing" if missing else "not all tasks have the same seeds"
+    average = f"; {why}, so no average is given" if AVERAGE in table.columns else ""
     tally = Counter(group.gains[c].word for c in tasks)
     words = ", ".join(f"{verb} on {tally[word]}" for word, verb in WORDS.items() if tally[word])
     few, many = (pick(group.gains[c].n for c in tasks) for pick in (min, max))
     seeds = format_count(many, "seed") if few == many else f"{few} to {many} seeds"
-    return f"{group.row.label}: {average}of {len(tasks)} tasks it {words} ({seeds})."
+    return f"{group.row.label}: of {len(tasks)} tasks it {words} ({seeds}){average}."
 
 
 def explain_ablations(suite: Suite, found: Sequence[tuple[Row, Ablation]]) -> Iterator[str]:
@@ -294,6 +303,8 @@ def explain_ablations(suite: Suite, found: Sequence[tuple[Row, Ablation]]) -> It
         yield f"What was shown to move the accuracy, the largest first: {named}."
     if still := len(tested) - len(moving):
         yield f"Of {format_count(still, 'other knob')} neither gain nor loss was shown."
+    if single := len(found) - len(tested):
+        yield f"{format_count(single, 'value')} tried at one seed, which shows nothing."
     yield (
         "Each line is about runs that differ from the row in that knob alone (`--set`) and are in "
         "no other table. Moved: over the seeds that both have, with the "
@@ -306,8 +317,9 @@ def explain_choices() -> Iterator[str]:
     """How to read the table of choices."""
     yield (
         "Regret: points of accuracy on the target that are lost by taking the evaluation so chosen "
-        "instead of the run's best one; mean over runs of all rows, tasks and seeds [Student "
-        "interval, as if the runs were independent]. Rank correlation: Spearman's, between what is "
+        "instead of the run's best one; mean over the runs, of whatever row, task and "
+        "seed, that recorded all these scores [Student interval, as if the runs were independent]. "
+        "Rank correlation: Spearman's, between what is "
         "chosen by and the accuracy on the target, within each run, then the mean."
     )
     yield (

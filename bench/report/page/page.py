@@ -191,6 +191,9 @@ def _ablations_section(t: Table, records: Iterable[Record]) -> Section:
         if g.row
         for a in find_ablations(t.suite, records, g.row.id, t.budget, t.select, in_tables=False)
     ]
+    # runs may be one knob from several rows: where one of them was run, the others say nothing
+    told = {(a.knob, a.reached) for _, a in found if a.moved}
+    found = [(row, a) for row, a in found if a.moved or (a.knob, a.reached) not in told]
     title = f"What single knobs move ({_describe_choice(t)})"
     if not found:
         return Section(title, None, ())

@@ -103,7 +103,7 @@ def _caption(
         yield (
             "Bold: the best mean and all that are not shown to be worse (the "
             f"{100 * suite.confidence:.3g} % Student interval of the difference, seed by seed, "
-            "holds 0); underlined: the same among the rest."
+            "holds 0); underlined: the same among the rest. Nothing is marked where all would be."
         )
     if claims:
         shown = dict.fromkeys(labels[suite.published.index(c.claim)] for c in claims.values())

@@ -21,6 +21,7 @@ from bench.report.page.layout import MEMORY, Grid, Line, Reference, Section
 from bench.report.page.page import References, compose_accuracies, compose_costs
 from bench.report.page.text import SELECTED, format_column
 from bench.runs.lines import End, Run
+from bench.runs.plan import write_seeds
 from bench.runs.records import Evaluation, Record
 from bench.runs.standing import Standing, judge_records, suite_of
 from bench.suite import released
@@ -166,7 +167,7 @@ def compose_report(
     records = list(records)
     report = Report(len(records), max((r.run.started for r in records if r.run), default=""))
     judged = judge_records({s.name: s for s in suites.values()}, records)
-    maker = Maker(report, records, results)
+    maker = Maker(report, results)
     for asked, suite in suites.items():
         known = read_references(suite.folder) if references is None else references
         page = compose_accuracies(suite, records, select, known, whole=True)
@@ -211,7 +212,7 @@ def name_file(r: Record) -> str:
 class Maker:
     """Lays out sections, and keeps what their cells open in the report."""
 
-    def __init__(self, report: Report, records: Sequence[Record], results: str) -> None:
+    def __init__(self, report: Report, results: str) -> None:
         self._report, self._results = report, results
         self._known: dict[tuple[str, str], int] = {}  # a list of a pool, as JSON -> its place
         self._runs: dict[tuple[str, str], int] = {}  # suite and path -> place in Report.runs
@@ -315,7 +316,7 @@ class Maker:
         """The commands that train a cell again, or for the first time; and that print a record."""
         words = ["bench", "run", "--suite", asked, "--methods", row]
         words += [] if column == AVERAGE else ["--tasks", column]
-        words += ["--seeds", write_seeds(seeds or range(t.suite.seeds))]
+        words += ["--seeds", write_seeds(sorted(seeds) or range(t.suite.seeds))]
         words += [] if t.budget == "full" else ["--budget", t.budget]
         words += ["--results", self._results] if self._results else []
         files = {r.run.weights.file for r in found if r.run and r.run.weights.sha256}
@@ -442,11 +443,3 @@ def list_making(run: Run) -> list[Fact]:
 
 def describe_images(train: int, test: int, origin: str) -> str:
     return f"{train:,} to train on, {test:,} to test on, from {origin}"
-
-
-def write_seeds(seeds: Iterable[int]) -> str:
-    """As --seeds reads them: '0-2', '0,5'."""
-    every = sorted(seeds)
-    if len(every) > 2 and every == list(range(every[0], every[-1] + 1)):
-        return f"{every[0]}-{every[-1]}"
-    return ",".join(map(str, every))

@@ -11,10 +11,10 @@ from bench.report.write.html import environment
 
 FOLDER = Path(__file__).parent / "report"
 MARKS = {  # verdict -> symbol, word, what it means; the symbol survives greyscale
-    "match": ("≈", "match", "the interval lies within the tolerance"),
-    "above": ("▲", "differs", "ours is higher"),
-    "below": ("▼", "differs", "ours is lower"),
-    "unresolved": ("?", "unresolved", "too few seeds to tell, or too close to the tolerance"),
+    "match": ("≈", "match", "the whole interval lies within the tolerance, mostly ±1 point"),
+    "above": ("▲", "differs", "all of it lies above"),
+    "below": ("▼", "differs", "all of it lies below"),
+    "unresolved": ("?", "unresolved", "neither: too few seeds, or too near the tolerance"),
     "holds": ("✓", "holds", "the interval lies on the side that a statement claims"),
     "fails": ("✗", "does not hold", "it lies on the other side"),
 }  # fmt: skip

@@ -92,7 +92,7 @@
       const parts = [...(gone ? [counted(gone, "row")] : []), ...(tasks ? [counted(tasks, "task")] : []), ...claims];
       hint.textContent = parts.length ? `Hidden: ${parts.join(", ")}` : "";
       box.hidden = bodies.every((body) => body.hidden);
-      if (box.hidden) hint.textContent = wanted ? "No row has this name." : "Nothing was measured; the published rows are hidden.";
+      if (box.hidden) hint.textContent = wanted ? "No row has this name." : "Nothing was measured, so there is nothing to show.";
     }
     const tools = make("div", { class: "tools" }, filter);
     if (idle.size || filled.includes(false)) tools.append(make("label", {}, only, "measured only"));
