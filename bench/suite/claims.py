@@ -16,6 +16,12 @@ class Figure(Strict):
     value: Number
     error: Number | None  # the printed error bar, if there is one; see Published.error
 
+    @property
+    def rounding(self) -> float:
+        """How far the number may lie from the printed one: half a unit of its last digit."""
+        digits = re.search(r"\d+\.?(\d*)", self.printed)
+        return 0.5 / 10 ** len(digits[1]) if digits else 0.0
+
 
 def parse_figure(printed: str) -> Figure:
     """Parse '75.2±1.6', '≈80' or '82'. Raises ValueError for anything else."""
@@ -114,14 +120,17 @@ class Published(Claim):
         return elsewhere and len(ours) >= COPIED and ours == theirs
 
     def discrepancy(self, tasks: tuple[str, ...]) -> str | None:
-        """A sentence if the mean over these tasks does not round to the printed average, else None.
+        """A sentence if the mean over these tasks is not the printed average, even though all of
+        these numbers were rounded; else None.
 
         None too where a task or the average is not printed.
         """
         if self.average is None or any(t not in self.values for t in tasks):
             return None
-        mean = sum(self.values[t].value for t in tasks) / len(tasks)
-        if abs(mean - self.average.value) <= 0.06:
+        figures = [self.values[t] for t in tasks]
+        mean = sum(f.value for f in figures) / len(figures)
+        rounding = self.average.rounding + sum(f.rounding for f in figures) / len(figures)
+        if abs(mean - self.average.value) <= rounding + 1e-9:
             return None
         printed = self.average.printed
         return (

@@ -88,6 +88,9 @@ def test_a_program_that_did_not_have_a_knob_did_not_vary_it():
     older = {k: v for k, v in r.run.hyper_all.items() if k != "gamma"}
     r = replace(r, run=r.run.model_copy(update={"hyper_all": older}))
     assert find_ablations(DEMO, [*OWN, r], "dann") == []
+    gone = {**older, "gamma": 10.0, "a_knob_that_is_gone": 1.0}
+    r = replace(r, run=r.run.model_copy(update={"hyper_all": gone}))
+    assert find_ablations(DEMO, [*OWN, r], "dann") == []
 
 
 def test_a_knob_varied_by_a_program_that_lacked_another_was_varied_alone():

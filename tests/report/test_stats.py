@@ -125,6 +125,8 @@ def test_a_gain_needs_two_seeds_and_an_interval_that_excludes_zero():
     assert compare_pairs({0: 99.0}, {0: 1.0}).word == "not shown"
     assert compare_pairs({0: 51.0, 1: 49.0}, {0: 50.0, 1: 50.0}).word == "not shown"
     assert compare_pairs({0: 51.0}, {1: 50.0}) is None
+    near = {0: 50.3, 1: 49.9, 2: 50.1}, dict.fromkeys(range(3), 50.0)
+    assert compare_pairs(*near).word == compare_pairs(*near[::-1]).word == "not shown"
     same = {0: 50.0, 1: 60.0}
     assert compare_pairs(same, same).word == "not shown", "an interval that is zero alone"
     above = {seed: x + 10 for seed, x in same.items()}

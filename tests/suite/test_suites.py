@@ -439,7 +439,11 @@ def test_a_suite_cannot_be_altered(tmp_path: Path) -> None:
     [
         ("65.0", None),
         ("65.05", None),
-        ("65.1", "average 65.00, the printed average is 65.1"),
+        # half a unit of each last digit: 0.05 of 70.0 and 0.5 of 60 halved, and that of the average
+        ("65.28", None),
+        ("65.3", None),
+        ("65.29", "average 65.00, the printed average is 65.29"),
+        ("65.4", "average 65.00, the printed average is 65.4"),
         ("56.0", "the printed average is 56.0"),
     ],
 )
