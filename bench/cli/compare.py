@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.complete import compared_names
-from bench.cli.options import BudgetOption, ResultsOption, SuiteOption
+from bench.cli.options import BudgetOption, ResultsOption, SelectOption, SuiteOption
 from bench.cli.output import print_table
 from bench.errors import BenchError, UsageError, unknown
 from bench.report.numbers.selection import Select
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from bench.report.page.comparison import Sides
     from bench.runs.ledger import Ledger
     from bench.suite.suite import Suite
-
-SelectOption = Annotated[
-    Select, typer.Option(help="Which evaluation of a run counts; best-on-target is an oracle.")
-]
 
 
 def compare_rows(

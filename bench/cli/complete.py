@@ -4,7 +4,7 @@ A completion never fails and prints nothing: where a suite cannot be read there 
 `bench --install-completion` sets it up.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,6 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.suite.suite import Suite
-
-Completion = Callable[[typer.Context, str], list[str]]
 
 
 def suite_names(incomplete: str) -> list[str]:

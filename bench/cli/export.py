@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import AnySuiteOption, ResultsOption, flag, split_list
-from bench.errors import BenchError, UsageError, unknown
+from bench.cli.options import AnySuiteOption, ResultsOption, flag, split_known
+from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
     from bench.runs.records import Record
@@ -45,10 +45,7 @@ def export_records(
         return
     if folder is None:
         raise UsageError("name a folder to write to, or give --schema")
-    kinds = split_list(formats) or [""]
-    for kind in kinds:
-        if kind not in FORMATS:
-            raise unknown("format", kind, FORMATS)
+    kinds = split_known(formats, "format", FORMATS)
     root = paths.results_root(results)
     found = [r for r in records.read_all(root) if suite is None or _is_of(r, suite)]
     if not found:

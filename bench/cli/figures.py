@@ -12,12 +12,13 @@ from bench.cli.options import (
     BudgetOption,
     MethodsOption,
     ResultsOption,
+    SelectOption,
     SuiteOption,
     TasksOption,
     option,
+    split_known,
     split_list,
 )
-from bench.cli.tables import SelectOption
 from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
@@ -65,10 +66,7 @@ def draw_figures(
     from bench.runs import records
     from bench.suite import suites
 
-    kinds = split_list(formats) or [""]
-    for kind in kinds:
-        if kind not in FORMATS:
-            raise unknown("format", kind, FORMATS)
+    kinds = split_known(formats, "format", FORMATS)
     for name in names or ():
         if name not in FIGURES:
             raise unknown("figure", name, FIGURES)

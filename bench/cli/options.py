@@ -1,13 +1,15 @@
 """Options and arguments that several commands take, and how their texts are read."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bench.cli.complete import budget_names, record_names, row_names, suite_names, task_names
-from bench.errors import UsageError
+from bench.errors import UsageError, unknown
+from bench.report.numbers.selection import Select
 
 
 def option(*names: str, help: str, **settings: Any) -> Any:
@@ -114,9 +116,24 @@ DataSetArgument = Annotated[
 ]
 
 
+SelectOption = Annotated[
+    Select, typer.Option(help="Which evaluation of a run counts; best-on-target is an oracle.")
+]
+
+
 def split_list(text: str | None) -> list[str] | None:
     """'a, b' -> ['a', 'b']; None stays None."""
     return None if text is None else [x.strip() for x in text.split(",") if x.strip()]
+
+
+def split_known(text: str, kind: str, known: Collection[str]) -> list[str]:
+    """'md,html' -> ['md', 'html']. Raises UsageError, with the nearest name, for one that is not
+    known, and for none. kind: what they are, for that sentence."""
+    names = split_list(text) or [""]
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+    return names
 
 
 def check_device(name: str, *, several: bool = False) -> None:

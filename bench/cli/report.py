@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import AnySuiteOption, ResultsOption, flag, option
-from bench.cli.tables import SelectOption
+from bench.cli.options import AnySuiteOption, ResultsOption, SelectOption, flag, option
 from bench.errors import BenchError, UsageError
 from bench.report.numbers.selection import Select
 

@@ -10,9 +10,11 @@ from bench.cli.options import (
     AnySuiteOption,
     MethodsOption,
     ResultsOption,
+    SelectOption,
     TasksOption,
     flag,
     option,
+    split_known,
     split_list,
 )
 from bench.errors import BenchError, UsageError, unknown
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 
 FormatsOption = Annotated[
     str, typer.Option("--format", help="md, latex, html: one or several, comma-separated.")
-]
-SelectOption = Annotated[
-    Select, typer.Option(help="Which evaluation of a run counts; best-on-target is an oracle.")
 ]
 CheckOption = Annotated[
     bool, flag("--check", help="Write nothing; exit 1 when a file is out of date.")
@@ -84,7 +83,7 @@ def print_tables(
     from bench.report.write.render import FORMAT_SUFFIXES
     from bench.runs import records
 
-    kinds = read_formats(formats)
+    kinds = split_known(formats, "format", FORMAT_SUFFIXES)
     view = View(split_list(methods), split_list(tasks), measured)
     if busy and not cost:
         raise UsageError("--busy is about times: give it with --cost")
@@ -141,17 +140,6 @@ def _render(
     if layout == "paper":
         return render_paper(suite, found, kind, select, view=view)
     return render_accuracies(suite, found, kind, select, view=view)
-
-
-def read_formats(text: str) -> list[str]:
-    """'md,html' -> ['md', 'html']. Raises UsageError for an unknown one."""
-    from bench.report.write.render import FORMAT_SUFFIXES
-
-    kinds = split_list(text) or [""]
-    for kind in kinds:
-        if kind not in FORMAT_SUFFIXES:
-            raise unknown("format", kind, FORMAT_SUFFIXES)
-    return kinds
 
 
 def choose_suites(name: str | None, view: "View") -> list["Suite"]:

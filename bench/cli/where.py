@@ -155,7 +155,7 @@ def list_devices(name: str, workers: int | None, per_gpu: int | None) -> list[st
         chosen = [f"cuda:{i}" for i in dict.fromkeys(name.removeprefix("cuda:").split(","))]
     else:
         chosen = [name]
-    if not chosen[0].startswith("cuda") and not (chosen == ["auto"] and gpus):
+    if not chosen[0].startswith("cuda"):
         if per_gpu:
             raise UsageError("--per-gpu is about GPUs, and this is a CPU: use --workers")
         return chosen * (workers or 1)

@@ -1,6 +1,5 @@
 """Crops and stronger changes of a batch, on its device: a pure function of (seed, name, step)."""
 
-import hashlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from bench.data.chance import make_generator, seed_of
 from bench.data.images import send
 from bench.errors import BenchError
 
@@ -103,7 +103,7 @@ class RandomOps:
         """uint8 (B, C, H, W) -> the same, each image changed by what is drawn for this step."""
         # torchvision draws from torch's generator on the CPU, which goes on afterwards as it was
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(_number(f"{self.seed}/{self.name}/ops/{step}"))
+            torch.default_generator.manual_seed(seed_of(f"{self.seed}/{self.name}/ops/{step}"))
             return torch.stack([self.change(image) for image in x])
 
 
@@ -197,13 +197,7 @@ def _chances(rows: int, n: int, key: str) -> Tensor:
 
     Not float32: just below 1, times the number of places, it can round up to a place too far.
     """
-    generator = torch.Generator().manual_seed(_number(key))
-    return torch.rand(rows, n, generator=generator, dtype=torch.float64)
-
-
-def _number(key: str) -> int:
-    """A seed that the key alone decides."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1
+    return torch.rand(rows, n, generator=make_generator(key), dtype=torch.float64)
 
 
 def _check(crop: int, height: int, width: int) -> None:

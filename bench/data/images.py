@@ -64,28 +64,21 @@ def require_same_classes(source: Domain, target: Domain) -> None:
         )
 
 
-def place_images(
-    images: Images, device: torch.device, *, budget_fraction: float = 0.5
-) -> tuple[Images, str]:
+def place_images(images: Images, device: torch.device, *, budget_fraction: float = 0.5) -> Images:
     """The images on the device if they take at most that fraction of its free memory and fit
-    there, else as they are; and a sentence that says which.
+    there, else as they are.
 
     `Stream(..., device=device)` serves batches on the device from both; `send` copies those of an
     evaluation.
     """
-    size = f"{images.x.nbytes / 2**20:,.0f} MiB of images"
     if device.type == "cpu":
-        return images, f"{size} stay in the computer's memory"
-    elsewhere = "batches are gathered in the computer's memory and copied"
-    free = torch.cuda.mem_get_info(device)[0]
-    if images.x.nbytes > budget_fraction * free:
-        room = f"{budget_fraction:.0%} of the {free / 2**20:,.0f} MiB free on {device}"
-        return images, f"{size} are more than {room}: {elsewhere}"
+        return images
+    if images.x.nbytes > budget_fraction * torch.cuda.mem_get_info(device)[0]:
+        return images
     try:
-        return images.to(device), f"{size} are resident on {device}"
+        return images.to(device)
     except torch.OutOfMemoryError:  # free in pieces, or taken by another process since
-        available = f"though {free / 2**20:,.0f} MiB were free"
-        return images, f"{size} did not fit on {device}, {available}: {elsewhere}"
+        return images
 
 
 def send(x: Tensor, device: torch.device) -> Tensor:

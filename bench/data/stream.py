@@ -3,7 +3,6 @@
 There is no loader with a hidden state, so that training can go on exactly from any step.
 """
 
-import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.data.chance import make_generator
 from bench.data.images import Images, pin, send
 from bench.errors import BenchError
 
@@ -60,11 +60,8 @@ class Stream:
         """Which images make the batch of this step, int64 (batch,), on the images' device."""
         n, i = divmod(step, self.steps)
         if n != self._pass:
-            key = hashlib.sha256(f"{self.seed}/{self.name}/{n}".encode()).digest()
-            order = torch.randperm(
-                len(self.images),
-                generator=torch.Generator().manual_seed(int.from_bytes(key[:8]) >> 1),
-            )
+            generator = make_generator(f"{self.seed}/{self.name}/{n}")
+            order = torch.randperm(len(self.images), generator=generator)
             device = self.images.y.device
             # from pinned memory the copy does not wait for the device
             self._order = (

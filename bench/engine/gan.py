@@ -1,8 +1,8 @@
 """The task of generated images: how well digits that a network makes of noise imitate real ones."""
 
-import hashlib
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from bench.data.chance import make_generator
 from bench.data.images import Images, place_images, send
 from bench.data.stream import Ahead, Drawn, Stream, check_batch
 from bench.data.views import Pixels
@@ -93,6 +94,7 @@ class GAN(Task):
         self.reference = judge_domain(cell, lab)
         self.steps = sorted(Stops.of(cell.recipe).measured)
         self._train: Images | None = None
+        self._threads = ExitStack()
 
     @property
     def conditional(self) -> bool:
@@ -112,10 +114,10 @@ class GAN(Task):
 
     def open(self) -> None:
         c = self.cell
-        self._train, _ = place_images(self.domain.train, self.device)
+        self._train = place_images(self.domain.train, self.device)
         stream = Stream(self._train, c.recipe.batch, seed=c.seed, name="source", device=self.device)
-        self._ahead = Ahead(stream) if stream.away else None
-        self._stream: Callable[[int], Drawn] = self._ahead or stream
+        ahead = self._threads.enter_context(Ahead(stream)) if stream.away else stream
+        self._stream: Callable[[int], Drawn] = ahead
 
     def batches(self, step: int) -> tuple[Batch, Batch]:
         real = self._stream(step)
@@ -125,8 +127,7 @@ class GAN(Task):
 
     def _noise(self, what: str, n: int) -> Tensor:
         """z (n, NOISE) from N(0, 1), which the seed and a text alone decide."""
-        key = hashlib.sha256(f"{self.cell.seed}/noise/{what}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(key[:8]) >> 1)
+        generator = make_generator(f"{self.cell.seed}/noise/{what}")
         return send(torch.randn(n, NOISE, generator=generator), self.device)
 
     @torch.no_grad()
@@ -217,8 +218,7 @@ class GAN(Task):
         return Placement(size, {"source": str(self._train.x.device)})
 
     def close(self) -> None:
-        if self._train and self._ahead:
-            self._ahead.__exit__()
+        self._threads.close()
         self._train = None
 
 

@@ -10,7 +10,6 @@ the 10,000 test images it names 99.51 % rightly.
 
 import math
 from argparse import ArgumentParser
-from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -45,10 +44,9 @@ SEED = 0
 class Judge:
     """Tells digits: images (B, 1, 32, 32) in [−1, 1] -> features (B, 64), logits (B, 10)."""
 
-    def __init__(self, net: nn.Sequential, digest: str, device: torch.device) -> None:
-        """net: as `build` makes it. digest: sha256 of the file of its weights, for records."""
+    def __init__(self, net: nn.Sequential, device: torch.device) -> None:
+        """net: as `build` makes it."""
         self.net = net.to(device).eval().requires_grad_(False)
-        self.digest = digest
         self.device = device
 
     @classmethod
@@ -58,14 +56,13 @@ class Judge:
 
         net = build()
         try:
-            data = file.read_bytes()
-            net.load_state_dict(load(data))
+            net.load_state_dict(load(file.read_bytes()))
         except Exception as e:  # missing, cut short, or of another network
             raise BenchError(
                 f"{file} holds no weights of the judge ({type(e).__name__}): install bench again, "
                 "or train them by `python -m bench.engine.judge`"
             ) from e
-        return cls(net, sha256(data).hexdigest(), device)
+        return cls(net, device)
 
     def features(self, x: Tensor) -> Tensor:
         """Features, float32 (B, 64), on the judge's device, of float images on any device.
@@ -225,7 +222,7 @@ def main(data: Path, out: Path) -> None:
     torch.set_num_threads(1)  # sums of several threads would not repeat
     splits, _ = read_digits(MNIST, data)
     net = train(*to_images(splits.train))
-    right = Judge(net, "", torch.device("cpu")).check(*to_images(splits.test))
+    right = Judge(net, torch.device("cpu")).check(*to_images(splits.test))
     save_file(net.state_dict(), out)
     print(f"{out}: {right:.2%} of {len(splits.test.y):,} test images")
 

@@ -81,9 +81,9 @@ class UDA(Task):
         self._sides = {name: self._side(name, d) for name, d in self.domains.items()}
 
     def _side(self, name: str, domain: Domain) -> ServedDomain:
-        train, _ = place_images(domain.train, self.device)
+        train = place_images(domain.train, self.device)
         same = domain.test is domain.train
-        test = train if same else place_images(domain.test, self.device)[0]
+        test = train if same else place_images(domain.test, self.device)
         r, seed = self.cell.recipe, self.cell.seed
         stream = Stream(train, r.batch, seed=seed, name=name, device=self.device)
         ahead = self._threads.enter_context(Ahead(stream)) if stream.away else stream

@@ -1,7 +1,6 @@
 """The judge of generated digits: what it is worth on real ones, and what it refuses to judge."""
 
 import math
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +47,7 @@ def test_it_names_digits_rightly_that_lie_elsewhere(
         assert judge.check(x.roll((down, right), (2, 3)), y) >= 0.99
 
 
-def test_its_file_is_small_and_its_digest_is_the_files(judge: Judge) -> None:
-    assert judge.digest == sha256(WEIGHTS.read_bytes()).hexdigest()
+def test_its_file_is_small(judge: Judge) -> None:
     assert WEIGHTS.stat().st_size <= 300_000
     assert all(v.dtype in (torch.float32, torch.int64) for v in judge.net.state_dict().values())
 
@@ -176,7 +174,8 @@ def test_what_is_trained_is_what_is_loaded(
     monkeypatch.setattr(module, "TRAINED", 20)
     module.main(tmp_path, tmp_path / "weights")
     assert "of 100 test images" in capsys.readouterr().out
-    assert Judge.load(CPU, tmp_path / "weights").digest != Judge.load(CPU).digest
+    own, new = (Judge.load(CPU, file).net.state_dict() for file in (WEIGHTS, tmp_path / "weights"))
+    assert own.keys() == new.keys() and not all(torch.equal(own[k], new[k]) for k in own)
 
 
 def test_distorted_images_stay_within_the_bounds() -> None:
