@@ -36,16 +36,16 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_seed_is_added_where_a_verdict_is_open_and_nowhere_else(tmp_path: Path) -> None:
-    values = {"A-B": (75.2, 75.2, 75.2), "B-A": (60.0, 62.0, 64.0)}  # claimed: 75.2 and 57.1
+    values = {"A-B": (75.2, 75.22, 75.18), "B-A": (60.0, 62.0, 64.0)}  # claimed: 75.2 and 57.1
     for task, some in values.items():
         for seed, x in enumerate(some):
-            write(tmp_path, cell(TOY, "plain", task, seed), (x,))
+            write(tmp_path, cell(TOY, "plain", task, seed), (x,), (99.0 - seed % 2,))
     s = settling(tmp_path, methods=["plain"], tasks=["A-B", "B-A"])
     asked = []
     for todo in s.next_cells():
         asked.append([(c.row, c.task, c.seed) for c in todo])
         for c in todo:
-            write(tmp_path, c, (75.2 if c.task == "A-B" else 62.0,))
+            write(tmp_path, c, (75.2 if c.task == "A-B" else 62.0,), (99.0 - c.seed % 2,))
     # the average is claimed, too, and needs both tasks; once it is settled nothing is added
     assert asked[0] == [("plain", "A-B", 3), ("plain", "B-A", 3)]
     assert [{seed for *_, seed in some} for some in asked] == [{3 + i} for i in range(len(asked))]
@@ -111,9 +111,9 @@ def test_what_cannot_be_settled_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_without_a_published_figure_the_gains_are_settled(tmp_path: Path) -> None:
-    for row in ("plain", "target"):
+    for row, up in (("plain", (0.0, 0.0, 0.0)), ("target", (30.0, 30.2, 29.8))):
         for seed, x in enumerate((60.0, 62.0, 61.0)):
-            write(tmp_path, cell(TOY, row, "A-B", seed), (x + 30 * (row == "target"),))
+            write(tmp_path, cell(TOY, row, "A-B", seed), (x + up[seed],))
     silent = TOY.model_copy(update={"published": ()})
     s = settling(tmp_path, suite=silent, methods=["plain", "target"], tasks=["A-B"])
     assert (
