@@ -3,6 +3,9 @@
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
@@ -84,30 +87,45 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file as a whole: who reads it meanwhile sees the old one or the new one.
+@contextmanager
+def replacing(path: Path, draft: Path | None = None) -> Iterator[BufferedRandom]:
+    """A file to write, which takes the place of `path` when the block ends well.
 
-    Raises BenchError.
+    Whoever reads `path` meanwhile, or after a power cut, finds all of the old content or all of the
+    new; when the block fails nothing has changed. draft: where it is written until then, on the
+    same disk; by default `path`.part, which is for writers that know they are alone. Raises
+    OSError.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    write_text(draft, text)
+    draft = draft or path.with_name(f"{path.name}.part")
     try:
+        with draft.open("w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(draft, path)
-    except OSError as e:
+        sync_folder(path.parent)
+    finally:
         draft.unlink(missing_ok=True)
-        raise BenchError(f"cannot write {path} ({e.strerror}); choose another file") from e
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, and the folders above it where they are missing. Raises BenchError."""
+    """Write a text file: see `write_bytes`."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, and the folders above it where they are missing. Raises BenchError."""
+    """Write a file, and the folders above it where they are missing, in place of an older one.
+
+    As `replacing` does, and several processes may at once. Raises BenchError.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        if special_kind(path):  # /dev/stdout is written to, not replaced
+            path.write_bytes(content)
+            return
+        place = path.resolve()  # behind a link is what it leads to
+        with replacing(place, place.with_name(f".{place.name}.{os.getpid()}")) as file:
+            file.write(content)
     except OSError as e:
         raise BenchError(
             f"cannot write {path} ({e.strerror}); free space or choose another folder"

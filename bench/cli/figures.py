@@ -92,8 +92,9 @@ def write_figures(
     request: "Request", names: list[str], kinds: list[str], out: Path
 ) -> dict[str, BenchError]:
     """Write each figure in each format; returns, for those that cannot be drawn, why."""
+    from bench import paths
     from bench.report.figures import draw_request
-    from bench.report.figures.style import render_figure, write_image
+    from bench.report.figures.style import render_figure
 
     missing: dict[str, BenchError] = {}
     for name in names:
@@ -104,7 +105,7 @@ def write_figures(
             continue
         for kind in kinds:
             path = out / f"{request.suite.name}-{name}{request.tag}.{kind}"
-            write_image(path, render_figure(figure, kind))
+            paths.write_bytes(path, render_figure(figure, kind))
             typer.echo(str(path))
     return missing
 

@@ -59,7 +59,7 @@ def write_report(
         figures=lambda s, own: [] if plain else list(draw_figures(s, own, select)),
     )  # fmt: skip
     text = report.write_report(made)
-    paths.replace_text(path, text)
+    paths.write_text(path, text)
     size = f"{len(text.encode()) / 1e6:.2f} MB"
     counts = (format_count(len(made.suites), "suite"), format_count(len(found), "record"))
     typer.echo(f"written to {path} ({size}: {', '.join(counts)})")

@@ -5,7 +5,6 @@ domains, `domain`.
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.data.files import Labels, damaged, parsing, to_labels
+from bench.paths import replacing
 
 if TYPE_CHECKING:
     import pyarrow
@@ -114,6 +114,5 @@ def write_parquet(path: Path, pictures: Sequence[bytes], y: Labels) -> None:
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    pq.write_table(pyarrow.table({"image": pictures, "label": y}), aside)
-    os.replace(aside, path)
+    with replacing(path) as file:
+        pq.write_table(pyarrow.table({"image": pictures, "label": y}), file)

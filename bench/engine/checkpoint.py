@@ -23,7 +23,7 @@ from bench.engine.log import Log
 from bench.engine.loop import Window
 from bench.engine.training import RandomState, Training, TrainingState
 from bench.errors import BenchError
-from bench.paths import special_kind, sync_folder
+from bench.paths import replacing, special_kind
 from bench.runs import files
 from bench.runs.files import Place
 from bench.runs.lease import Busy
@@ -58,24 +58,16 @@ def write(path: Path, checkpoint: Checkpoint) -> int:
     Whoever reads the file finds the old one or the new one. Raises OSError when the disk takes no
     more; the old one is still there then.
     """
-    part = path.with_name(f"{path.name}.part")
     try:
-        with part.open("w+b") as file:
+        with replacing(path) as file:
             torch.save(_pack(checkpoint), file)
             file.seek(0)
             digest = file_digest(file, "sha256").hexdigest()
             file.seek(0, os.SEEK_END)
             file.write(digest.encode())
-            file.flush()
-            os.fsync(file.fileno())
-            size = file.tell()
-        os.replace(part, path)
-        sync_folder(path.parent)
-        return size
+            return file.tell()
     except RuntimeError as e:  # as which torch's writer passes an OSError on
         raise OSError(None, str(e).splitlines()[0]) from e
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read(path: Path, wanted: Run) -> Checkpoint | None:

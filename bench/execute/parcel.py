@@ -3,13 +3,12 @@
 A finished record has its seal, a checkpoint its digest, an artefact its sha256 in the record.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.paths import write_bytes
+from bench.paths import replacing, write_bytes
 from bench.runs import artefacts, files, merge
 from bench.runs.cell import Cell
 
@@ -59,9 +58,8 @@ def unpack(parcel: Parcel, root: Path, cell: Cell) -> None:
     if parcel.checkpoint is not None:
         wanted[files.locate_checkpoint(folder, cell.stem)] = parcel.checkpoint
     for path, raw in wanted.items():  # the record first: a checkpoint names it
-        part = path.with_name(f"{path.name}.part")
-        write_bytes(part, raw)
-        os.replace(part, path)
+        with replacing(path) as file:
+            file.write(raw)
 
 
 def unpack_finished(parcel: Parcel, root: Path, cell: Cell, scratch: Path) -> Path:

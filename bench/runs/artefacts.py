@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from bench.errors import BenchError, UsageError, unknown
-from bench.paths import special_kind, sync_folder
+from bench.paths import replacing, special_kind
 from bench.runs.lines import Artefact, ArtefactName
 
 if TYPE_CHECKING:
@@ -78,22 +78,15 @@ def store(record: Path, name: ArtefactName, write: Callable[[BinaryIO], object])
     Raises BenchError when the disk takes no more.
     """
     path = locate(record, FILES[name])
-    part = path.with_name(f"{path.name}.part")
     try:
         _remove_parts(record)
-        with part.open("w+b") as file:
+        with replacing(path) as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
             digest = file_digest(file, "sha256").hexdigest()
-        os.replace(part, path)
-        sync_folder(path.parent)
     except OSError as e:
         raise BenchError(f"cannot write {path.name} ({e.strerror or e})") from e
-    finally:
-        part.unlink(missing_ok=True)
     return Artefact(file=FILES[name], sha256=digest, bytes=size)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import BenchError
+from bench.paths import replacing
 from bench.runs.cell import brief, describe_content, digest
 from bench.runs.files import NAME, attempt, encode, parse
 from bench.runs.lines import LINE, RUN, Probe, plain
@@ -64,10 +65,9 @@ def _replace(old: Path, folder: Path, run: Old, new: bytes) -> Path:
     while (path := folder / f"{stem}-{n}.jsonl").exists():
         n += 1
     folder.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    aside.write_bytes(new)
-    aside.replace(path)
-    old.unlink()
+    with replacing(path) as file:
+        file.write(new)
+    old.unlink()  # now that the new one is safe
     return path
 
 

@@ -1,7 +1,6 @@
 """What `bench tune` chose, as a row of the suite's own file."""
 
 import json
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -85,11 +84,11 @@ def write_row(suite: Suite, row: Row) -> Suite:
     Raises BenchError, with the file as it was, when the suite is not valid with the row.
     """
     path, before = place(suite), _text(suite)
-    _replace(path, _with_row(before, row))
+    paths.write_text(path, _with_row(before, row))
     try:
         return suites.load(path)
     except UsageError as e:
-        _replace(path, before)
+        paths.write_text(path, before)
         raise BenchError(
             f"the row {row.id!r} was chosen, but the suite would not take it ({e})"
         ) from e
@@ -103,13 +102,6 @@ def place(suite: Suite) -> Path:
 
 def _text(suite: Suite) -> str:
     return (suite.folder / f"{suite.name}.toml").read_text(encoding="utf-8")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that it is whole at any moment: people wrote it."""
-    aside = path.with_name(f".{path.name}.part")
-    paths.write_text(aside, text)
-    os.replace(aside, path.resolve())
 
 
 def _with_row(text: str, row: Row) -> str:

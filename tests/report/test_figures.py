@@ -596,12 +596,3 @@ def test_twelve_tasks_of_eight_rows_fit_on_pages():
 
 def replace_gpu(i):
     return GPU if i % 2 else CPU
-
-
-def test_files_are_replaced_whole(tmp_path: Path):
-    path = tmp_path / "new" / "a.svg"
-    style.write_image(path, b"one")
-    style.write_image(path, b"two")
-    assert path.read_bytes() == b"two" and list(path.parent.iterdir()) == [path]
-    with pytest.raises(BenchError, match=r"cannot write .*choose another folder"):
-        style.write_image(path / "b.svg", b"three")

@@ -3,21 +3,17 @@
 Nothing here keeps pyplot's state: a figure belongs to whoever asked for it and to nobody else.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from math import ceil
-from pathlib import Path
 from statistics import mean
-from tempfile import NamedTemporaryFile
 from textwrap import fill, wrap
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
-from bench.errors import BenchError
 from bench.report.numbers.stats import Interval
 
 if TYPE_CHECKING:
@@ -265,25 +261,3 @@ def render_figure(figure: "Figure", fmt: str) -> bytes:
         filterwarnings("ignore", "Glyph .* missing")  # a label in a script that our font lacks
         figure.savefig(out, format=fmt, metadata=FORMATS[fmt])
     return out.getvalue()
-
-
-def write_image(path: Path, data: bytes) -> None:
-    """Write a file, and the folders above it; whoever reads it sees the old or the new one whole.
-
-    Raises BenchError.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as f:
-            part = Path(f.name)
-            try:
-                f.write(data)
-                f.close()
-                part.chmod(0o644)  # a temporary file is its owner's alone
-                os.replace(part, path)
-            finally:
-                part.unlink(missing_ok=True)
-    except OSError as e:
-        raise BenchError(
-            f"cannot write {path} ({e.strerror}); free space or choose another folder with --out"
-        ) from e
