@@ -109,7 +109,9 @@ def _find_change(found: Checkpoint, wanted: Run) -> str:
             [(d.train, d.test) for d in run.data.values()],
             [(d.train, d.test) for d in wanted.data.values()],
         ),
-        "other pretrained weights": (run.weights.sha256, wanted.weights.sha256),
+        "other pretrained weights": tuple(
+            (w.sha256, w.tensors) for w in (run.weights, wanted.weights)
+        ),
     }
     for what, (then, now) in pairs.items():
         if then != now:

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from bench.engine.clock import Clock
 from bench.engine.loop import Window, train
+from bench.nets.weights import hash_tensors
 from bench.suite.recipe import Recipe
 from methods import Batch, Method, Network, Progress
 
@@ -160,14 +160,7 @@ class Training:
 
     def digest(self) -> str:
         """sha256 of all parameters and buffers as they are now, 16 hex digits."""
-        sha = sha256()
-        for module in (self.net, self.method):
-            for name, tensor in module.state_dict().items():
-                sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                sha.update(
-                    tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
-                )
-        return sha.hexdigest()[:16]
+        return hash_tensors(module.state_dict() for module in (self.net, self.method))[:16]
 
     def load(self, state: TrainingState) -> None:
         """Stand where the training stood whose state this is: one of the same network, method

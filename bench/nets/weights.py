@@ -2,7 +2,7 @@
 
 import warnings
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -38,7 +38,8 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[StateDict | None, d
         )
     asked = backbone.published or recipe.backbone
     if file is None:
-        return _download(backbone, asked), {"asked": asked, "file": asked}
+        state = _download(backbone, asked)
+        return state, {"asked": asked, "file": asked, "tensors": hash_tensors([state])}
     state = _read(file)
     digest = sha256(file.read_bytes()).hexdigest()
     types = tuple(sorted({str(v.dtype).removeprefix("torch.") for v in state.values()}))
@@ -51,6 +52,17 @@ def load_weights(recipe: Recipe, file: Path | None) -> tuple[StateDict | None, d
 def has_head(weights: StateDict) -> bool:
     """Whether weights of AlexNet have its fully connected layers, not its convolutions alone."""
     return any(k.startswith("classifier.") for k in weights)
+
+
+def hash_tensors(states: Iterable[Mapping[str, Tensor]]) -> str:
+    """sha256 of tensors: their names, types, shapes and numbers, in the order given."""
+    digest = sha256()
+    for state in states:
+        for name, tensor in state.items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            flat = tensor.detach().cpu().contiguous().view(-1)
+            digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _download(backbone: Backbone, name: str) -> StateDict:

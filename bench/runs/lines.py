@@ -61,6 +61,7 @@ class Weights(LinePart):
     asked: str  # "none", or the published weights that the recipe names
     file: str | None = None  # the file that they were read from
     sha256: str | None = None  # of that file
+    tensors: str | None = None  # sha256 of the tensors themselves, of those that were downloaded
     dtypes: tuple[str, ...] = ()  # in which types it stores its tensors
     head: Literal["random"] | None = (
         None  # "random": it lacks the fully connected layers that the recipe asks for

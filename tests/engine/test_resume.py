@@ -274,6 +274,9 @@ def test_what_is_not_as_it_was_is_named(left: Any) -> None:
         "of another cell": {"key": "0123456789ab"},
         "of other images": {"data": data},
         "of other pretrained": {"weights": run.weights.model_copy(update={"sha256": "1" * 64})},
+        "of other pretrained weights": {
+            "weights": run.weights.model_copy(update={"tensors": "1" * 64})
+        },
         "trains otherwise": {"code": run.code.model_copy(update={"probe": probe})},
         "with torch": {"env": env.model_copy(update={"torch": "1.0"})},
         "on a CPU, and this is H200": {"env": env.model_copy(update={"gpu": "H200"})},

@@ -351,6 +351,11 @@ def test_timms_weights_are_taken_from_the_hubs_cache_or_asked_for_at_once(
     found, facts = nets.load_weights(asked, None)
     assert found is not None and torch.equal(found["conv1.weight"], state["conv1.weight"])
     assert facts["asked"] == facts["file"] == "timm/resnet18.a1_in1k"
+    # another upload under the same name shows in the record
+    state["conv1.weight"][0, 0, 0, 0] += 1
+    save_file(state, tmp_path / "model.safetensors")
+    _, other = nets.load_weights(asked, None)
+    assert len(facts["tensors"]) == 64 and facts["tensors"] != other["tensors"]
 
     def no_network(*_: object, **__: object) -> None:
         raise URLError("no network")

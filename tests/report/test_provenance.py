@@ -6,6 +6,7 @@ import pytest
 from fakes import CPU, cell, record, toy
 
 from bench.report.page.provenance import describe_provenance, warn_of_other_images
+from bench.runs.lines import Weights
 
 TOY = toy()
 
@@ -65,3 +66,10 @@ def test_uncommitted_changes_and_records_without_a_probe_are_counted():
     assert "; 1 of 3 records without a probe of what their code does" in text
     clean = " ".join(describe_provenance(made[:2]))
     assert "uncommitted" not in clean and "probe" not in clean
+
+
+def test_downloaded_weights_are_told_by_their_tensors():
+    about = Weights(asked="timm/any", file="timm/any", tensors="ab" * 32)
+    made = [record(cell(TOY, "plain", "A-B", s), weights=about) for s in range(2)]
+    said = describe_provenance([(cell(TOY, "plain", "A-B", s), r) for s, r in enumerate(made)])
+    assert "Weights timm/any: downloaded, their tensors' sha256 abababababab… (2 records)." in said

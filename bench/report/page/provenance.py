@@ -85,16 +85,24 @@ def _describe_machines(records: list[Record]) -> list[str]:
 
 
 def _describe_weights(records: list[Record]) -> list[str]:
-    """A sentence for each local file of pretrained weights that replaced the download."""
+    """A sentence for each local file of pretrained weights that replaced the download, and for each
+    content that was downloaded."""
     used = [r.run.weights for r in records if r.run]
     files = Counter(
         (w.asked, w.sha256[:12], " and ".join(w.dtypes), w.head == "random")
         for w in used
         if w.sha256
     )
+    fetched = Counter((w.asked, w.tensors[:12]) for w in used if w.tensors)
     headless = "; it lacks the fully connected layers, so both heads started equal and random"
-    return [
+    given = (
         f"Weights {asked}: a file given by the user, sha256 {digest}…, stored as {dtypes}"
         f"{headless if random else ''} ({format_count(n, 'record')})."
         for (asked, digest, dtypes, random), n in sorted(files.items())
-    ]
+    )
+    downloaded = (
+        f"Weights {asked}: downloaded, their tensors' sha256 {digest}… "
+        f"({format_count(n, 'record')})."
+        for (asked, digest), n in sorted(fetched.items())
+    )
+    return [*given, *downloaded]

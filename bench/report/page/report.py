@@ -431,7 +431,7 @@ def list_making(run: Run) -> list[Fact]:
         *((k, str(getattr(env, k))) for k in libraries if getattr(env, k)),
         ("uda-bench", f"{code.bench}{commit}{', with uncommitted changes' if code.dirty else ''}"),
         ("weights", run.weights.asked),
-        ("weights sha256", run.weights.sha256 or ""),
+        ("weights sha256", run.weights.sha256 or run.weights.tensors or ""),
     ]
     for name, d in run.data.items():
         facts.append(
