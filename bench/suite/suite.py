@@ -205,6 +205,17 @@ class Suite(Strict):
         """Whether its methods generate images, in place of adapting a classifier."""
         return any(catalog.find_method(row.method).generates != "nothing" for row in self.rows)
 
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether small values of what the suite is about are good."""
+        return self.metric is not None and self.metric.better == "lower"
+
+    @property
+    def points(self) -> str:
+        """' points', the unit of differences, with the space before it; '' where no accuracy is
+        measured."""
+        return "" if self.metric else " points"
+
     @cached_property
     def by_id(self) -> dict[str, Row]:
         """The rows by their id."""

@@ -126,3 +126,13 @@ def test_what_an_oracle_adds_is_over_the_last_step_averaged_over_the_seeds():
     assert group.oracle == pytest.approx(6.0)
     chosen = build_table(TOY, made, select="best-on-target")
     assert all(g.oracle is None for g in chosen.groups), "what is an oracle gains nothing by one"
+
+
+def test_a_page_of_a_measure_that_is_no_accuracy_speaks_of_none():
+    metric = Metric(name="frechet", title="Fréchet distance", better="lower")
+    suite = TOY.model_copy(update={"metric": metric})
+    made = [replace(r, evals=(Evaluation(9, None, None, values={"frechet": 20.0 + r.run.seed}),))
+            for r in (record(cell(TOY, "plain", "A-B", s)) for s in range(3))]  # fmt: skip
+    text = render_accuracies(suite, made, references={})
+    assert "Fréchet distance, lower is better: mean ± sample standard deviation" in text
+    assert "Accuracy" not in text and "points" not in text

@@ -200,7 +200,7 @@ def _find_points(
 def _draw_points(ax: "Axes", request: Request, points: Mapping[str, tuple[float, float]]) -> None:
     longest = max(hours for hours, _ in points.values())
     unit, factor = ("hours", 1.0) if longest >= 1 else ("minutes", 60.0)
-    lower = request.suite.metric is not None and request.suite.metric.better == "lower"
+    lower = request.suite.lower_is_better
     front = find_front(points.values(), lower=lower)
     ax.plot(
         [factor * x for x, _ in front], [y for _, y in front], color="0.5", linestyle="--",

@@ -19,7 +19,7 @@ def draw(request: Request) -> "Figure":
 
     request.check_accuracies()
     values, places = _find_values(request)
-    lower = request.suite.metric is not None and request.suite.metric.better == "lower"
+    lower = request.suite.lower_is_better
     regrets = find_regrets(values, lower=lower)
     rows = [row for row in request.rows if row.id in regrets]
     legend = [

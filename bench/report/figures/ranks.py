@@ -21,7 +21,7 @@ def draw(request: Request) -> "Figure":
     if len(request.suite.tasks) < 2:
         raise UsageError(f"ranks are over tasks, and {request.suite.name} has one")
     values = _find_values(request)
-    lower = request.suite.metric is not None and request.suite.metric.better == "lower"
+    lower = request.suite.lower_is_better
     ranks = rank_rows(values, lower=lower)
     if ranks is None or len(values) < 3 or len(ranks.tasks) < 2:
         shared = len(ranks.tasks) if ranks else 0

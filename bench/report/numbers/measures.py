@@ -200,7 +200,7 @@ def _time_epoch(suite: Suite, measure: Metric, cell: Cell, record: Record) -> fl
 def find_reached(suite: Suite, value: float, record: Record) -> int | None:
     """The iterations after which the suite's metric was first measured to be as good as a value."""
     assert suite.metric
-    name, lower = suite.metric.name, suite.metric.better == "lower"
+    name, lower = suite.metric.name, suite.lower_is_better
     for e in record.evals:
         if name in e.values and (e.values[name] <= value if lower else e.values[name] >= value):
             return e.step

@@ -99,5 +99,5 @@ def rank_evaluations(suite: Suite, record: Record, select: Select) -> list[float
             return None
         return [SIGNS[select] * e.scores[select] for e in record.evals]
     on: Side = "source" if select == "best-on-source" else "target"
-    sign = -1 if suite.metric and suite.metric.better == "lower" else 1
+    sign = -1 if suite.lower_is_better else 1
     return [sign * read_value(suite, e, on) for e in record.evals]

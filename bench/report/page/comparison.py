@@ -29,11 +29,6 @@ class Sides:
     b: str
 
     @property
-    def unit(self) -> str:
-        """' points', with the space before it; nothing where no accuracy is measured."""
-        return "" if self.suite.metric else " points"
-
-    @property
     def quantity(self) -> str:
         """'Fréchet distance, lower is better, ', before a number that is no accuracy."""
         metric = self.suite.metric
@@ -45,8 +40,7 @@ class Sides:
 
     def judge(self, x: Paired) -> str:
         """Whether b is better or worse than a, if the gap is real."""
-        lower = self.suite.metric is not None and self.suite.metric.better == "lower"
-        return "better" if (x.gap < 0) == lower else "worse"
+        return "better" if (x.gap < 0) == self.suite.lower_is_better else "worse"
 
 
 def describe_comparison(c: Comparison, sides: Sides) -> str:
@@ -70,7 +64,7 @@ def describe_comparison(c: Comparison, sides: Sides) -> str:
 
 
 def _describe_main(x: Paired, sides: Sides, place: str, level: float) -> str:
-    gap = f"{sides.quantity}{format_points(x.gap)}{sides.unit}"
+    gap = f"{sides.quantity}{format_points(x.gap)}{sides.suite.points}"
     if x.p is None or x.interval is None:
         asked = f"Whether {sides.b} is better than {sides.a} {place}"
         if x.n > 1 and negligible(x.gap):
@@ -78,7 +72,7 @@ def _describe_main(x: Paired, sides: Sides, place: str, level: float) -> str:
         why = "from one seed" if x.n == 1 else f"from {x.n} seeds that all give one difference"
         return f"{asked} cannot be told {why}: {gap}"
     numbers = f"{gap}{format_interval(x.interval)} over {x.n} seeds, {format_p(x.p)} (paired t)"
-    within = f"within ±{sides.suite.tolerance:g}{sides.unit}"
+    within = f"within ±{sides.suite.tolerance:g}{sides.suite.points}"
     equal = x.equal is not None and x.equal <= level / 2
     if x.p < level:
         text = f"{sides.b} is {sides.judge(x)} than {sides.a} {place}: {numbers}"

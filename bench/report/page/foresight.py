@@ -67,5 +67,5 @@ def _foretell_one(table: Table, group: Group, c: Compared, column: str) -> str:
     now = f"now {score.n}"
     if bar is None:
         least = find_detectable(score.sd, score.n, suite.confidence, suite.tolerance)
-        now += f": gaps of {least:.1f} points and more"
+        now += f": gaps of {least:.1f}{suite.points} and more"
     return f"about {needed} seeds on {format_column(suite, column)} ({now})"

@@ -175,7 +175,8 @@ def lay_out_gains(table: Table) -> Grid:
 
 def lay_out_ablations(suite: Suite, found: Sequence[tuple[Row, Ablation]]) -> Grid:
     """Knobs that were varied alone × what each moved."""
-    head = ("", "task", "the row has", "reached %", "moved, points")
+    reached = suite.metric.title if suite.metric else "reached %"
+    head = ("", "task", "the row has", reached, f"moved,{suite.points}".removesuffix(","))
     lines = tuple(
         Line(
             "ours",
@@ -196,7 +197,7 @@ def lay_out_ablations(suite: Suite, found: Sequence[tuple[Row, Ablation]]) -> Gr
 
 
 def lay_out_choices(choices: Sequence[Choice]) -> Grid:
-    """Choices × what each costs, in points of the suite's measure."""
+    """Choices × what each costs, in the unit of what the suite is about."""
     head = ("", "regret", "largest regret", "rank correlation", "runs")
     lines = tuple(
         Line(

@@ -72,8 +72,11 @@ def _remarks(claim: Claim, suite: Suite, names: Mapping[str, str]) -> Iterator[s
 def explain_accuracies(suite: Suite) -> Iterator[str]:
     """How to read the figures; once for all tables of a suite."""
     measure = "Accuracy in % of the test images"
-    if suite.accuracy == "classes":
+    if suite.metric:
+        measure = f"{suite.metric.title}, {suite.metric.better} is better"
+    elif suite.accuracy == "classes":
         measure += " of each class, averaged over the classes"
+    points = suite.points
     yield (
         f"Lines in bold are ours. {measure}: mean ± sample standard "
         "deviation over seeds (number of seeds); one seed has no ±. The suite asks for "
@@ -82,10 +85,11 @@ def explain_accuracies(suite: Suite) -> Iterator[str]:
     )
     if suite.published:
         yield (
-            f"ours − published: difference in points with its {100 * suite.confidence:.3g} % "
+            f"ours − published: difference{' in' * bool(points)}{points} with its "
+            f"{100 * suite.confidence:.3g} % "
             "Student interval over seeds; the published figure counts as exact, because what its "
             "error bar means is rarely stated. Verdict: match when the interval lies within "
-            f"±{suite.tolerance:g} points, differs when it lies wholly outside, else unresolved; "
+            f"±{suite.tolerance:g}{points}, differs when it lies wholly outside, else unresolved; "
             "one seed leaves it unresolved, and so do seeds that all agree. So match is two "
             f"one-sided tests (TOST), each at {50 * (1 - suite.confidence):.3g} %. The interval "
             "tells how far other seeds may lie; other test images or tasks are not in it."
@@ -101,7 +105,7 @@ def explain_accuracies(suite: Suite) -> Iterator[str]:
         )
     yield (
         "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has in "
-        "practice. “Oracle adds”: how many points it lies above the checkpoint shown."
+        "practice. “Oracle adds”: how far it lies above the checkpoint shown."
     )
 
 
@@ -313,10 +317,11 @@ def explain_ablations(suite: Suite, found: Sequence[tuple[Row, Ablation]]) -> It
     )
 
 
-def explain_choices() -> Iterator[str]:
+def explain_choices(suite: Suite) -> Iterator[str]:
     """How to read the table of choices."""
+    lost = suite.metric.title if suite.metric else "points of accuracy on the target"
     yield (
-        "Regret: points of accuracy on the target that are lost by taking the evaluation so chosen "
+        f"Regret: {lost} that are lost by taking the evaluation so chosen "
         "instead of the run's best one; mean over the runs, of whatever row, task and "
         "seed, that recorded all these scores [Student interval, as if the runs were independent]. "
         "Rank correlation: Spearman's, between what is "

@@ -210,7 +210,7 @@ def _choices_section(t: Table) -> Section:
     title = f"Choosing an evaluation without the target's labels ({format_budget(t.budget)})"
     if not choices:
         return Section(title, None, ())
-    return Section(title, layout.lay_out_choices(choices), tuple(notes.explain_choices()))
+    return Section(title, layout.lay_out_choices(choices), tuple(notes.explain_choices(t.suite)))
 
 
 def _describe_choice(t: Table) -> str:

@@ -52,7 +52,7 @@ def _is_measured(scores: Mapping[str, Score]) -> bool:
 
 def _mark(table: Table, groups: Iterable[Group], column: str) -> Standout:
     """Rows that see the target's labels are a bound and take no part."""
-    lower = table.suite.metric is not None and table.suite.metric.better == "lower"
+    lower = table.suite.lower_is_better
     taking_part = {
         g.row.id: g.ours[table.select][column].by_seed
         for g in groups
@@ -108,8 +108,8 @@ def _caption(
     if claims:
         shown = dict.fromkeys(labels[suite.published.index(c.claim)] for c in claims.values())
         yield (
-            f"Published: {'; '.join(shown)}. Verdicts: match within ±{suite.tolerance:g} points, "
-            "differs outside, else unresolved."
+            f"Published: {'; '.join(shown)}. Verdicts: match within "
+            f"±{suite.tolerance:g}{suite.points}, differs outside, else unresolved."
         )
         if any(c.select != table.select for c in claims.values()):
             yield (
