@@ -39,7 +39,7 @@ ALWAYS = (
     "frechet", "kernel", "precision", "recall", "density", "coverage", "clear", "modes",
     "diversity",
 )  # fmt: skip
-"""Values of every measurement; see `bench.engine.samples`. clear: `samples.recognisable`."""
+"""Values of every measurement; see `bench.engine.samples`. clear: `samples.recognizable`."""
 
 OF_CLASSES = ("consistency",)
 """Those of a generator that is told a class."""
@@ -176,7 +176,7 @@ class GAN(Task):
             "recall": samples.recall(f_r, f),
             "density": samples.density(f_r, f),
             "coverage": samples.coverage(f_r, f),
-            "clear": samples.recognisable(logits),
+            "clear": samples.recognizable(logits),
             "modes": samples.modes(logits, self.cell.classes),
         }
         # of a few made-up images there may be none of a class to compare with

@@ -151,7 +151,7 @@ def consistency(logits: Tensor, y: Tensor) -> float:
     return float((u.argmax(1) == y.cpu()).double().mean())
 
 
-def recognisable(logits: Tensor) -> float:
+def recognizable(logits: Tensor) -> float:
     """The share of samples whose class has a probability of 0.95 or more: clear digits."""
     return float((_take(logits).softmax(1).amax(1) >= CLEAR).double().mean())
 

@@ -215,7 +215,7 @@ def test_what_is_perfect_is_what_the_suite_says() -> None:
     u = judge.rate(f)
     values = (
         samples.frechet(f_r, f), samples.kernel(f_r, f), samples.consistency(u, train.y),
-        samples.recognisable(u), samples.precision(f_r, f), samples.recall(f_r, f),
+        samples.recognizable(u), samples.precision(f_r, f), samples.recall(f_r, f),
         samples.coverage(f_r, f), samples.relative_diversity(f, u.argmax(1), f_r, test.y),
     )  # fmt: skip
     (said,) = (text for text in suite.differences if text.startswith("What is perfect"))

@@ -13,7 +13,7 @@ from bench.data.files import Split
 from bench.datasets.sets import MNIST_SAMPLE
 from bench.engine import judge as module
 from bench.engine.judge import WEIGHTS, Judge, build, distort, spoil, to_images, train
-from bench.engine.samples import recognisable
+from bench.engine.samples import recognizable
 from bench.errors import BenchError, UsageError
 
 CPU = torch.device("cpu")
@@ -116,9 +116,9 @@ def test_it_is_not_sure_of_what_is_no_digit(judge: Judge, digits: tuple[Tensor, 
     x = digits[0][::20]
     noise = 2 * torch.rand(200, 1, 32, 32) - 1
     strange = [spoil(x), noise, 0.05 * noise, noise.sign(), torch.zeros(1, 1, 32, 32)]
-    assert recognisable(judge.logits(x)) > 0.95
+    assert recognizable(judge.logits(x)) > 0.95
     for images in strange:
-        assert recognisable(judge.logits(images)) < 0.05
+        assert recognizable(judge.logits(images)) < 0.05
 
 
 def test_a_check_without_a_label_for_each_image_is_refused(judge: Judge) -> None:

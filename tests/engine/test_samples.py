@@ -203,7 +203,7 @@ def test_consistency_is_the_share_that_was_asked_for() -> None:
 
 def test_a_digit_is_clear_from_95_percent_on() -> None:
     rows = [[p, *[(1 - p) / 9] * 9] for p in (0.9, 0.9499, 0.9501, 0.99)]
-    assert samples.recognisable(torch.tensor(rows).log()) == 0.5
+    assert samples.recognizable(torch.tensor(rows).log()) == 0.5
 
 
 def test_a_mode_is_a_class_of_one_sample_in_a_hundred() -> None:
@@ -219,7 +219,7 @@ def test_no_number_is_made_of_logits_that_are_nan() -> None:
     bad[1, 1] = math.nan
     for number in (
         lambda: samples.consistency(bad, torch.tensor([0, 1])),
-        lambda: samples.recognisable(bad),
+        lambda: samples.recognizable(bad),
         lambda: samples.modes(bad, 10),
         lambda: samples.diversity(bad, torch.tensor([0, 0])),
     ):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.report.numbers.aggregate import build_table
-from bench.report.numbers.costs import summarise_costs
+from bench.report.numbers.costs import summarize_costs
 from bench.runs import plan
 from bench.runs.plan import settle_suite
 
@@ -163,7 +163,7 @@ def test_made_up_images_show_that_it_runs_and_what_it_costs_but_never_how_well()
     assert last(table, "plain", "A-B").by_seed == {}
     assert [a.why for a in table.ledger.aside] == ["generated"]
     timed = record(cell(TOY, "plain", "A-B", 0, "timing"), (88.0,), generated=True)
-    assert summarise_costs(TOY, [timed], "timing")
+    assert summarize_costs(TOY, [timed], "timing")
 
 
 def test_a_record_that_says_ok_without_an_evaluation_does_not_count():
@@ -229,7 +229,7 @@ def test_costs_are_medians_apart_for_each_machine():
     dann = runs("dann", "A-B", 70, 70, ms=22.0) + runs(
         "dann-strong", "A-B", 70, machine=GPU, ms=2.0
     )
-    found = summarise_costs(TOY, slow + fast + dann)
+    found = summarize_costs(TOY, slow + fast + dann)
     assert list(found) == ["Abacus 9, 1 thread, torch 2.11.0", "Toy GPU, torch 2.11.0"]
     plain, dann = found["Abacus 9, 1 thread, torch 2.11.0"]
     assert (plain.n, plain.ms, plain.ratio) == (4, 20.0, 1.0)
@@ -249,23 +249,23 @@ def test_times_of_a_busy_machine_are_left_out_or_enter_no_ratio():
 
     busy, quiet = of("dann", 2.2, 90.0), of("dann", 1.3, 30.0, seed=1)
     records = [of("plain", 1.0, 10.0), busy, quiet, of("dann-strong", 3.0, 80.0)]
-    ((plain, dann, strong),) = summarise_costs(TOY, records).values()
+    ((plain, dann, strong),) = summarize_costs(TOY, records).values()
     assert (plain.busy, plain.left_out, plain.unknown, plain.ratio) == (0, 0, 0, 1.0)
     assert (dann.n, dann.ms, dann.busy, dann.left_out) == (1, 30.0, 0, 1)
     assert dann.ratio == pytest.approx(3.0)
     assert (strong.n, strong.ms, strong.busy, strong.ratio) == (1, 80.0, 1, None)
     assert strong.memory_ratio == 1.0, "memory is the run's own"
-    ((_, dann, strong),) = summarise_costs(TOY, records, busy_too=True).values()
+    ((_, dann, strong),) = summarize_costs(TOY, records, busy_too=True).values()
     assert (dann.n, dann.ms, dann.busy, dann.left_out) == (2, 60.0, 1, 0)
     assert (dann.ratio, strong.ratio) == (pytest.approx(6.0), pytest.approx(8.0))
 
 
 def test_the_run_before_in_the_same_process_makes_no_machine_busy():
-    (two,) = summarise_costs(
+    (two,) = summarize_costs(
         TOY, runs("plain", "A-B", 70, machine=machine(2.1, threads=2))
     ).values()
     assert two[0].busy == 0
-    (unknown,) = summarise_costs(TOY, runs("plain", "A-B", 70, 70)).values()
+    (unknown,) = summarize_costs(TOY, runs("plain", "A-B", 70, 70)).values()
     assert (unknown[0].busy, unknown[0].unknown) == (0, 2)
 
 
@@ -277,14 +277,14 @@ def test_machines_that_differ_in_threads_are_told_apart():
             machine=CPU._replace(env=CPU.env.model_copy(update={"threads": 4})),
         ),
     ]
-    assert len(summarise_costs(TOY, mixed)) == 2
+    assert len(summarize_costs(TOY, mixed)) == 2
 
 
 def test_runs_that_kept_freed_memory_are_no_peers_of_those_that_did_not():
     kept = CPU._replace(env=CPU.env.model_copy(update={"keeps_freed": True}))
     mixed = [*runs("plain", "A-B", 70), record(cell(TOY, "plain", "A-B", 1), machine=kept)]
     machine = "Abacus 9, 1 thread, torch 2.11.0"
-    assert list(summarise_costs(TOY, mixed)) == [machine, f"{machine}, freed memory kept"]
+    assert list(summarize_costs(TOY, mixed)) == [machine, f"{machine}, freed memory kept"]
 
 
 def test_cells_that_shared_a_device_enter_no_ratio():
@@ -295,10 +295,10 @@ def test_cells_that_shared_a_device_enter_no_ratio():
         for row, ms in (("plain", 50.0), ("dann", 100.0))
     ]
     alone = runs("plain", "A-B", 70, ms=20.0) + runs("dann", "A-B", 70, ms=60.0)
-    found = summarise_costs(TOY, alone)
+    found = summarize_costs(TOY, alone)
     machine = "Abacus 9, 1 thread"
     assert [c.ratio for c in found[f"{machine}, torch 2.11.0"]] == [1.0, pytest.approx(3.0)]
-    found = summarise_costs(TOY, together)
+    found = summarize_costs(TOY, together)
     (costs,) = found.values()
     assert list(found) == [f"{machine}, 2 cells at once, torch 2.11.0"]
     assert [(c.ms, c.ratio, c.memory_ratio) for c in costs] == [
@@ -310,18 +310,18 @@ def test_cells_that_shared_a_device_enter_no_ratio():
 def test_ratios_are_over_the_row_that_the_suite_names_for_costs():
     dear = TOY.model_copy(update={"cost_baseline": "dann"})
     records = runs("plain", "A-B", 70, ms=20.0) + runs("dann", "A-B", 70, ms=40.0)
-    ((plain, dann),) = summarise_costs(dear, records).values()
+    ((plain, dann),) = summarize_costs(dear, records).values()
     assert (plain.row, plain.ratio, dann.ratio) == ("plain", 0.5, 1.0)
     assert plain.memory_ratio == dann.memory_ratio == 1.0
 
 
 def test_a_gpus_memory_is_the_models_without_the_data_and_a_cpus_the_whole_process():
-    (fast,) = summarise_costs(TOY, runs("plain", "A-B", 70, machine=GPU))["Toy GPU, torch 2.11.0"]
+    (fast,) = summarize_costs(TOY, runs("plain", "A-B", 70, machine=GPU))["Toy GPU, torch 2.11.0"]
     assert (
         fast.memory == pytest.approx({"allocated_mib": 700 - 86.4, "reserved_mib": 1024 - 86.4})
         and fast.data_mib == 86.4
     )
-    (slow,) = summarise_costs(TOY, runs("plain", "A-B", 70))["Abacus 9, 1 thread, torch 2.11.0"]
+    (slow,) = summarize_costs(TOY, runs("plain", "A-B", 70))["Abacus 9, 1 thread, torch 2.11.0"]
     assert slow.memory == {"rss_mib": 900.0}
 
 
@@ -337,12 +337,12 @@ def test_versions_of_torch_are_machines_of_their_own_in_a_fixed_order():
         "Abacus 9, 1 thread, torch 2.12.0",
         "Toy GPU, torch 2.11.0",
     ]
-    assert list(summarise_costs(TOY, made)) == list(summarise_costs(TOY, made[::-1])) == names
+    assert list(summarize_costs(TOY, made)) == list(summarize_costs(TOY, made[::-1])) == names
 
 
 def test_ratios_leave_out_the_tasks_that_the_baseline_was_not_measured_at():
     plain, dann = runs("plain", "A-B", 70, ms=20.0), runs("dann", "A-B", 70, ms=22.0)
-    ((_, found),) = summarise_costs(TOY, plain + dann + runs("dann", "B-A", 70, ms=99.0)).values()
+    ((_, found),) = summarize_costs(TOY, plain + dann + runs("dann", "B-A", 70, ms=99.0)).values()
     assert found.ratio == pytest.approx(1.1) and found.ms == pytest.approx((22 + 99) / 2)
 
 
@@ -355,5 +355,5 @@ def test_the_ratio_of_memory_is_that_of_its_first_column():
         with_memory(plain, allocated_mib=586.4, reserved_mib=1086.4),
         with_memory(dann, allocated_mib=836.4, reserved_mib=3086.4),
     ]
-    ((_, found),) = summarise_costs(TOY, made).values()
+    ((_, found),) = summarize_costs(TOY, made).values()
     assert found.memory_ratio == pytest.approx(1.5)

@@ -33,7 +33,7 @@ from bench.report.figures import FIGURES, draw, kept, samples, style, tsne
 from bench.report.figures import maps as drawn_maps
 from bench.report.figures.cost import find_front
 from bench.report.numbers.aggregate import build_table
-from bench.report.numbers.costs import summarise_costs
+from bench.report.numbers.costs import summarize_costs
 from bench.report.numbers.measures import build_board
 from bench.report.numbers.stats import estimate_interval
 from bench.runs.files import encode
@@ -160,7 +160,7 @@ def test_two_gpus_have_panels_of_their_own():
     records = [*runs("plain", "A-B", 70, machine=GPU, ms=10), *runs("dann", "A-B", 70, machine=GPU, ms=20)]  # fmt: skip
     records += runs("dann", "B-A", 70, machine=other, ms=90)
     figure = draw("cost", TOY, records)
-    costs = summarise_costs(TOY, records)
+    costs = summarize_costs(TOY, records)
     assert len(costs) == 2 and len(figure.axes) == 4
     for (machine, found), ax in zip(costs.items(), figure.axes[::2], strict=True):
         assert ax.get_title(loc="left") == machine

@@ -6,7 +6,7 @@ import pytest
 from fakes import GOLDEN, cell, record, toy
 
 from bench.report.numbers.power import count_seeds, find_detectable
-from bench.report.numbers.stats import Bar, estimate_welch, summarise
+from bench.report.numbers.stats import Bar, estimate_welch, summarize
 from bench.report.write.render import render_accuracies
 from bench.suite.references import read_references
 
@@ -21,7 +21,7 @@ def page(*values, suite=TOY):
 
 
 def test_an_unresolved_verdict_says_how_many_seeds_settle_it():
-    sd, gap = summarise(FAR).sd, summarise(FAR).mean - 82
+    sd, gap = summarize(FAR).sd, summarize(FAR).mean - 82
     needed, least = count_seeds(gap, sd, 3, 1.0), find_detectable(sd, 3, tolerance=1.0)
     assert 3 < needed < 30
     line = f"- “DANN” against “table 1”: about {needed} seeds on A→B (now 3: gaps of {least:.1f} points and more)."

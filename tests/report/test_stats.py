@@ -13,7 +13,7 @@ from bench.report.numbers.stats import (
     estimate_interval,
     judge,
     student_quantile,
-    summarise,
+    summarize,
 )
 
 percent = st.floats(0, 100).map(lambda x: round(x, 2))
@@ -21,15 +21,15 @@ several = st.lists(percent, min_size=2, max_size=8)
 
 
 def test_summary_of_a_textbook_sample():
-    s = summarise([2, 4, 4, 4, 5, 5, 7, 9])
+    s = summarize([2, 4, 4, 4, 5, 5, 7, 9])
     assert (s.n, s.mean) == (8, 5)
     assert s.sd == pytest.approx(math.sqrt(32 / 7))  # divisor n − 1; the population's would be 2
 
 
 def test_one_value_has_a_mean_and_no_deviation_and_none_has_neither():
-    assert summarise([93.1]) == summarise(iter([93.1]))
-    assert (summarise([93.1]).mean, summarise([93.1]).sd) == (93.1, None)
-    assert (summarise([]).n, summarise([]).mean, summarise([]).sd) == (0, None, None)
+    assert summarize([93.1]) == summarize(iter([93.1]))
+    assert (summarize([93.1]).mean, summarize([93.1]).sd) == (93.1, None)
+    assert (summarize([]).n, summarize([]).mean, summarize([]).sd) == (0, None, None)
 
 
 def test_interval_by_hand():
@@ -50,7 +50,7 @@ def test_quantiles_are_scipys(freedom, confidence):
 
 @given(several, percent, st.floats(0.5, 0.99))
 def test_interval_is_scipys(x, reference, confidence):
-    assume(summarise(x).sd > 0.01)
+    assume(summarize(x).sd > 0.01)
     theirs = ttest_1samp(x, reference).confidence_interval(confidence)
     assert estimate_interval(x, reference, confidence) == pytest.approx(
         (theirs.low - reference, theirs.high - reference), abs=1e-7

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UsageError
 from bench.report.figures import style
 from bench.report.figures.request import Request
-from bench.report.numbers.costs import Cost, summarise_costs
+from bench.report.numbers.costs import Cost, summarize_costs
 from bench.report.page.layout import MEMORY
 from bench.report.page.text import format_count
 
@@ -81,23 +81,24 @@ def _find_costs(request: Request) -> Mapping[str, Sequence[Cost]]:
         counted = request.table.ledger.counted  # a record may be another suite's, of another name
         shown = {r.path for cell, r in counted if cell.task in request.tasks}
         records = tuple(r for r in records if r.path in shown)
-    every = summarise_costs(request.suite, records, request.budget)
+    every = summarize_costs(request.suite, records, request.budget)
     found = {m: [c for c in costs if c.row in rows] for m, costs in every.items()}
     return {m: costs for m, costs in found.items() if costs}
 
 
 def _draw_times(ax: "Axes", request: Request, costs: Sequence[Cost], claims: Ratios) -> None:
     top = max(c.p95 for c in costs)
+    at: dict[str, list[float]] = {}
+    if (base := _base_cost(request, costs)) and not base.busy:
+        at = {row: [base.ms * ms for ms, _ in found] for row, found in claims.items()}
     for y, c in enumerate(costs):
         ink = request.inks[c.row]
         ax.barh(y, c.ms, 0.7, facecolor=ink.color, hatch=ink.hatch, gid=f"ms {c.row}", zorder=2)
         ax.plot([c.p5, c.p95], [y, y], color=style.INK, linewidth=0.9, zorder=3)
         ratio = "" if c.ratio is None else f"  ×{c.ratio:.2f}"
         text = f"{c.ms:,.1f}{' §' * bool(c.busy)}{ratio}"
-        ax.text(max(c.ms, c.p95) + 0.02 * top, y, text, va="center", fontsize=style.SMALL)
-    if (base := _base_cost(request, costs)) and not base.busy:
-        at = {row: [base.ms * ms for ms, _ in found] for row, found in claims.items()}
-        _draw_claims(ax, request, costs, at)
+        _write(ax, text, y, max([c.ms, c.p95, *at.get(c.row, ())]), top)
+    _draw_claims(ax, request, costs, at)
     _finish(ax, request, costs, 1.48 * top)
     ax.set_xlabel("ms per iteration")
 
@@ -106,19 +107,25 @@ def _draw_memory(ax: "Axes", request: Request, costs: Sequence[Cost], claims: Ra
     kind = next(k for k in MEMORY if k in costs[0].memory)
     values = [c.memory.get(kind, 0.0) for c in costs]
     top = max(values)
+    at: dict[str, list[float]] = {}
+    if base := _base_cost(request, costs):
+        under = base.memory.get(kind, 0.0)
+        at = {row: [under * mb for _, mb in found] for row, found in claims.items()}
     for y, (c, value) in enumerate(zip(costs, values, strict=True)):
         ink = request.inks[c.row]
         ax.barh(y, value, 0.7, facecolor=ink.color, hatch=ink.hatch, gid=f"mib {c.row}", zorder=2)
         ratio = "" if c.memory_ratio is None else f"  ×{c.memory_ratio:.2f}"
         text = f"{value:,.0f}{ratio}"
-        ax.text(value + 0.02 * top, y, text, va="center", fontsize=style.SMALL)
-    if base := _base_cost(request, costs):
-        under = base.memory.get(kind, 0.0)
-        at = {row: [under * mb for _, mb in found] for row, found in claims.items()}
-        _draw_claims(ax, request, costs, at)
+        _write(ax, text, y, max([value, *at.get(c.row, ())]), top)
+    _draw_claims(ax, request, costs, at)
     _finish(ax, request, costs, 1.48 * top)
     ax.tick_params(labelleft=False)
     ax.set_xlabel(MEMORY[kind])
+
+
+def _write(ax: "Axes", text: str, y: float, end: float, top: float) -> None:
+    """The numbers of a bar, behind the bar and all marks on its line. end: of the farthest."""
+    ax.text(end + 0.04 * top, y, text, va="center", fontsize=style.SMALL)
 
 
 def _finish(ax: "Axes", request: Request, costs: Sequence[Cost], right: float) -> None:
@@ -126,6 +133,7 @@ def _finish(ax: "Axes", request: Request, costs: Sequence[Cost], right: float) -
     ax.set_yticks(range(len(costs)), labels)
     ax.set_ylim(len(costs) - 0.4, -0.6)
     ax.set_xlim(0, right or 1.0)
+    ax.locator_params(axis="x", nbins=4)
     ax.grid(False, axis="y")
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ACCURACY, LOSS, SCHEDULE = 1.75, 0.95, 0.9  # heights of the axes, inches
 BURST = 15  # a loss that exceeds the median by so much has an axis of its own kind
 TICKS = 5  # of a logarithmic axis, about
+CUT = 1e4  # a loss beyond it leaves the axis: it would press all others together
 LAST: Mapping[str, Any] = {"markersize": 5.0, "zorder": 5}
 BEST: Mapping[str, Any] = {
     "markersize": 7.5,
@@ -58,11 +59,11 @@ def draw(request: Request) -> "Figure":
             _draw_losses(axes[1], request, {r.id: losses.get((r.id, task)) for r in rows})
         axes[-1].set_xlabel("iterations")
         if column == 0:
-            loss = "Loss, log scale" if axes[-1].get_yscale() == "symlog" else "Loss"
+            loss = "Loss\n(log scale)" if axes[-1].get_yscale() == "symlog" else "Loss"
             for ax, label in zip(
                 axes, (request.measure.replace(" on the target", ""), loss), strict=False
             ):
-                ax.set_ylabel(fill(label, 24))
+                ax.set_ylabel("\n".join(fill(line, 24) for line in label.split("\n")))
     if schedules:
         _draw_schedules(figure.add_subplot(grid[-1, :]), request, schedules)
     return figure
@@ -159,6 +160,7 @@ def _bend(ax: "Axes", losses: Sequence[float]) -> None:
         ax.set_yscale("symlog", linthresh=1.0)
         locator = SymmetricalLogLocator(base=10, linthresh=1.0)
         locator.set_params(numticks=TICKS)
+        ax.set_ylim(top=min(ax.get_ylim()[1], CUT))
         ax.yaxis.set_major_locator(locator)
         ax.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
 

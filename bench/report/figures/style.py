@@ -38,7 +38,7 @@ MARKERS = "osD^vPX<>hpd*"
 DASHES: tuple[Any, ...] = (
     "-",
     (0, (5, 1.5)),
-    (0, (1, 1)),
+    (0, (8, 2, 2, 2)),  # no dots: these are of the source
     (0, (5, 1, 1, 1)),
     (0, (3, 1, 1, 1, 1, 1)),
 )

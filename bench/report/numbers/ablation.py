@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.report.numbers.scores import pick_evaluation, read_value, score_row
 from bench.report.numbers.selection import Select
-from bench.report.numbers.stats import Gain, Summary, compare_pairs, summarise
+from bench.report.numbers.stats import Gain, Summary, compare_pairs, summarize
 from bench.runs.cell import Cell
 from bench.runs.ledger import compare_content, find_current_probes, is_current
 from bench.runs.plan import cells, settle_suite
@@ -71,7 +71,7 @@ def find_ablations(
                 by_seed[r.run.seed] = read_value(suite, evaluation, "target")
         found += [
             Ablation(
-                cell.task, knob, value, stated, tuple(sorted(by_seed)), summarise(by_seed.values()),
+                cell.task, knob, value, stated, tuple(sorted(by_seed)), summarize(by_seed.values()),
                 compare_pairs(by_seed, own[cell.task].by_seed, suite.confidence),
             )
             for (knob, _), (value, stated, by_seed) in sorted(varied.items())

@@ -7,7 +7,7 @@ from statistics import correlation, mean
 
 from bench.report.numbers.scores import pick_evaluation, rank_evaluations, read_value
 from bench.report.numbers.selection import SIGNS, Select
-from bench.report.numbers.stats import Interval, Summary, estimate_interval, summarise
+from bench.report.numbers.stats import Interval, Summary, estimate_interval, summarize
 from bench.runs.records import Record
 from bench.suite.suite import Suite
 
@@ -60,7 +60,7 @@ def _judge(suite: Suite, runs: list[Record], select: Select) -> Choice:
             correlations.append(_rank_correlation(by, on))
     interval = estimate_interval(regrets, confidence=suite.confidence)
     correlation = mean(correlations) if correlations else None
-    return Choice(select, summarise(regrets), interval, max(regrets), correlation)
+    return Choice(select, summarize(regrets), interval, max(regrets), correlation)
 
 
 def _rank_correlation(a: list[float], b: list[float]) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.report.numbers.equivalence import weigh_equivalence
 from bench.report.numbers.power import find_detectable
 from bench.report.numbers.scores import AVERAGE
-from bench.report.numbers.stats import Interval, estimate_interval, negligible, summarise
+from bench.report.numbers.stats import Interval, estimate_interval, negligible, summarize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +102,7 @@ def _pair(
     column: str, a: Sequence[float], b: Sequence[float], confidence: float, tolerance: float
 ) -> Paired:
     differences = [y - x for x, y in zip(a, b, strict=True)]
-    s = summarise(differences)
+    s = summarize(differences)
     return Paired(
         column=column,
         n=s.n,
@@ -122,7 +122,7 @@ def find_p(differences: Iterable[float]) -> float | None:
 
     None for fewer than two values, and where all agree: they tell nothing about the spread.
     """
-    s = summarise(differences)
+    s = summarize(differences)
     if s.mean is None or s.sd is None or negligible(s.sd):
         return None
     from scipy.special import stdtr

@@ -48,7 +48,7 @@ class Cost:
     memory_ratio: float | None  # the same for the first kind of memory
 
 
-def summarise_costs(
+def summarize_costs(
     suite: Suite, records: Iterable[Record], budget: str = "full", *, busy_too: bool = False
 ) -> dict[str, tuple[Cost, ...]]:
     """Machine -> the costs of the rows that finished on it, in the suite's order.
@@ -67,7 +67,7 @@ def summarise_costs(
         alone = not any(x.shared for x in runs)  # else no ratio: all are times of each other, too
         base = by_row.get(suite.cost_baseline or suite.baseline or "", []) if alone else []
         found[machine] = tuple(
-            _summarise(row, own, base, busy_too) for row, own in by_row.items() if own
+            _summarize(row, own, base, busy_too) for row, own in by_row.items() if own
         )
     return found
 
@@ -94,7 +94,7 @@ def name_processor(env: Env) -> str:
     return f"{env.cpu}, {env.threads} thread{'' if env.threads == 1 else 's'}{at_once}"
 
 
-def _summarise(row: str, every: list[Timed], every_base: list[Timed], busy_too: bool) -> Cost:
+def _summarize(row: str, every: list[Timed], every_base: list[Timed], busy_too: bool) -> Cost:
     own, base = (x if busy_too else _idle(x) for x in (every, every_base))
     ends = [x.end for x in own]
     kinds = list(ends[0].memory)

@@ -9,7 +9,7 @@ at most so often: 2.5 % at 95 %.
 from collections.abc import Iterable
 from math import sqrt
 
-from bench.report.numbers.stats import negligible, summarise
+from bench.report.numbers.stats import negligible, summarize
 
 
 def weigh_equivalence(values: Iterable[float], reference: float, tolerance: float) -> float | None:
@@ -20,7 +20,7 @@ def weigh_equivalence(values: Iterable[float], reference: float, tolerance: floa
     values: one for each seed, or the differences of two rows. The mean counts as equal to the
     reference within ±tolerance when p is at most (1 − confidence)/2.
     """
-    s = summarise(values)
+    s = summarize(values)
     if s.mean is None or s.sd is None or negligible(s.sd):
         return None
     room = tolerance - abs(s.mean - reference)  # from the mean to the nearer edge

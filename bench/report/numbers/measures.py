@@ -16,7 +16,7 @@ from bench.report.numbers.costs import is_busy, name_machine
 from bench.report.numbers.scores import pick_evaluation
 from bench.report.numbers.selection import Select
 from bench.report.numbers.standout import Standout, find_standouts
-from bench.report.numbers.stats import Summary, summarise
+from bench.report.numbers.stats import Summary, summarize
 from bench.runs.cell import Cell
 from bench.runs.files import read
 from bench.runs.ledger import Ledger
@@ -41,7 +41,7 @@ class Reading:
     @property
     def summary(self) -> Summary:
         """Mean and sample deviation over the seeds."""
-        return summarise(self.by_seed.values())
+        return summarize(self.by_seed.values())
 
     def at(self, seeds: Iterable[int]) -> "Reading":
         """The values of these seeds alone."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from bench.report.numbers.selection import SIGNS, Select, Side
-from bench.report.numbers.stats import Summary, summarise
+from bench.report.numbers.stats import Summary, summarize
 from bench.runs.ledger import Ledger
 from bench.runs.records import Evaluation, Record
 from bench.suite.suite import Suite
@@ -25,7 +25,7 @@ class Score:
     @property
     def summary(self) -> Summary:
         """Mean and sample deviation over the seeds, in %."""
-        return summarise(self.by_seed.values())
+        return summarize(self.by_seed.values())
 
 
 Scores = Mapping[str, Score]  # by column: the tasks, then AVERAGE where there are several tasks

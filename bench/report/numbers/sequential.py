@@ -19,7 +19,7 @@ Bayesian Analysis 16, 2021). The interval holds every mean whose M_n is below 1/
 from collections.abc import Iterable
 from math import inf, sqrt
 
-from bench.report.numbers.stats import Bar, Interval, Verdict, decide, student_quantile, summarise
+from bench.report.numbers.stats import Bar, Interval, Verdict, decide, student_quantile, summarize
 
 SPREAD = 30.0
 """g: any value is valid. This one makes the intervals short at 3 to 20 seeds."""
@@ -48,7 +48,7 @@ def bound_mean(
     bar: the error of the reference. Then each of the two means may be missed with half the chance,
     and the widths of their intervals are added.
     """
-    s = summarise(values)
+    s = summarize(values)
     if s.mean is None or s.sd is None:
         return None
     each = (1 + confidence) / 2 if bar else confidence
@@ -73,4 +73,4 @@ def judge_sequence(
         return Verdict("not measured", None, None)
     interval = bound_mean(x, published, confidence, bar)
     word = decide(interval, tolerance) if interval else "unresolved"
-    return Verdict(word, summarise(x).mean - published, interval)  # type: ignore[operator]
+    return Verdict(word, summarize(x).mean - published, interval)  # type: ignore[operator]

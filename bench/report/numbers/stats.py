@@ -30,7 +30,7 @@ class Summary:
     sd: float | None  # sample standard deviation, divisor n − 1; None for fewer than two values
 
 
-def summarise(values: Iterable[float]) -> Summary:
+def summarize(values: Iterable[float]) -> Summary:
     """Number, mean and sample deviation of the values.
 
     `statistics` adds exactly, so the order of the seeds cannot change a digit.
@@ -46,7 +46,7 @@ def estimate_interval(
 
     x̄ − reference ± t((1 + confidence)/2, n − 1)·s/√n, which has no width when all values agree.
     """
-    s = summarise(values)
+    s = summarize(values)
     if s.mean is None or s.sd is None:
         return None
     half = student_quantile(s.n - 1, confidence) * s.sd / sqrt(s.n)
@@ -80,7 +80,7 @@ def estimate_welch(
 
     Degrees of freedom by Welch (1947) and Satterthwaite (1946).
     """
-    s = summarise(values)
+    s = summarize(values)
     if s.mean is None or s.sd is None:
         return None
     ours, theirs, gap = s.sd**2 / s.n, bar.se**2, s.mean - published

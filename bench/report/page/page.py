@@ -7,7 +7,7 @@ from bench.errors import BenchError
 from bench.report.numbers.ablation import find_ablations
 from bench.report.numbers.aggregate import Table, build_table
 from bench.report.numbers.choice import judge_choices
-from bench.report.numbers.costs import Cost, summarise_costs
+from bench.report.numbers.costs import Cost, summarize_costs
 from bench.report.numbers.selection import Select, Side
 from bench.report.numbers.view import View, drop_empty, was_run
 from bench.report.page import cites, layout, notes
@@ -262,7 +262,7 @@ def compose_costs(
     records = list(records)
     cited = _cite(suite, suite.costs, references)
     measured = {
-        b: summarise_costs(suite, records, b, busy_too=busy_too) for b in ("full", *suite.budgets)
+        b: summarize_costs(suite, records, b, busy_too=busy_too) for b in ("full", *suite.budgets)
     }
     sections = [
         s for b in measured for s in _cost_sections(suite, b, measured, cited.labels, busy_too)
