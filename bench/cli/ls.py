@@ -160,11 +160,13 @@ def chosen_suites(name: str | None) -> list["Suite"]:
 
 
 def list_suites(chosen: list["Suite"]) -> None:
+    """A line for each suite: how many rows, tasks and claims it has."""
     rows = ((s.name, s.title, len(s.rows), len(s.tasks), len(s.published)) for s in chosen)
     print_table("suites", ("name", "title", "rows", "tasks", "claims"), rows)
 
 
 def list_presets() -> None:
+    """A line for each protocol that a suite can start from, and whose it is."""
     from bench.suite import presets
 
     found = map(presets.find_preset, presets.preset_names())
@@ -176,6 +178,7 @@ def list_presets() -> None:
 
 
 def list_methods() -> None:
+    """A line for each method: its paper, and what proves it."""
     from bench.suite import catalog
 
     known = catalog.methods().values()
@@ -193,6 +196,7 @@ def _listed(hyper: Mapping[str, object]) -> str:
 
 
 def list_tasks(chosen: list["Suite"]) -> None:
+    """A line for each task of the suites, with the rows that run on it."""
     rows = ((s.name, task, " ".join(r.id for r in s.rows)) for s in chosen for task in s.tasks)
     print_table("tasks", ("suite", "task", "rows"), rows)
 

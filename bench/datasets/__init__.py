@@ -1,4 +1,4 @@
-"""What is published about data sets: counts, layouts, licences, addresses, where copies are found.
+"""What is published about data sets: counts, layouts, licences, addresses, where copies are.
 
-Reads no pixels and imports neither torch, numpy nor Pillow; of bench it needs only `bench.errors`.
+Reads no pixels and imports neither torch, numpy nor Pillow; of bench only errors and paths.
 """

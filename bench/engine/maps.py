@@ -117,11 +117,13 @@ class Chance:
 
     @classmethod
     def draw(cls, n: int, bank: Bank) -> "Chance":
+        """The controls of n images, the same at every call."""
         dice = torch.Generator().manual_seed(0)
         order = torch.rand((n, bank.places), generator=dice).argsort(1)
         return cls(order, torch.randint(len(bank.A), order.shape, generator=dice))
 
     def split(self, at_once: int) -> "Iterator[Chance]":
+        """Those of each batch of `at_once` images; the last one may be smaller."""
         return map(Chance, self.order.split(at_once), self.patches.split(at_once))
 
 

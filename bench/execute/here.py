@@ -37,7 +37,7 @@ class Here:
             return
         kind = UsageError if any(isinstance(e, UsageError) for e in found.values()) else BenchError
         if len(found) == 1:
-            raise kind(*found)
+            raise kind(next(iter(found)))
         raise kind("\n- ".join([f"{len(found)} things are missing or wrong:", *found]))
 
     def drop_checkpoints(self, cells: Iterable[Cell]) -> None:

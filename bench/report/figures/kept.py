@@ -15,6 +15,7 @@ Found = Mapping[str, Sequence[tuple[int, Record]]]
 
 
 def list_kept(record: Record) -> Mapping[ArtefactName, Artefact]:
+    """What a run left beside its record, by name; nothing where it has not ended."""
     return record.end.artefacts if record.end else {}
 
 

@@ -375,6 +375,7 @@ def count_statements(board: Board, blocks: Iterable[Block]) -> Tally:
 
 
 def count_marks(blocks: Iterable[Block]) -> Counter[Mark]:
+    """How many verdicts of each kind stand in the lines of a table."""
     return Counter(m for block in blocks for _, marks in block.lines for m in marks if m)
 
 
@@ -442,4 +443,5 @@ def list_making(run: Run) -> list[Fact]:
 
 
 def describe_images(train: int, test: int, origin: str) -> str:
+    """A domain in words: how many images, and where they are from."""
     return f"{train:,} to train on, {test:,} to test on, from {origin}"
