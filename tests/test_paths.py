@@ -47,13 +47,23 @@ def test_where_writing_fails_nothing_has_changed(
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_link_stays_one_and_a_device_is_written_to(tmp_path: Path) -> None:
+def test_a_link_stays_one(tmp_path: Path) -> None:
     path, link = tmp_path / "a", tmp_path / "link"
     link.symlink_to(path)
     paths.write_bytes(link, b"behind it")
     assert link.is_symlink() and path.read_bytes() == b"behind it"
-    paths.write_bytes(Path(os.devnull), b"gone")
-    assert Path(os.devnull).is_char_device()
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    """/dev/stdout is meant; a pipe stands in for it, because a mistake would replace the device."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        paths.write_bytes(pipe, b"through it")
+        assert os.read(end, 99) == b"through it" and pipe.is_fifo()
+    finally:
+        os.close(end)
 
 
 def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ REFUSED = {
     "task": (("--tasks", "A-C"), 2, "unknown task 'A-C'"),
     "budget": (("--budget", "short"), 2, "or give --budget full, of which there are records"),
     "nothing to show": (("scale",), 2, "the suite officehome-scale does"),
-    "a file in place of a folder": (("bars", "--out", "f"), 1, "choose another folder with --out"),
+    "a file in place of a folder": (("bars", "--out", "f"), 1, "choose another folder"),
 }
 
 
