@@ -130,8 +130,8 @@ def _caption(request: Request) -> str:
     welch = " (Welch's where ± and n of the claim are stated)" * any(c.claim.error for c in claims)
     return request.describe(
         f"Our mean − the published figure with its {100 * suite.confidence:.3g} % Student interval"
-        f"{welch} over seeds (no line: one seed; an arrow: it goes on). Match: the interval lies "
-        "within the band; differs: wholly outside.",
+        f"{welch} over seeds (no line: one seed, or seeds that agree; an arrow: it goes on). "
+        "Match: the interval lies within the band; differs: wholly outside.",
         columns=request.columns,
         more="‡ chosen on the target's test labels, as the claim was." if oracle else "",
     )
