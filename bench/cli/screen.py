@@ -49,10 +49,10 @@ class Screen:
         self._works: set[str] = set()  # the subjects that have a bar
         self._clock, self._printed = clock, clock()  # and when the last line was printed
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -212,7 +212,7 @@ def show_images(counts: Iterable[tuple[str, "ImageCount | str"]], console: Conso
     if table.row_count:
         console.print(table)
     for sentence in unknown:
-        console.print(sentence, soft_wrap=True, highlight=False)
+        console.print(sentence, soft_wrap=True, highlight=False, markup=False)
 
 
 def show_result(tally: Mapping[str, int], states: list[CellState]) -> None:

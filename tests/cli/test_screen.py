@@ -8,7 +8,13 @@ import fakes
 import pytest
 from rich.console import Console
 
-from bench.cli.screen import Screen, describe_end, describe_measured, describe_target
+from bench.cli.screen import (
+    Screen,
+    describe_end,
+    describe_measured,
+    describe_target,
+    show_images,
+)
 from bench.engine.events import Ended, Substituted
 
 TOY = fakes.toy()
@@ -52,3 +58,19 @@ def test_what_reads_like_markup_is_printed_as_it_is() -> None:
     with screen:
         screen.draw(Substituted(("mnist",), Path("/data/[old]/[/b]")))
     assert "no readable data under /data/[old]/[/b]" in out.getvalue()
+
+
+def test_what_images_lack_is_printed_as_it_is() -> None:
+    out = StringIO()
+    show_images([("A", "no folder /data/[old]/[/b]")], Console(file=out, width=200))
+    assert "no folder /data/[old]/[/b]" in out.getvalue()
+
+
+def test_a_bar_names_its_cell_as_it_is() -> None:
+    """A folder of the user's own suite may be called anything."""
+    out = StringIO()
+    console = Console(file=out, width=200, force_terminal=True)
+    with Screen(console) as screen:
+        screen._show("key", "photo-[old]-[/b]", 1, 2, "iterations")
+        screen._progress.refresh()
+    assert "photo-[old]-[/b]" in out.getvalue()
