@@ -253,12 +253,14 @@ def show_cells(
     states = plan.states(cells, found)
     if not (redo or dry_run):
         tidy(states, root)
+    todo = [s.cell for s in states if redo or not s.done]
     if not all(c.budget == "smoke" for c in cells):  # which makes do with a few images, or random
-        screen.show_images(counts.count_plan(cells, paths.data_root(data)), console())
+        images = counts.count_plan(cells, paths.data_root(data))
+        screen.show_images(images, console(), reasons=not todo)  # the check of todo tells them
     screen.show_plan(states, found, console(), redo=redo)
     if not redo:
         note_lacking(states, wanted, "add --redo to train it again and keep them")
-    return [s.cell for s in states if redo or not s.done]
+    return todo
 
 
 def train_cells(

@@ -197,21 +197,28 @@ def show_plan(
     explain_labels(states)
 
 
-def show_images(counts: Iterable[tuple[str, "ImageCount | str"]], console: Console) -> None:
-    """How many images of each domain are trained and tested on, or why that is not known."""
+def show_images(
+    counts: Iterable[tuple[str, "ImageCount | str"]], console: Console, *, reasons: bool = True
+) -> None:
+    """How many images of each domain are trained and tested on.
+
+    reasons: below it why some could not be counted, once for all domains that share the reason.
+    """
     table = Table(title="images")
     for name in ("domain", "trained on", "tested on"):
         table.add_column(name, justify="left" if name == "domain" else "right")
-    unknown = []
+    unknown: dict[str, list[str]] = {}  # the domains by their reason
     for name, count in counts:
         if isinstance(count, str):
-            unknown.append(f"{name}: {count}")
+            unknown.setdefault(count, []).append(name)
+            table.add_row(name, "unknown", "unknown")
         else:
             test = f"the same {count.test:,}" if count.same else f"{count.test:,}"
             table.add_row(name, f"{count.train:,}", test)
     if table.row_count:
         console.print(table)
-    for sentence in unknown:
+    for reason, names in unknown.items() if reasons else ():
+        sentence = f"{', '.join(dict.fromkeys(names))}: {reason}"
         console.print(sentence, soft_wrap=True, highlight=False, markup=False)
 
 

@@ -66,6 +66,15 @@ def test_what_images_lack_is_printed_as_it_is() -> None:
     assert "no folder /data/[old]/[/b]" in out.getvalue()
 
 
+def test_domains_that_lack_their_images_for_one_reason_share_its_sentence() -> None:
+    lacking = [(name, "no pacs below /data") for name in ("P", "A")]
+    told, left = StringIO(), StringIO()
+    show_images(lacking, Console(file=told, width=200))
+    show_images(lacking, Console(file=left, width=200), reasons=False)
+    assert told.getvalue().count("no pacs below /data") == 1 and "P, A: no pacs" in told.getvalue()
+    assert "unknown" in left.getvalue() and "no pacs" not in left.getvalue()
+
+
 def test_a_bar_names_its_cell_as_it_is() -> None:
     """A folder of the user's own suite may be called anything."""
     out = StringIO()
