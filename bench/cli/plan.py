@@ -1,6 +1,5 @@
 """`bench plan`: what a grid will take on more GPUs than there are here."""
 
-from collections import Counter
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Annotated
@@ -87,7 +86,7 @@ def show_times(todo: list["Cell"], found: list["Record"], gpus: int, command: st
     from bench.execute.schedule import simulate
     from bench.report.numbers.costs import name_processor
     from bench.report.page.text import format_count
-    from bench.runs.forecast import Durations
+    from bench.runs.forecast import Durations, find_like
 
     ended = [r for r in found if r.status == "ok"]
     on_gpu = [r for r in ended if r.run and r.run.env.device == "cuda"]
@@ -98,7 +97,8 @@ def show_times(todo: list["Cell"], found: list["Record"], gpus: int, command: st
             "no cell of this suite and budget is recorded, so that nothing tells how long one "
             f"takes: run one with `{command} --methods … --tasks … --seeds 0`"
         )
-    machines = Counter(name_processor(r.run.env) for r in on_gpu or ended if r.run)
+    like = find_like(todo, on_gpu or ended)
+    processors = dict.fromkeys(name_processor(r.run.env) for r in like if r.run)
     rows = []
     for n in sorted({*(2**k for k in range(20) if 2**k < min(gpus, len(todo))), gpus}):
         s = simulate(seconds, n)
@@ -107,7 +107,7 @@ def show_times(todo: list["Cell"], found: list["Record"], gpus: int, command: st
     known = sum((c.suite, c.row, c.budget) in durations.of_row for c in todo)
     typer.echo(
         f"{format_count(len(todo), 'cell')}, {sum(seconds) / 3600:,.1f} GPU-hours, the longest "
-        f"{format_duration(max(seconds))}; times of {', '.join(machines)}"
+        f"{format_duration(max(seconds))}; times of {' and '.join(processors)}"
         + ("" if on_gpu else ", not of a GPU")
     )
     if known < len(todo):

@@ -24,6 +24,7 @@ from bench.engine.events import (
     Unsaved,
     Working,
 )
+from bench.report.numbers.costs import name_processor
 from bench.report.page.text import format_count
 from bench.runs import forecast, records
 from bench.runs.plan import CellState
@@ -189,9 +190,11 @@ def show_plan(
     todo = [s.cell for s in states if redo or not s.done]
     again = f", {len(todo)} to run" if redo else ""
     seconds = forecast.forecast(todo, found)
-    cost = (
-        f"; about {format_duration(seconds)}" if seconds else "; no recorded time to forecast from"
-    )
+    cost = "; no recorded time to forecast from"
+    if seconds:
+        like = forecast.find_like(todo, found)
+        processors = dict.fromkeys(name_processor(r.run.env) for r in like if r.run)
+        cost = f"; about {format_duration(seconds)}, by times of {' and '.join(processors)}"
     cells = format_count(len(states), "cell")
     console.print(f"{cells}: {', '.join(parts)}{again}{cost if todo else ''}")
     explain_labels(states)

@@ -47,6 +47,18 @@ def forecast(pending: Iterable[Cell], found: Iterable[Record]) -> float | None:
     return total
 
 
+def find_like(cells: Iterable[Cell], found: Iterable[Record]) -> list[Record]:
+    """The records whose times the forecast of these cells is made from."""
+    asked = {(c.suite, c.row, c.budget) for c in cells}
+    ended = [
+        (r, (r.run.suite, r.run.row, r.run.budget))
+        for r in found
+        if r.run and r.end and r.status == "ok"
+    ]
+    new = {(suite, budget) for suite, _, budget in asked - {row for _, row in ended}}
+    return [r for r, row in ended if row in asked or (row[0], row[2]) in new]
+
+
 def order_longest_first(cells: Sequence[Cell], found: Iterable[Record]) -> list[Cell]:
     """The cells with those in front that will take longest, so that several workers end together.
 

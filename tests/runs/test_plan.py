@@ -364,6 +364,17 @@ def test_the_forecast_is_the_median_of_the_rows_own_records(tmp_path: Path) -> N
     assert forecast.forecast([], found) == 0
 
 
+def test_a_forecast_names_the_records_that_it_is_made_from(tmp_path: Path) -> None:
+    suite = load(tmp_path)
+    one, two = (first(suite, methods=[m]) for m in ("one", "two"))
+    short = timed(first(suite, budget="short"), 1)
+    found = [timed(one, 20), timed(two, 7), timed(one, 1, status="diverged"), short]
+    assert forecast.find_like([one], found) == found[:1]
+    assert forecast.find_like([one, two], found) == found[:2]
+    assert forecast.find_like([two], [found[0], short]) == found[:1], "a row never run: the others"
+    assert forecast.find_like([], found) == []
+
+
 def test_a_row_never_run_is_forecast_from_the_others_and_nothing_from_nothing(
     tmp_path: Path,
 ) -> None:
