@@ -15,7 +15,8 @@ def convert_records(
     """Bring records of the oldest format, schema 1, up to date. Nothing measured is lost.
 
     Each record is replaced by one that says the same, sealed and with a key of its content. In a
-    checkout with its history, the code of the commit that made a record is run for its probe.
+    checkout with its history, the code of the commit that made a record is run for its probe: the
+    losses of a few fixed steps, which tell what code does.
     """
     from bench import paths
     from bench.engine.history import History

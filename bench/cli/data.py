@@ -128,7 +128,10 @@ def generate_data(
         typer.Argument(metavar="DIR", help="The data folder to make it in.", show_default=False),
     ],
     scale: Annotated[
-        float, typer.Option(help="Images for each published image; every class gets at least one.")
+        float,
+        typer.Option(
+            help="Share of the published number of images; every class gets at least one."
+        ),
     ] = 0.01,
     seed: Annotated[int, typer.Option(help="Another seed makes other images.")] = 0,
 ) -> None:

@@ -31,7 +31,8 @@ def export_records(
     schema: SchemaOption = False,
     results: ResultsOption = None,
 ) -> None:
-    """Write records as tidy tables: cells, evaluations and iterations; or as runs of a viewer.
+    """Write records as tidy tables: cells, evaluations and iterations; or as runs for
+    TensorBoard or trackio.
 
     Every record is written, whether tables count it or not: the columns status and problem tell.
     """

@@ -129,8 +129,8 @@ def list_known(
 ) -> None:
     """List suites, presets, methods, tasks, backbones or recorded runs.
 
-    What a run is worth is its state: tables show those that are counted. `bench show` takes the
-    names of records as they are printed.
+    Tables show only runs in the state `counted`; a stale one has another recipe or other code than
+    today's. `bench show` takes the names of records as they are printed.
     """
     asked = read_filters(suite, methods, tasks, seeds, state, since, paths)
     if listed != "runs" and asked != Filters(suite=suite):

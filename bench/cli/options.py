@@ -59,7 +59,9 @@ BudgetOption = Annotated[
 DRY_RUN = ("--dry-run", "-n")
 DryRunOption = Annotated[
     bool,
-    flag(*DRY_RUN, help="Show the plan, what it will cost and what is missing for it; train none."),
+    flag(
+        *DRY_RUN, help="Show the plan, what it will cost and what is missing for it; train nothing."
+    ),
 ]
 SkipUnreadableOption = Annotated[
     bool, flag("--skip-unreadable", help="Leave out images that cannot be decoded.")
@@ -117,7 +119,13 @@ DataSetArgument = Annotated[
 
 
 SelectOption = Annotated[
-    Select, typer.Option(help="Which evaluation of a run counts; best-on-target is an oracle.")
+    Select,
+    typer.Option(
+        help="Which evaluation of a run counts: the last, the best on the source, or the best by a "
+        "score of the target's predictions without labels: entropy, mutual information (im), soft "
+        "neighbourhood density (snd), nuclear norm (bnm), deep embedded validation (dev). "
+        "best-on-target is an oracle."
+    ),
 ]
 
 

@@ -39,8 +39,8 @@ def write_report(
 ) -> None:
     """Write one HTML page of all suites that have records, or of one suite.
 
-    It needs no network. Its numbers are those of `bench tables`; each cell opens its seeds, curves,
-    cost, recipe and environment, and the commands that repeat it.
+    It needs no network. Its numbers are those of `bench tables`; a click on one shows its seeds,
+    curves, cost, recipe and environment, and the commands that repeat it.
     """
     from bench import paths
     from bench.report.page.report import compose_report

@@ -84,8 +84,8 @@ KeepOption = Annotated[
         "--keep",
         metavar="WHAT",
         help="Leave these beside each record, comma-separated: logits, features (of both test "
-        "sets), maps (what it looks at), samples (that a generator makes), weights (default: "
-        "nothing).",
+        "sets), maps (where the network looks), samples (that a generator makes), weights "
+        "(default: nothing).",
         autocompletion=artefact_names,
     ),
 ]
@@ -96,8 +96,8 @@ CheckpointOption = Annotated[
         metavar="SECONDS",
         min=0,
         max=1e9,
-        help="How often a cell's state is written beside its record, so that it goes on from there "
-        "when it was interrupted; also when it is interrupted (default: 300; 0: never).",
+        help="How often a cell's state is written beside its record; an interrupted cell writes "
+        "it, too, and goes on there (default: 300; 0: never).",
     ),
 ]
 FreshOption = Annotated[

@@ -38,8 +38,8 @@ def show_status(
 ) -> None:
     """Show how many cells are done and how far the others are.
 
-    Records, checkpoints and leases tell, whatever a scheduler says of its jobs. Where a process has
-    a cell this takes four seconds, in which it has to give a sign of life.
+    It reads the folder of the records and asks no scheduler. Where a process has a cell, it waits
+    four seconds to see whether that process is alive.
     """
     from bench import paths
     from bench.cli.run import find_suite

@@ -25,7 +25,7 @@ TasksOnOption = Annotated[
     str,
     typer.Option(
         "--on",
-        help="Tasks to choose on, such as P-C,P-S; none may touch a domain that the suite reports.",
+        help="Tasks to choose on, such as P-C,P-S; no domain of them may be a target of the suite.",
     ),
 ]
 TrialsOption = Annotated[

@@ -52,7 +52,7 @@ TimeOption = Annotated[
 ]
 GpusPerNodeOption = Annotated[
     int | None,
-    option("--gpus-per-node", min=0, max=64, help="SLURM: GPUs of a job, a worker for each."),
+    option("--gpus-per-node", min=0, max=64, help="SLURM: GPUs of a job, a process for each."),
 ]
 CpusOption = Annotated[
     int | None, option("--cpus-per-task", min=1, max=1024, help="SLURM, Ray: cores of a worker.")

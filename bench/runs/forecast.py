@@ -18,10 +18,9 @@ class Durations:
     @classmethod
     def read(cls, found: Iterable[Record]) -> "Durations":
         """Those of the records that ended well."""
-        walls: dict[tuple[str, str, str], list[float]] = {}
-        for r in found:
-            if r.run and r.end and r.status == "ok":
-                walls.setdefault((r.run.suite, r.run.row, r.run.budget), []).append(r.end.wall_s)
+        walls = {
+            row: [r.end.wall_s for r in own if r.end] for row, own in _group_by_row(found).items()
+        }
         near: dict[tuple[str, str], list[float]] = {}
         for (suite, _, budget), own in walls.items():
             near.setdefault((suite, budget), []).extend(own)
@@ -49,14 +48,19 @@ def forecast(pending: Iterable[Cell], found: Iterable[Record]) -> float | None:
 
 def find_like(cells: Iterable[Cell], found: Iterable[Record]) -> list[Record]:
     """The records whose times the forecast of these cells is made from."""
-    asked = {(c.suite, c.row, c.budget) for c in cells}
-    ended = [
-        (r, (r.run.suite, r.run.row, r.run.budget))
-        for r in found
-        if r.run and r.end and r.status == "ok"
-    ]
-    new = {(suite, budget) for suite, _, budget in asked - {row for _, row in ended}}
-    return [r for r, row in ended if row in asked or (row[0], row[2]) in new]
+    rows, asked = _group_by_row(found), {(c.suite, c.row, c.budget) for c in cells}
+    new = {(suite, budget) for suite, _, budget in asked - rows.keys()}  # rows never run
+    used = (own for row, own in rows.items() if row in asked or (row[0], row[2]) in new)
+    return [r for own in used for r in own]
+
+
+def _group_by_row(found: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
+    """The records that ended well, by suite, row and budget."""
+    rows: dict[tuple[str, str, str], list[Record]] = {}
+    for r in found:
+        if r.run and r.end and r.status == "ok":
+            rows.setdefault((r.run.suite, r.run.row, r.run.budget), []).append(r)
+    return rows
 
 
 def order_longest_first(cells: Sequence[Cell], found: Iterable[Record]) -> list[Cell]:

@@ -122,7 +122,7 @@ def _defaults(cell: Cell, run: Run) -> str:
     """The method's defaults that changed since: no key holds them."""
     today = cell.hyper_all
     changed = (
-        f"hyper.{k} {v}, now {today.get(k, 'unset')}"
+        f"hyper.{k} {v} instead of {today.get(k, 'unset')}"
         for k, v in run.hyper_all.items()
         if today.get(k) != v
     )
@@ -152,9 +152,9 @@ def _strangers(cells: Sequence[Cell], records: Iterable[Record]) -> Iterable[Asi
 
 
 def _changes(run: Run, now: Cell) -> str:
-    """'lr 0.003, now 0.01': where a record departs from the cell that took its place."""
+    """'lr 0.003 instead of 0.01': where a record departs from the cell that took its place."""
     found = compare_content(run, now)
-    return "; ".join(f"{k} {then}, now {today}" for k, (then, today) in found.items()) or (
+    return "; ".join(f"{k} {then} instead of {today}" for k, (then, today) in found.items()) or (
         "a key of another version"
     )
 

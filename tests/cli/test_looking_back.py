@@ -66,7 +66,7 @@ def test_runs_are_listed_with_their_state_and_the_reason(folder: Path) -> None:
     for line in (
         "plain A-B 0 2026-11-26 71.00 10.0 replaced NAME a later attempt counts",
         "plain A-B 0 2026-12-01 72.00 10.0 counted NAME",
-        "plain A-B 1 2026-11-26 73.00 10.0 stale NAME lr 0.003, now 0.01",
+        "plain A-B 1 2026-11-26 73.00 10.0 stale NAME lr 0.003 instead of 0.01",
         "plain B-A 0 2026-11-26 74.00 10.0 made up NAME its images are made up",
         "dann A-B 0 2026-11-26 75.00 1,234.5 counted NAME",
         "dann A-B 1 2026-11-26 unfinished NAME it has no end",
@@ -119,7 +119,7 @@ def test_what_is_listed_can_be_shown(folder: Path) -> None:
     for file in ("toy.toml", "references.bib"):
         write_text(folder / "tables" / file, (GOLDEN / file).read_text("utf-8"))
     (stale,) = lines(bench("ls", "runs", "--results", "r", "--state", "stale", "--paths"))
-    for path, state in ((paths[0], "counted"), (stale, "stale: lr 0.003, now 0.01")):
+    for path, state in ((paths[0], "counted"), (stale, "stale: lr 0.003 instead of 0.01")):
         shown = [" ".join(line.split()) for line in lines(bench("show", path))]
         assert f"state {state}" in shown
     twin = folder / "r/toy/twin/A-B" / f"{names[0]}.jsonl"

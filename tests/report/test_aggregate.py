@@ -125,7 +125,10 @@ def test_the_ledger_says_why_a_record_does_not_count():
     other = record(cell(TOY, "dann-strong", "A-B", 0, precision="bf16", lr=0.5))
     (aside,) = settle_suite(TOY, [other], "full").aside
     why, detail = aside.why, aside.detail
-    assert (why, detail) == ("other recipe", "lr 0.5, now 0.01; precision bf16, now fp32")
+    assert (why, detail) == (
+        "other recipe",
+        "lr 0.5 instead of 0.01; precision bf16 instead of fp32",
+    )
     gone = replace(other, run=other.run.model_copy(update={"row": "gone"}))
     assert (
         settle_suite(TOY, [gone], "full").aside[0].detail
@@ -147,7 +150,7 @@ def test_a_method_whose_defaults_have_changed_is_another_experiment():
     )
     (aside,) = settle_suite(TOY, [old], "full").aside
     why, detail = aside.why, aside.detail
-    assert (why, detail) == ("other recipe", "hyper.eps 0.5, now 0.0")
+    assert (why, detail) == ("other recipe", "hyper.eps 0.5 instead of 0.0")
     (state,) = plan.states([cell(TOY, "dann-strong", "A-B", 0)], [old])
     assert not state.done and state.stale == 1
     younger = replace(made, run=made.run.model_copy(update={"hyper_all": {}}))

@@ -61,6 +61,6 @@ def test_a_stated_error_bar_counts_and_is_named(error):
 
 
 def test_a_match_is_called_two_one_sided_tests():
-    assert re.search(r"two one-sided tests \(TOST\), each at 2\.5 %", page())
+    assert re.search(r"two one-sided tests, TOST, each at 2\.5 %", page(*FAR))
     suite = TOY.model_copy(update={"confidence": 0.9})
-    assert "(TOST), each at 5 %" in page(suite=suite)
+    assert "TOST, each at 5 %" in page(*FAR, suite=suite)

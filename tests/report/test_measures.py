@@ -348,7 +348,7 @@ def test_runs_that_collapsed_failed_or_did_not_arrive_are_named(records):
     assert "† D without y: mode collapse: seed 1 makes 7 of 10 classes." in text
     assert "D without y: seed 2 diverged: the loss was no longer finite." in text
     assert "≥ DCGAN, Epochs until a Fréchet distance of 20: never reached at seed 2;" in text
-    assert "Times: 1 run left out, beside which others computed on the machine." in text
+    assert "Times leave out 1 run that shared the machine with others." in text
     assert "1 record without an end not counted" in text
 
 

@@ -146,6 +146,15 @@ def test_a_table_shows_itself_at_its_own_selection():
     assert "80.00 (1)" not in Rendered(TOY, tuple(made)).markdown.split("## How")[0]
 
 
+def test_what_does_not_stand_on_a_page_is_not_explained_there():
+    marks = "ours − published: difference", "compared with our last step", "‡ marks an oracle"
+    bare = TOY.model_copy(update={"published": ()})
+    once = [record(cell(bare, "dann", "A-B", 0), (80.0,))]  # without a choice for an oracle
+    text = render_accuracies(bare, once, "md", "last", REFERENCES)
+    assert all(mark in page() for mark in marks) and not any(mark in text for mark in marks)
+    assert "Its verdicts are about" in page() and "Its verdicts" not in page(records=[])
+
+
 def test_gains_are_told_in_plain_words():
     def page_of_gains(*ours):
         made = [record(cell(TOY, "plain", "A-B", s), (50.0,)) for s in range(len(ours))]

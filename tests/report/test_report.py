@@ -172,7 +172,7 @@ def test_a_cell_opens_what_was_lost():
     unfinished, other = opened("nogrl", "A-B")["aside"]
     assert (
         "unfinished" in unfinished[1] + other[1]
-        and "lr 0.003, now 0.01" in unfinished[1] + other[1]
+        and "lr 0.003 instead of 0.01" in unfinished[1] + other[1]
     )
 
 
@@ -269,7 +269,7 @@ def test_every_record_that_does_not_count_is_named_with_its_reason():
 
     nogrl = [r for r in ALL if r.run.row == "nogrl"]
     assert why(nogrl[0], "unfinished") == "it has no end"
-    assert why(nogrl[1], "stale") == "lr 0.003, now 0.01"
+    assert why(nogrl[1], "stale") == "lr 0.003 instead of 0.01"
     failed = [r for r in ALL if r.status == "failed"]
     assert why(failed[0], "failed") == "OutOfMemoryError: CUDA out of memory"
     assert why(failed[1], "replaced") == "a later attempt counts"

@@ -196,7 +196,7 @@ def test_a_cell_opens_all_that_is_known_of_it(visit):
     page.keyboard.press("Escape")
     main_table(page).locator("tbody[data-row=nogrl] td button").first.click()
     text = dialog.inner_text()
-    assert "Not measured." in text and "unfinished" in text and "lr 0.003, now 0.01" in text
+    assert "Not measured." in text and "unfinished" in text and "lr 0.003 instead of 0.01" in text
     page.mouse.click(5, 5)
     assert not dialog.is_visible(), "a click beside it closes it"
 

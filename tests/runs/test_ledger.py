@@ -143,7 +143,7 @@ def test_a_knob_that_is_younger_than_a_record_is_no_change(tmp_path: Path, cell:
     recipe = {k: v for k, v in r.run.recipe.items() if k not in ("channels_last", "nesterov")}
     old = Record(r.path, r.run.model_copy(update={"recipe": recipe}), r.evals, r.end)
     changed = plan.cells(suites.load(write_suite(tmp_path / "new", rows=ROWS, lr=0.5)))[0]
-    assert why([changed], old) == [("other recipe", "lr 0.001, now 0.5")]
+    assert why([changed], old) == [("other recipe", "lr 0.001 instead of 0.5")]
 
 
 def test_a_table_has_the_seeds_that_were_run_beyond_those_asked_for(suite: Suite) -> None:
@@ -191,7 +191,7 @@ def test_a_default_of_a_method_that_changed_makes_its_records_stale(cell: Cell) 
     assert r.run
     before = r.run.model_copy(update={"hyper_all": r.run.hyper_all | {"gamma": 5.0}})
     old = Record(r.path, before, r.evals, r.end)
-    assert why([cell], old) == [("other recipe", "hyper.gamma 5.0, now 10.0")]
+    assert why([cell], old) == [("other recipe", "hyper.gamma 5.0 instead of 10.0")]
 
 
 def test_a_default_of_the_recipe_that_changed_makes_its_records_stale(
@@ -205,7 +205,7 @@ def test_a_default_of_the_recipe_that_changed_makes_its_records_stale(
     assert r.status == "ok", "it is no damage that the default is another one today"
     today = plan.cells(suite)[0]
     assert today.key != then.key
-    assert why([today], r) == [("other recipe", "momentum 0.95, now 0.9")]
+    assert why([today], r) == [("other recipe", "momentum 0.95 instead of 0.9")]
     assert plan.states([today], [r])[0].label == "stale"
 
 
@@ -229,7 +229,7 @@ def test_a_knob_that_is_younger_than_a_record_leaves_it_valid_at_its_first_defau
     then = plan.cells(suite, override={"momentum": 0.5})[0]
     r = without_knob(then, tmp_path / "b", "momentum")
     assert r.status == "ok"
-    assert why(plan.cells(suite), r) == [("other recipe", "momentum 0.5, now 0.9")]
+    assert why(plan.cells(suite), r) == [("other recipe", "momentum 0.5 instead of 0.9")]
 
 
 def test_a_record_of_a_seed_that_no_program_takes_is_damaged(
@@ -259,9 +259,9 @@ def test_what_cannot_be_read_is_named_with_its_reason(tmp_path: Path, cell: Cell
 
 def test_a_record_of_another_recipe_says_what_changed(tmp_path: Path, cell: Cell) -> None:
     changed = plan.cells(suites.load(write_suite(tmp_path / "new", rows=ROWS, lr=0.5)))[0]
-    assert why([changed], fakes.record(cell)) == [("other recipe", "lr 0.001, now 0.5")]
+    assert why([changed], fakes.record(cell)) == [("other recipe", "lr 0.001 instead of 0.5")]
     assert why([changed], fakes.record(cell, status=None)) == [
-        ("other recipe", "lr 0.001, now 0.5")
+        ("other recipe", "lr 0.001 instead of 0.5")
     ]
 
 

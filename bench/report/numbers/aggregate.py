@@ -27,6 +27,11 @@ class Compared:
     figures: Mapping[str, Figure]  # column -> the published figure
     verdicts: Mapping[str, Verdict]  # column -> what our seeds say about it; empty without a row
 
+    @property
+    def measured(self) -> bool:
+        """Whether anything of ours stands beside it."""
+        return any(v.gap is not None for v in self.verdicts.values())
+
 
 @dataclass(frozen=True)
 class Group:

@@ -17,7 +17,7 @@ def foretell_verdicts(table: Table) -> Iterator[str]:
         yield (
             "How many seeds would settle an unresolved verdict with a probability of 0.8, if gap "
             "and spread stay as they are; in brackets, how many there are now and which gaps they "
-            "can show."
+            "can show:"
         )
     yield from found
 

@@ -154,7 +154,7 @@ def _score_cell(scores: Scores, column: str) -> str:
 
 def _verdict_lines(table: Table, c: Compared) -> list[Line]:
     """Ours − published, and the verdict; nothing where nothing was measured."""
-    if all(v.gap is None for v in c.verdicts.values()):
+    if not c.measured:
         return []
     found = [c.verdicts.get(k) for k in table.columns]
     against = "" if c.select == table.select else f", {SELECTED[c.select]}"

@@ -196,8 +196,8 @@ def _describe_times(board: Board) -> Iterator[str]:
         return
     if board.busy:
         yield (
-            f"Times: {format_count(board.busy, 'run')} left out, beside which others computed on "
-            "the machine."
+            f"Times leave out {format_count(board.busy, 'run')} that shared the machine with "
+            "others."
         )
     if board.elsewhere:
         yield (
@@ -257,9 +257,9 @@ def explain_board(suite: Suite) -> Iterator[str]:
         "Measures: mean ± sample standard deviation over seeds (number of seeds); one seed has no "
         f"±. The suite asks for {format_count(suite.seeds, 'seed')}. Bold: the best mean and all "
         f"that are not shown to be worse (the {level} Student interval of the difference, seed by "
-        "seed, holds 0); underlined: the second best, in the same way. Nothing is marked where all "
-        "rows would be, nor a row of fewer than three seeds. A row with a lower bound (≥) gets "
-        "neither, and no row does where that one may be the best."
+        "seed, holds 0); underlined: the second best, in the same way. Only means of three seeds "
+        "or more are marked, none with a lower bound (≥), and nothing is where every mean would "
+        "be bold, or where one with a lower bound may be the best."
     )
     yield (
         "Statements: the two values are means over the seeds that have both, and the difference is "

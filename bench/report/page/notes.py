@@ -69,8 +69,12 @@ def _remarks(claim: Claim, suite: Suite, names: Mapping[str, str]) -> Iterator[s
         yield claim.note
 
 
-def explain_accuracies(suite: Suite) -> Iterator[str]:
-    """How to read the figures; once for all tables of a suite."""
+def explain_accuracies(suite: Suite, tables: Sequence[Table]) -> Iterator[str]:
+    """How to read the figures; once for all tables of a suite. What none of them shows is left out,
+    so that nobody looks for it."""
+    groups = [g for table in tables for g in table.groups]
+    claims = [c for g in groups for c in g.claims]
+    selects = {*(t.select for t in tables), *(c.select for c in claims)}
     measure = "Accuracy in % of the test images"
     if suite.metric:
         measure = f"{suite.metric.title}, {suite.metric.better} is better"
@@ -83,30 +87,27 @@ def explain_accuracies(suite: Suite) -> Iterator[str]:
         f"{format_count(suite.seeds, 'seed')}. An average is taken within each seed first, and "
         "only over seeds that have all tasks."
     )
-    if suite.published:
+    if any(c.measured for c in claims):
         yield (
             f"ours − published: difference{' in' * bool(points)}{points} with its "
-            f"{100 * suite.confidence:.3g} % "
-            "Student interval over seeds; the published figure counts as exact, because what its "
-            "error bar means is rarely stated. Verdict: match when the interval lies within "
-            f"±{suite.tolerance:g}{points}, differs when it lies wholly outside, else unresolved; "
-            "one seed leaves it unresolved, and so do seeds that all agree. So match is two "
-            f"one-sided tests (TOST), each at {50 * (1 - suite.confidence):.3g} %. The interval "
-            "tells how far other seeds may lie; other test images or tasks are not in it."
+            f"{100 * suite.confidence:.3g} % Student interval over seeds; the published figure "
+            "counts as exact, because papers rarely say what their ± means. Verdict: match if the "
+            f"interval lies within ±{suite.tolerance:g}{points} (two one-sided tests, TOST, each "
+            f"at {50 * (1 - suite.confidence):.3g} %), differs if it lies wholly outside, else "
+            "unresolved, as with one seed, or where all seeds agree. The interval tells how far "
+            "other seeds may lie; other test images or tasks are not in it."
         )
-        if any(claim.error for claim in suite.published):
+        if any(c.claim.error for c in claims):
             yield (
                 "Where a source says what its ± means and of how many runs, both errors count: the "
                 "interval is Welch's. Remarks on claims name those."
             )
+        yield "A figure whose checkpoint the paper does not name is compared with our last step."
+    if "best-on-target" in selects or any(g.oracle is not None for g in groups):
         yield (
-            "Where a paper does not say which checkpoint its figure is of, it stands beside "
-            "our last step."
+            "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has "
+            "in practice. “Oracle adds”: how far it lies above the checkpoint shown."
         )
-    yield (
-        "‡ marks an oracle: a checkpoint chosen on the target's test labels, which nobody has in "
-        "practice. “Oracle adds”: how far it lies above the checkpoint shown."
-    )
 
 
 def describe_view(table: Table, view: View) -> Iterator[str]:
@@ -137,7 +138,10 @@ def describe_runs(table: Table) -> Iterator[str]:
     budget = suite.budget(table.budget)
     if budget.note:
         other = not set(budget.recipe) <= IDLE  # it trains otherwise
-        about = " Its verdicts are about runs of this budget, not about the claim." * other
+        judged = any(c.measured for group in table.groups for c in group.claims)
+        about = ""
+        if other and judged:
+            about = " Its verdicts are about runs of this budget, not about the claim."
         yield f"Budget `{table.budget}`: {budget.note}.{about}"
     plans: dict[str, list[str]] = {}
     every = [g.row for g in table.groups if g.row]
@@ -152,7 +156,7 @@ def describe_runs(table: Table) -> Iterator[str]:
     if plans:
         usual = max(plans, key=lambda length: len(plans[length]))
         rest = [f"{', '.join(names)}: {p}" for p, names in plans.items() if p != usual]
-        yield f"Every run: {usual}{'; except ' if rest else ''}{'; '.join(rest)}."
+        yield f"A run takes {usual}{'; except ' if rest else ''}{'; '.join(rest)}."
     if idle:
         yield f"Not run at this budget: {', '.join(f'“{row.label}”' for row in idle)}."
 
@@ -321,17 +325,17 @@ def explain_choices(suite: Suite) -> Iterator[str]:
     """How to read the table of choices."""
     lost = suite.metric.title if suite.metric else "points of accuracy on the target"
     yield (
-        f"Regret: {lost} that are lost by taking the evaluation so chosen "
-        "instead of the run's best one; mean over the runs, of whatever row, task and "
-        "seed, that recorded all these scores [Student interval, as if the runs were independent]. "
-        "Rank correlation: Spearman's, between what is "
-        "chosen by and the accuracy on the target, within each run, then the mean."
+        f"Regret: {lost} that a run loses when this rule, and not the oracle, chooses its "
+        "evaluation; the mean over the runs, of any row, task and seed, that recorded all scores "
+        "[Student interval, as if the runs were independent]. Rank correlation: Spearman's, "
+        "between the rule's score and the accuracy on the target, within a run; the mean over runs."
     )
     yield (
-        "Scores of the target's predictions: mean entropy; mutual information between image and "
-        "class; soft neighbourhood density (Saito et al., ICCV 2021); nuclear norm (Cui et al., "
-        "CVPR 2020); deep embedded validation (You et al., ICML 2019), which weighs the source's "
-        "mistakes. `bench tables --select snd`, and so on, shows what each chooses."
+        "Scores that need no label of the target: mean entropy of the predictions; mutual "
+        "information between image and class; soft neighbourhood density (SND; Saito et al., ICCV "
+        "2021); nuclear norm (BNM; Cui et al., CVPR 2020); deep embedded validation (DEV; You et "
+        "al., ICML 2019), from weighted mistakes on the source. `bench tables --select snd`, and "
+        "so on, shows what each chooses."
     )
 
 

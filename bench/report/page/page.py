@@ -60,7 +60,7 @@ def compose_accuracies(
     counted = [pair for t in target for pair in t.ledger.counted]
     rows = [r for r in suite.rows if any(g.row is r for t in target for g in t.groups)]
     explained = (
-        *notes.explain_accuracies(suite),
+        *notes.explain_accuracies(suite, (*target, *source)),
         *notes.name_supervised_rows(rows),
         *notes.name_rows_without_code(rows),
     )
