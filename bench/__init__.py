@@ -58,15 +58,15 @@ def run(
     max_seeds. override: knobs otherwise than the suite says, {"lr": 0.003, "hyper": {"lam": 0.5}}.
     data, weights, results: as --data, --weights and --results of `bench run`. redo: also cells that
     are done. keep_going: also after a failure. keep: what each cell leaves beside its record, of
-    "logits", "features", "maps" and "weights". checkpoint_every, fresh, workers, per_gpu: as the
-    options of `bench run`.
+    "logits", "features", "maps", "samples" and "weights". checkpoint_every, fresh, workers,
+    per_gpu: as the options of `bench run`.
     Raises UsageError for what does not exist and, unless keep_going, BenchError when a cell fails
     or diverges, which leaves those after it unrun. Ctrl-C loses no finished cell.
     """
     from functools import partial
 
     from bench import paths
-    from bench.cli.run import run_here, train_cells
+    from bench.cli.run import choose_seeds, choose_tasks, run_here, train_cells
     from bench.cli.settle import AUTO, prepare_settling
     from bench.cli.where import Where
     from bench.errors import BenchError
@@ -77,15 +77,17 @@ def run(
 
     wanted, where = artefacts.check_names(keep), Where(device, "here", workers, per_gpu)
     chosen = suites.find(suite)
+    if tasks is None:
+        tasks = choose_tasks(chosen, _path(data), budget)
     make_cells = partial(
         plan.cells, chosen, methods=methods, tasks=tasks, budget=budget, override=override
     )
     root = paths.results_root(_path(results), smoke=budget == "smoke")
     auto = AUTO if isinstance(seeds, str) and seeds == AUTO else None
     settling = prepare_settling(auto, max_seeds, chosen, make_cells, root, budget)
-    cells = make_cells(
-        seeds=None if settling else plan.seeds(seeds) if isinstance(seeds, str) else seeds
-    )
+    if seeds is None or isinstance(seeds, str):
+        seeds = None if settling else choose_seeds(seeds, budget)
+    cells = make_cells(seeds=seeds)
     todo = [s.cell for s in plan.states(cells, read_all(root)) if redo or not s.done]
     if todo or settling:
         here = partial(
@@ -109,9 +111,10 @@ def records(suite: str | None = None, *, results: str | Path | None = None) -> "
     from bench import paths
     from bench.report.numbers.frame import tidy
     from bench.runs.records import read_all
+    from bench.suite.suites import name_of
 
-    found = read_all(paths.results_root(_path(results)))
-    return tidy(r for r in found if suite is None or (r.run and r.run.suite == suite))
+    found, name = read_all(paths.results_root(_path(results))), suite and name_of(suite)
+    return tidy(r for r in found if name is None or (r.run and r.run.suite == name))
 
 
 def table(

@@ -35,7 +35,7 @@ def data_root(given: Path | None = None) -> Path:
 def results_root(given: Path | None = None, *, smoke: bool = False) -> Path:
     """The folder of run records: --results, else ./results.
 
-    Smoke runs measure nothing: their records go to a sub-folder that git ignores.
+    Smoke runs measure nothing: unless --results names a folder, they go to one that git ignores.
     """
     return given or Path("results", ".smoke" if smoke else "")
 

@@ -26,6 +26,8 @@ class PseudoLabel(Method):
         stop: Annotated[float, Within(0, 1)] = 0.6,  # progress at which a has grown
     ) -> None:
         super().__init__()
+        if start >= stop:
+            raise ValueError(f"start = {start:g} has to be less than stop = {stop:g}")
         self.tau, self.weight, self.start, self.stop = tau, weight, start, stop
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:

@@ -13,6 +13,22 @@ from bench.errors import BenchError, UsageError
 from bench.runs import plan
 from bench.suite import suites
 
+LISTED = """
+from torch.nn.functional import cross_entropy
+
+from methods import Method
+
+
+class Weighted(Method):
+    \"\"\"L = (w_0 + w_1)·CE(y_s)\"\"\"
+
+    def __init__(self, net, *, w: tuple[float, ...] = (1.0, 2.0)):
+        super().__init__()
+        self.w = w
+
+    def step(self, net, s, t, p):
+        yield sum(self.w) * cross_entropy(net.C(net.F(s.x)), s.y)
+"""
 ROWS = {"one": {"method": "source_only"}, "two": {"method": "dann"}}
 
 
@@ -41,6 +57,39 @@ def test_a_grid_is_run_recorded_and_shown(folder: Path) -> None:
     assert len(bench.records()) == 3
 
 
+def test_a_smoke_run_has_one_seed_and_a_task_without_data_is_left_out_as_from_the_command(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder of the user's own is found, too: no name of a published set says where it is."""
+    suite = folder / "tiny.toml"
+    text = suite.read_text("utf-8").replace(
+        "[domains.A]", '[domains.C]\nset = "folder"\npath = "C"\n\n[domains.A]'
+    )
+    text = text.replace(
+        'tasks = ["A-B"]', 'tasks = ["A-B", "B-A", "A-C"]\noptional_tasks = ["B-A", "A-C"]'
+    )
+    suite.write_text(text, "utf-8")
+    ask = {"methods": ["one"], "data": "data", "device": "cpu"}
+    frame = bench.run("tiny.toml", seeds=[0], **ask)
+    assert sorted(frame["task"]) == ["A-B", "B-A"]
+    assert "A-C is left out, because the images of C are not there" in capsys.readouterr().out
+    smoke = bench.run("tiny.toml", budget="smoke", tasks=["A-B"], **ask)
+    assert list(smoke["seed"]) == [0]
+
+
+def test_a_method_may_take_a_list(folder: Path) -> None:
+    (folder / "methods").mkdir()
+    (folder / "methods/weighted.py").write_text(LISTED)
+    suite = folder / "tiny.toml"
+    text = suite.read_text("utf-8")
+    suite.write_text(f'{text}\n[[rows]]\nid = "w"\nlabel = "w"\nmethod = "weighted"\n', "utf-8")
+    ask = {"methods": ["w"], "seeds": [0], "data": "data", "device": "cpu"}
+    (other,) = bench.run("tiny.toml", **ask, override={"hyper": {"w": [2.0, 3.0]}})["key"]
+    (plain,) = bench.run("tiny.toml", **ask)["key"]
+    (stated,) = bench.run("tiny.toml", **ask, override={"hyper": {"w": [1.0, 2.0]}})["key"]
+    assert plain == stated != other, "stating the default is no other training"
+
+
 def test_a_cell_that_diverges_ends_the_grid_unless_it_is_to_go_on(folder: Path) -> None:
     asked = {"seeds": [0], "data": "data", "device": "cpu", "override": {"lr": 1e30}}
     with pytest.raises(BenchError, match="a cell ended with diverged: see what is printed"):
@@ -54,6 +103,7 @@ def test_records_are_a_row_per_evaluation_with_every_knob_and_count(folder: Path
     (cell,) = plan.cells(suites.find("tiny.toml"), methods=["two"])
     fakes.write(folder / "results", cell, (60.0, 70.0), generated=True)
     frame = bench.records("tiny")
+    assert frame.equals(bench.records("tiny.toml")), "a suite by its name or by its file"
     assert list(frame["target_accuracy"]) == [60.0, 70.0] and list(frame["last"]) == [False, True]
     row = frame.iloc[-1]
     assert row["key"] == cell.key and row["recipe.lr"] == 0.001 and row["hyper.gamma"] == 10.0

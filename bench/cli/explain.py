@@ -10,7 +10,7 @@ from bench.cli.output import print_table
 from bench.errors import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from bench.report.numbers.ablation import Ablation, Wanted
     from bench.report.numbers.aggregate import Table
@@ -42,12 +42,12 @@ def explain_row(
         raise unknown("row", row, chosen.by_id)
     root = paths.results_root(results)
     found = records.read_all(root)
-    table = build_table(chosen, found, budget=budget)
+    tables = [build_table(chosen, found, budget=budget, on=side) for side in ("target", "source")]
     if chosen.statements:
-        for sentence in describe_rulings(table, row):
+        for sentence in describe_rulings(tables[0], row):
             typer.echo(sentence)
     if chosen.published or not chosen.statements:
-        for sentence in describe_gaps(table, row):
+        for sentence in describe_gaps(tables, row):
             typer.echo(sentence)
     if chosen.differences:
         typer.echo("\nKnown to differ from the papers:")
@@ -72,17 +72,18 @@ def explain_row(
         )
 
 
-def describe_gaps(table: "Table", row: str) -> "Iterator[str]":
-    """A sentence for each published figure of a row."""
+def describe_gaps(tables: "Iterable[Table]", row: str) -> "Iterator[str]":
+    """A sentence for each published figure of a row. tables: of the target, then of the source."""
     from bench.report.page.text import format_column, format_difference
 
-    (group,) = (g for g in table.groups if g.row and g.row.id == row)
-    label = group.row.label if group.row else row
-    if not group.claims:
+    groups = [(t, g) for t in tables for g in t.groups if g.row and g.row.id == row]
+    label = groups[0][0].suite.by_id[row].label
+    if not any(group.claims for _, group in groups):
         yield f"{label}: nothing is published about this row."
-    for claim in group.claims:
+    for table, claim in ((t, claim) for t, group in groups for claim in group.claims):
         for column, figure in claim.figures.items():
             verdict, place = claim.verdicts.get(column), format_column(table.suite, column)
+            place += ", on the source" * (table.on == "source")
             gap = "not measured"
             if verdict and verdict.gap is not None:
                 gap = f"ours − published {format_difference(verdict)}: {verdict.word}"

@@ -40,6 +40,7 @@ def export_records(
     from bench.report.page.text import format_count
     from bench.report.write import export
     from bench.runs import records
+    from bench.suite.suites import name_of
 
     if schema:
         typer.echo(export.describe_records())
@@ -48,9 +49,10 @@ def export_records(
         raise UsageError("name a folder to write to, or give --schema")
     kinds = split_known(formats, "format", FORMATS)
     root = paths.results_root(results)
-    found = [r for r in records.read_all(root) if suite is None or _is_of(r, suite)]
+    name = suite and name_of(suite)
+    found = [r for r in records.read_all(root) if name is None or _is_of(r, name)]
     if not found:
-        of = f" of {suite}" if suite else ""
+        of = f" of {name}" if name else ""
         raise BenchError(f"no records{of} under {root}: `bench run` makes them")
     tables = export.make_tables(found) if {"csv", "parquet"} & set(kinds) else {}
     for kind in kinds:
@@ -58,8 +60,8 @@ def export_records(
             n = export.write_events(found, folder / kind)
             typer.echo(f"{format_count(n, 'run')}: tensorboard --logdir {folder / kind}")
         elif kind == "trackio":
-            n = export.write_trackio(found, suite or "bench")
-            typer.echo(f"{format_count(n, 'run')}: trackio show --project {suite or 'bench'}")
+            n = export.write_trackio(found, name or "bench")
+            typer.echo(f"{format_count(n, 'run')}: trackio show --project {name or 'bench'}")
         else:
             for path in export.write_tables(tables, folder, kind):
                 rows = format_count(len(tables[path.stem]), "row")

@@ -155,8 +155,6 @@ def run_cells(
     chosen = find_suite(suite)
     budget = "smoke" if smoke else budget
     smoke = budget == "smoke"  # however it was asked for
-    if smoke and seeds is None:
-        seeds = "0"
     knobs = [*(knobs or []), *([f"precision={precision}"] if precision else [])]
     named = choose_tasks(chosen, data, budget) if tasks is None else split_list(tasks)
     make_cells = partial(
@@ -167,18 +165,18 @@ def run_cells(
     settling = settle.prepare_settling(seeds, max_seeds, chosen, make_cells, root, budget)
     if settling and where.on == "slurm":
         raise UsageError("--seeds auto waits for results, and --on slurm does not: name the seeds")
-    cells = make_cells(seeds=None if settling or seeds is None else plan.seeds(seeds))
+    cells = make_cells(seeds=None if settling else choose_seeds(seeds, budget))
     todo = show_cells(cells, root, data, wanted, redo=redo, dry_run=dry_run)
     here = partial(
         run_here, data, root, weights, skip_unreadable=skip_unreadable,
         keep=wanted, checkpoint_every=checkpoint_every, fresh=fresh,
     )  # fmt: skip
     tally: Mapping[str, int] = {}
+    added: list[Cell] = []
     if todo or settling:
         tally, added = train_cells(
             todo, settling, where, here, keep_going=keep_going, redo=redo, dry_run=dry_run
         )
-        cells += added
     if dry_run:
         return
     options = f"--suite {suite}" + (f" --results {root}" if root != paths.results_root() else "")
@@ -186,30 +184,39 @@ def run_cells(
         options += settings.write_budget(budget)
         typer.echo(f"to see how far they are: bench status {options}")
         return
-    states = plan.states(cells, records.read_all(root))
+    states = plan.states([*cells, *added], records.read_all(root))
     screen.show_result(tally, states)
     if settling:
         settle.tell_answers(settling)
     name_next_command(chosen, budget, options, paths.pages_root(root), changed=bool(knobs))
-    check_ends(tally, todo, states, wanted)
+    check_ends(tally, [*todo, *added], states, wanted)
 
 
 def choose_tasks(suite: "Suite", data: Path | None, budget: str) -> list[str] | None:
     """The tasks of a run that names none: all but the optional ones without data, which are named.
 
-    A smoke run makes do without data.
+    None: all tasks. So it is in a smoke run, which makes do without data, and where no task has
+    any, because then the check of the cells says what is missing.
     """
     from bench import paths
+    from bench.data import counts
+
+    root = paths.data_root(data)
+    optional = () if budget == "smoke" else suite.optional_tasks
+    absent = {task: name for task in optional if (name := counts.find_absent(suite, task, root))}
+    if tasks := [task for task in suite.tasks if task not in absent]:
+        for task, name in absent.items():
+            typer.echo(f"{task} is left out, because the images of {name} are not there")
+    return tasks or None
+
+
+def choose_seeds(text: str | None, budget: str) -> list[int] | None:
+    """The seeds that --seeds names. None: those of the suite, but for a smoke run, which has 0."""
     from bench.runs import plan
 
-    if budget == "smoke" or not suite.optional_tasks:
-        return None
-    tasks = plan.tasks_at_hand(suite, paths.data_root(data))
-    for task in suite.tasks:
-        if task not in tasks:
-            name = suite.domains[suite.endpoints(task)[0]].set
-            typer.echo(f"{task} is left out: its data are not there (bench data get {name})")
-    return tasks
+    if text is None:
+        return [0] if budget == "smoke" else None
+    return plan.seeds(text)
 
 
 def check_ends(
@@ -283,7 +290,8 @@ def train_cells(
 
     with screen.Screen(console()) as drawing:
         executor = where.make_executor(lambda device: here(device=device, tell=drawing.draw))
-        note_slow_bf16(todo, executor.lab.device)
+        if where.on == "here":
+            note_slow_bf16(todo, executor.lab.device)
         check_cells(executor, todo, go_on=keep_going and not dry_run)
         show_kept_size(todo, executor.lab)
         if dry_run:
@@ -318,7 +326,7 @@ def run_here(
     tell: "Listener",
     skip_unreadable: bool = False,
     keep: tuple["ArtefactName", ...] = (),
-    checkpoint_every: float = 0.0,
+    checkpoint_every: float = 300.0,
     fresh: bool = False,
 ) -> "Here":
     """The executor that runs cells in this process.

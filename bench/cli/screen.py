@@ -173,7 +173,7 @@ def show_plan(
     found: the records that the forecast is made from. redo: cells that are done are run again.
     """
     # not the table's own title, which would be as narrow as a table of one task
-    console.print("plan: seeds done / asked (attempts with another recipe in brackets)")
+    console.print("plan: seeds done / asked (attempts with another recipe or code in brackets)")
     table = Table()
     tasks = list(dict.fromkeys(s.cell.task for s in states))
     table.add_column("row")

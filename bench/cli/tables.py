@@ -87,6 +87,8 @@ def print_tables(
     view = View(split_list(methods), split_list(tasks), measured)
     if busy and not cost:
         raise UsageError("--busy is about times: give it with --cost")
+    if cost and select != "last":
+        raise UsageError("--select is about accuracies: leave it out, or --cost")
     if cost and layout == "paper":
         raise UsageError("the paper layout is of accuracies: leave out --cost or --layout paper")
     if standalone and "latex" not in kinds:

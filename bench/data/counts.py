@@ -8,7 +8,7 @@ from bench.data.listing import find_domain_set, has_pictures, list_pictures
 from bench.datasets.locate import incomplete, require
 from bench.errors import BenchError, UsageError
 from bench.runs.cell import Cell
-from bench.suite.suite import DomainSpec
+from bench.suite.suite import DomainSpec, Suite
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,19 @@ def count_plan(cells: Iterable[Cell], root: Path) -> list[tuple[str, ImageCount 
         same = whole.same and train == test
         counts.append((name, ImageCount(train, test, same)))
     return counts
+
+
+def find_absent(suite: Suite, task: str, root: Path) -> str | None:
+    """The first domain of a task whose images are not below root, or not all of them; None where
+    both domains are whole. Raises UsageError as `count_images` does."""
+    for name in suite.endpoints(task):
+        try:
+            count_images(name, suite.domains[name], root)
+        except UsageError:
+            raise
+        except BenchError:
+            return name
+    return None
 
 
 def count_images(name: str, spec: DomainSpec, root: Path) -> ImageCount:

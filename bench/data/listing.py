@@ -299,6 +299,7 @@ def find_domain_set(name: str, spec: DomainSpec) -> DataSet:
         "domain": spec.domain and not facts.domains,
         "list": spec.list and not has_pictures(facts),
         "split": spec.split and not has_pictures(facts),
+        "path": spec.path and facts is not sets.FOLDER,
     }
     for key in filter(useless.get, useless):
         raise UsageError(

@@ -30,7 +30,7 @@ class Part:
     @property
     def counts(self) -> dict[str, int]:
         """Images by class; a class that nobody named is called by its number."""
-        n = len(self.listing.classes) or int(self.listing.y.max()) + 1
+        n = len(self.listing.classes) or int(self.listing.y.max(initial=-1)) + 1
         names = self.listing.classes or tuple(map(str, range(n)))
         return dict(zip(names, np.bincount(self.listing.y, minlength=n).tolist(), strict=True))
 

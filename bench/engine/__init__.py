@@ -1,4 +1,4 @@
 """One cell -> one record: its task is built, trained, timed and measured; all of it is recorded.
 
-Nothing here prints (a run gives events), and nothing here knows of other cells or starts processes.
+A run prints nothing (it gives events), knows of no other cell and starts no process that trains.
 """

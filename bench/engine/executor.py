@@ -23,7 +23,7 @@ class Executor(Protocol):
         """Raise BenchError with all that keeps any of these cells from running: a backbone, data,
         classes or weights that are missing, or parts that do not go together.
 
-        Weights that have to be downloaded are. Raises UsageError when part of it is the user's.
+        It downloads weights that are not at hand. Raises UsageError when part of it is the user's.
         """
 
     def run(

@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from functools import cache, partial
+from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from types import ModuleType
@@ -59,24 +59,9 @@ def losses(
         return out
 
 
-@cache
-def _probe(
-    method: str,
-    step: Callable[..., Any],
-    hyper: tuple[tuple[str, Any], ...],
-    recipe: Any,
-    subject: str,
-) -> Any:
-    """step: the method's own, so that a method that is edited in a session is probed again."""
-    import methods
-    from bench import nets
-    from bench.runs.lines import Probe
-
-    try:
-        found = losses(methods, nets.optimizer, method, dict(hyper), recipe)
-    except Exception:  # the training itself will tell what is wrong with the method
-        return None
-    return Probe(subject=subject, losses=tuple(found)) if all(map(math.isfinite, found)) else None
+_known: dict[tuple[Callable[..., Any], str], "Probe | None"] = {}
+"""Probes by the method's own step and their subject: a method that is edited in a session is probed
+again."""
 
 
 def probe(cell: "Cell") -> "Probe | None":
@@ -84,12 +69,23 @@ def probe(cell: "Cell") -> "Probe | None":
 
     None when a loss is not finite, or when the method cannot be run on the probe's network.
     """
-    recipe = cell.recipe.model_dump(mode="json")
-    topic = subject(cell.method, cell.hyper_all, recipe)
-    hyper = tuple(sorted(cell.hyper.items()))
-    step = import_module("methods").get(cell.method).step
-    found: Probe | None = _probe(cell.method, step, hyper, cell.recipe, topic)
-    return found
+    topic = subject(cell.method, cell.hyper_all, cell.recipe.model_dump(mode="json"))
+    place = import_module("methods").get(cell.method).step, topic
+    if place not in _known:
+        _known[place] = _probe(cell, topic)
+    return _known[place]
+
+
+def _probe(cell: "Cell", topic: str) -> "Probe | None":
+    import methods
+    from bench import nets
+    from bench.runs.lines import Probe
+
+    try:
+        found = losses(methods, nets.optimizer, cell.method, dict(cell.hyper), cell.recipe)
+    except Exception:  # the training itself will tell what is wrong with the method
+        return None
+    return Probe(subject=topic, losses=tuple(found)) if all(map(math.isfinite, found)) else None
 
 
 OF_THE_OPTIMIZER = (

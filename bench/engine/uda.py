@@ -191,7 +191,10 @@ def check_network(cell: Cell, lab: Lab) -> None:
     state = lab.pretrained(cell).state
     with torch.device("meta"):
         net = nets.build(cell.recipe, cell.classes, state)
-        get(cell.method)(net, **cell.hyper)
+        try:
+            get(cell.method)(net, **cell.hyper)
+        except ValueError as e:  # what a method says of values that do not go together
+            raise UsageError(f"the method {cell.method} refuses its hyper-parameters: {e}") from e
     lab.built.add(parts)
 
 
@@ -200,8 +203,8 @@ def check_domains(cell: Cell, lab: Lab) -> None:
 
     No picture is decoded.
     """
-    for name, domain in zip(("source", "target"), lab.domains(cell, pixels=False), strict=True):
-        check_batch(cell.recipe.batch, domain.train, name)
+    for domain in lab.domains(cell, pixels=False):
+        check_batch(cell.recipe.batch, domain.train, domain.name)
 
 
 def check_target(cell: Cell, lab: Lab) -> None:

@@ -77,7 +77,7 @@ class Slurm:
         yield Submitted(len(cells), f"{self.cluster} job {', '.join(names)}", self._folder)
 
     def make_worker(self, cells: Iterable[Cell], *, keep_going: bool, redo: bool) -> "Worker":
-        """What each job of the array runs. What is recorded now settles no cell with redo."""
+        """What each job of the array runs. With redo, what is recorded already settles no cell."""
         found = records.read_all(self.lab.results)
         known = frozenset(str(r.path) for r in found if r.complete)
         job = Job.of(self.lab, redo=redo, known=known)

@@ -53,7 +53,7 @@ class Cell:
     def stated(self) -> dict[str, Any]:
         """The hyper-parameters that differ from the method's defaults as they were released."""
         defaults = find_released(self.method)
-        return {k: v for k, v in self._every.items() if v != defaults[k]}
+        return {k: v for k, v in self._every.items() if plain(v) != plain(defaults[k])}
 
     @cached_property
     def hyper_all(self) -> dict[str, Any]:

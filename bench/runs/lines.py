@@ -133,14 +133,14 @@ class Run(LinePart):
 
     kind: Literal["run"] = "run"
     schema_: Annotated[Literal[2], Field(alias="schema")] = SCHEMA
-    key: str  # 12 hex digits of the content: method, hyper, source, target, classes, recipe, seed
+    key: str  # 12 hex digits of what decides the outcome: see `bench.runs.cell.Cell.key`
     suite: str  # the suite that asked for it
     row: str  # the row's id there
     task: str  # the task's name there
     budget: str  # the budget's name there
     seed: Seed
     method: str
-    hyper: dict[str, Any]  # hyper-parameters that differ from the method's defaults
+    hyper: dict[str, Any]  # those that differ from the method's defaults as they were released
     hyper_all: dict[str, Any]  # every hyper-parameter
     classes: Count
     source: dict[str, Any]  # the source domain as the suite states it
@@ -253,7 +253,7 @@ class End(LinePart):
     images_per_s: Number | None = None  # of both domains
     memory: dict[str, Number] = {}  # peak in MiB after the warm-up
     data_mib: Number | None = None  # images that lie on the device
-    placement: dict[str, str] = {}  # where each split's images lie, such as "cuda:0" or "cpu"
+    placement: dict[str, str] = {}  # where each side's training images lie, such as "cuda:0"
     parameters: str | None = None  # sha256 of the final parameters and buffers, 16 hex digits
     artefacts: dict[ArtefactName, Artefact] = {}  # what was kept of it, as --keep asked
     wall_s: Number  # of the whole run; of one that was resumed, of its parts together

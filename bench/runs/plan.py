@@ -5,10 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import index
-from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.datasets.locate import find_folder
 from bench.errors import UsageError, unknown
 from bench.runs.cell import Cell
 from bench.runs.ledger import Aside, Ledger, Why, settle
@@ -84,15 +82,6 @@ def cell(
         metric=suite.metric.name if suite.metric else None,
         generated_counts=budget == "smoke" or suite.budget(budget).measures == "cost",
     )
-
-
-def tasks_at_hand(suite: Suite, root: Path) -> list[str]:
-    """The tasks of a suite without the optional ones whose data are not below root."""
-
-    def is_there(task: str) -> bool:
-        return all(find_folder(suite.domains[name].set, root) for name in suite.endpoints(task))
-
-    return [t for t in suite.tasks if t not in suite.optional_tasks or is_there(t)]
 
 
 def _chosen(kind: str, asked: Iterable[str] | None, known: Mapping[str, T]) -> list[T]:

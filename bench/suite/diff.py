@@ -5,7 +5,7 @@ from typing import Any
 from bench.errors import unknown
 from bench.suite import catalog, presets, suites
 from bench.suite.recipe import default_knobs
-from bench.suite.schema import flat, merged
+from bench.suite.schema import flat
 
 UNSTATED = "unstated"
 """Stands for a knob that a preset leaves to the suite, or that only one of two methods has."""
@@ -39,5 +39,5 @@ def list_knobs(name: str) -> dict[str, Any]:
         raise unknown(f"row of {suite}", row, found.by_id)
     line = found.by_id[row]
     hyper = {**catalog.check(line.method, line.hyper).hyper, **line.hyper}
-    recipe = merged(found.protocol(line).model_dump(mode="json"), line.recipe)
+    recipe = found.change_protocol(line, line.recipe).model_dump(mode="json")
     return flat({"method": line.method, "hyper": hyper, **recipe})

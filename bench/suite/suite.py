@@ -264,7 +264,13 @@ class Suite(Strict):
         budget: str = "full",
         override: Mapping[str, Any] | None = None,
     ) -> Recipe:
-        """The row's protocol, changed by task, row, budget and `override`, in this order.
+        """The row's protocol, changed by task, row, budget and `override`, in this order: see
+        `change_protocol`."""
+        in_task, in_budget = self.task_recipe.get(task, {}), self.budget(budget).recipe
+        return self.change_protocol(row, in_task, row.recipe, in_budget, modernized(override or {}))
+
+    def change_protocol(self, row: Row, *changes: Mapping[str, Any]) -> Recipe:
+        """The row's protocol with these changes, the later ones over the earlier.
 
         A change of some parts of a table, such as lr_mult, leaves its other parts as they are.
         Raises UsageError when the result is no recipe.
@@ -273,8 +279,7 @@ class Suite(Strict):
         knobs = start.model_dump()
         if "normalize" not in start.model_fields_set:
             del knobs["normalize"]  # its default depends on the backbone
-        in_task, in_budget = self.task_recipe.get(task, {}), self.budget(budget).recipe
-        for change in (in_task, row.recipe, in_budget, modernized(override or {})):
+        for change in changes:
             knobs = schema.merged(knobs, change)
         return _validated(knobs)
 

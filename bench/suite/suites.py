@@ -36,6 +36,11 @@ def find(name: str) -> Suite:
     return load(locate(name))
 
 
+def name_of(asked: str) -> str:
+    """'own/tiny.toml' or 'tiny' -> 'tiny', as records name the suite; no file is looked for."""
+    return Path(asked).stem if asked.endswith(".toml") else asked
+
+
 def locate(name: str) -> Path:
     """The file of the suite of that name, unread. Raises UsageError with the nearest name."""
     known = _files()

@@ -9,8 +9,7 @@ from typing import Any
 
 from bench import paths
 from bench.errors import BenchError, UsageError
-from bench.suite import suites
-from bench.suite.schema import flat
+from bench.suite import settings, suites
 from bench.suite.search import HYPER
 from bench.suite.suite import Row, Suite
 from bench.tuning.trials import Search, Trial, spell
@@ -68,14 +67,14 @@ def choose(s: Search, trials: list[Trial]) -> Row:
     hyper = {k.removeprefix(HYPER): v for k, v in best.values.items() if k.startswith(HYPER)}
     label = f"{s.row.label}, tuned on {tasks}" + (f" ({spell(hyper)})" if hyper else "")
     seeds = f"seed{'s' * (len(s.seeds) > 1)} {', '.join(map(str, s.seeds))}"
-    settings = [f"--set {k}={v}" for k, v in flat(s.override).items()]
-    protocol = ", ".join([f"budget {s.budget}", seeds, *settings])
+    changed = [f"--set {text}" for text in settings.write_settings(s.override)]
+    protocol = ", ".join([f"budget {s.budget}", seeds, *changed])
     note = (
         f"{spell(best.values)}: the best of {len(trials)} tried on {tasks} ({protocol}), "
         f"{best.mean:.2f} % there"
     )
-    changed = {"id": s.row.id + SUFFIX, "label": label, "note": note}
-    return s.with_values(best.values).model_copy(update=changed)
+    named = {"id": s.row.id + SUFFIX, "label": label, "note": note}
+    return s.with_values(best.values).model_copy(update=named)
 
 
 def write_row(suite: Suite, row: Row) -> Suite:

@@ -81,6 +81,11 @@ def _check_budget(suite: Suite, budget: str, override: Mapping[str, Any]) -> Non
         raise UsageError(
             f"the suite {suite.name!r} does not say what to search: add to its file {example}"
         )
+    if suite.metric:
+        raise UsageError(
+            f"hyper-parameters are chosen by accuracies, and {suite.name} measures "
+            f"{suite.metric.title}"
+        )
     if budget == "smoke" or suite.budget(budget).measures == "cost":
         raise UsageError(
             f"accuracies of the budget {budget!r} mean nothing, so nothing is chosen by them: "

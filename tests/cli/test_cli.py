@@ -115,6 +115,7 @@ MISTAKES = {
     "a part of no suite": (("tables", "--tasks", "A-Z9"), ["unknown task 'A-Z9'"]),
     "a part of another suite": (("tables", "--suite", "demo", "--methods", "hda"), ["unknown row"]),
     "a report of no suite": (("report", "--suite", "demi"), ["unknown suite", "'demo'"]),
+    "a selection of costs": (("tables", "--cost", "--select", "snd"), ["--select is about accur"]),
     "busy times without costs": (("tables", "--busy"), ["--busy", "with --cost"]),
     "selection": (("tables", "--select", "best"), ["'best'", "'best-on-target'"]),
     "list": (("ls", "sweets"), ["'sweets'", "'suites'"]),
@@ -366,7 +367,7 @@ def test_a_batch_larger_than_a_domain_is_found_before_anything_runs(
 ) -> None:
     for more in (["--dry-run"], []):
         ended = bench.run("run", *TINY, "--set", "batch=1000", *more)
-        assert ended.code == 1 and "a batch of 1000 does not fit source's" in ended.err
+        assert ended.code == 1 and "a batch of 1000 does not fit A's" in ended.err
     assert not (folder / "results").exists()
 
 

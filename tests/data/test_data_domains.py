@@ -160,6 +160,8 @@ def test_a_domain_that_does_not_exist_or_is_not_said_is_a_usage_error(tmp_path: 
         UsageError, match="the set usps takes no `domain`: remove it from domain 'R'"
     ):
         read(tmp_path, set="usps")
+    with pytest.raises(UsageError, match="the set usps takes no `path`"):
+        read(tmp_path, None, set="usps", path="elsewhere")
     with pytest.raises(UsageError, match="the set usps takes no `list`"):
         read(tmp_path, None, set="usps", list="a.txt")
 

@@ -4,16 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import digit_files as tiny
+import numpy as np
 import pytest
 from PIL import Image
 
 from bench.data.counts import ImageCount, count_plan
 from bench.data.doctor import Finding
-from bench.data.suite_doctor import examine_suite
+from bench.data.listing import Listing
+from bench.data.suite_doctor import Part, examine_suite
 from bench.errors import UsageError
 from bench.runs import plan
 from bench.suite import suites
-from bench.suite.suite import Suite
+from bench.suite.suite import DomainSpec, Suite
 
 COUNTS = {
     "amazon": {"bike": 5, "mug": 3},
@@ -204,6 +206,12 @@ def test_digits_of_a_suite_are_examined_once(
     found = examine_suite(load(tmp_path, *both), tmp_path)
     assert told(found, "ok")[0] == f"amazon: usps files in {tmp_path}/USPS"
     assert not [finding for finding in found if finding.text.startswith("dslr")]
+
+
+def test_a_test_set_without_an_image_has_no_class(tmp_path: Path) -> None:
+    """A tenth of each class is none of nine images, and a list names no class."""
+    empty = Listing(tmp_path, (), np.zeros(0, dtype=np.int64), ())
+    assert Part("dslr", DomainSpec(set="folder", path="dslr"), "tested on", empty).counts == {}
 
 
 def test_a_plan_counts_what_is_trained_and_tested_on(root: Path) -> None:

@@ -165,9 +165,33 @@ def opened(**unstated):
 
 def test_what_was_not_measured_is_wanted_seed_by_seed():
     suite = opened(knob="lr", values=[0.01, 0.02, 0.05])  # the row has 0.02
-    found = find_ablations(suite, [*OWN, *varied({1: 50.0}, lr=0.01)], "dann")
+    runs = [r for task in suite.tasks for r in varied({1: 50.0}, task=task, lr=0.01)]
+    found = find_ablations(suite, [*OWN, *runs], "dann")
     wanted = list(list_wanted(suite, suite.by_id["dann"], found, 3))
     assert [(w.value, w.seeds) for w in wanted] == [(0.01, (0, 2)), (0.05, (0, 1, 2))]
+
+
+def test_a_seed_is_wanted_until_it_was_run_at_every_task():
+    suite, (first, second) = opened(knob="lr", values=[0.01]), DEMO.tasks
+    runs = [*varied({0: 1.0, 1: 1.0}, task=first, lr=0.01), *varied({1: 1.0}, task=second, lr=0.01)]
+    found = find_ablations(suite, runs, "dann")
+    (wanted,) = list_wanted(suite, suite.by_id["dann"], found, 2)
+    assert wanted.seeds == (0,)
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "override"),
+    [
+        ("hyper.lam", 2, {"hyper": {"lam": 2}}),
+        ("discriminator.hidden", [32], {"discriminator": {"hidden": [32]}}),
+    ],
+)
+def test_a_value_that_a_record_spells_otherwise_is_not_wanted_again(knob, value, override):
+    """A suite's 2 is recorded as 2.0, and a list may be read as a tuple."""
+    suite = opened(knob=knob, values=[value])
+    runs = [r for task in suite.tasks for r in varied({0: 1.0}, task=task, **override)]
+    found = find_ablations(suite, runs, "dann")
+    assert found and not list(list_wanted(suite, suite.by_id["dann"], found, 1))
 
 
 def test_a_hyper_parameter_is_wanted_of_the_rows_that_have_it():
@@ -210,6 +234,7 @@ def test_explain_prints_the_gap_what_was_varied_and_commands_that_parse(tmp_path
     args = ["explain", "--suite", "mnistm", "--row", "dann", "--results", str(results)]
     out = CliRunner().invoke(app, args).stdout
     assert "report, 20 epochs has 76.33; ours − published −1.3" in out
+    assert "MNIST→MNIST-M, on the source: report, 20 epochs has 98.62; ours" in out
     assert "batch=128" in out and "+2.0 [2.0, 2.0] (3)" in out
     commands = [line.strip() for line in out.splitlines() if line.strip().startswith("bench run")]
     assert len(commands) == len(set(commands)) > 5

@@ -1,6 +1,7 @@
 """Proxy A-distance, courses of training, schedules, regrets: numbers that only figures show."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from bench.errors import BenchError
 from bench.report.numbers.courses import find_schedule, follow_accuracy, follow_loss
 from bench.report.numbers.distance import proxy_distance
 from bench.report.numbers.profiles import find_regrets
+from bench.runs import plan
 from bench.runs.records import read_record
+from bench.suite import catalog, suites
 from methods._parts import ramp
 
 TOY = toy()
@@ -81,6 +84,30 @@ def test_the_alpha_of_nogrl_begins_at_a_half_and_rows_without_a_schedule_have_no
     assert schedule.symbol == "α" and schedule.values[0] == 0.5
     assert schedule.values[100] == pytest.approx(1 / (1 + math.exp(-5)))
     assert find_schedule(cell(TOY, "plain", "A-B", 0)) is None
+
+
+def test_only_the_programs_own_methods_have_a_schedule_that_is_known(tmp_path, monkeypatch):
+    entry = catalog.find_method("dann")
+    own = replace(entry, path=tmp_path / "dann.py")
+    monkeypatch.setattr(catalog, "find_method", lambda name: own)
+    assert find_schedule(cell(TOY, "dann", "A-B", 0)) is None
+
+
+def test_a_method_that_needs_two_stages_weighs_nothing_in_the_first():
+    (first, *_) = plan.cells(suites.find("office31"), methods=["adda"], seeds=[0])
+    schedule = find_schedule(first)
+    assert schedule.steps[0] == first.recipe.second_stage > 0 and schedule.values[0] == 0.0
+    lam, gamma = (first.hyper_all[k] for k in ("lam", "gamma"))
+    assert schedule.values[-1] == pytest.approx(lam * ramp(1.0, gamma))
+
+
+def test_symnets_keeps_its_weight_for_each_epoch():
+    (office, *_) = plan.cells(suites.find("officehome"), methods=["symnets"], seeds=[0])
+    schedule = find_schedule(replace(office, hyper={"epochs": 4}))
+    assert len({*schedule.values}) == 5 and schedule.values[0] == 0.0
+    for i in range(4):
+        assert schedule.values[50 * i] == schedule.values[50 * i + 49]
+        assert schedule.values[50 * i] == pytest.approx(ramp(i / 4))
 
 
 def test_a_second_stage_begins_anew():

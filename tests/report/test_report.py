@@ -227,8 +227,8 @@ def test_the_commands_repeat_the_very_cells():
                 assert {re.findall(r"s\d+-(\w+)-", f)[0] for f in files} <= keys
                 assert len(keys) == (len(files) or len(keys))
                 assert row == given["--methods"] and (table, column) != (None, None)
-    weights = opened("dann-strong", "A-B")["commands"][0]
-    assert "--weights w.pth" in weights
+    for column in ("A-B", "average"):
+        assert "--weights w.pth" in opened("dann-strong", column)["commands"][0]
 
 
 def test_other_results_are_named_in_the_commands():

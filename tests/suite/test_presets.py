@@ -410,6 +410,16 @@ def test_diff_names_the_knobs_that_differ_and_no_others() -> None:
     assert diff("mnistm:dann", "mnistm")[0] == ("method", "dann", "unstated")
 
 
+def test_diff_shows_the_normalization_that_a_backbone_brings(tiny: Children) -> None:
+    recipe = {"backbone": "timm/resnet18"}
+    write_suite(
+        Path(),
+        rows={"one": {"method": "source_only"}, "two": {"method": "source_only", "recipe": recipe}},
+    )
+    found = {knob: sides for knob, *sides in diff("tiny.toml:one", "tiny.toml:two")}
+    assert found["normalize"] == ["unit", "model"]
+
+
 def test_diff_shows_presets_suites_and_rows_side_by_side(tiny: Children) -> None:
     shown = tiny.run("diff", "tiny.toml:one", "tiny.toml:two")
     assert (

@@ -11,16 +11,21 @@ from typing import Any
 
 import fakes
 import pytest
+import torch
 from children import Children, Ended, fresh, until
 from helpers import ROOT, write_pictures, write_suite
 
 from bench import paths
+from bench.cli.run import run_here
 from bench.data.generate import generate
+from bench.engine.events import ignore
+from bench.engine.lab import Lab
 from bench.errors import BenchError, UsageError
 from bench.runs import plan, records
 from bench.runs.files import attempt
+from bench.runs.plan import CellState
 from bench.runs.records import Record
-from bench.suite import suites
+from bench.suite import settings, suites
 from bench.suite.search import Range
 from bench.suite.suite import Suite
 from bench.tuning import row as tuned
@@ -251,6 +256,28 @@ def test_a_mistake_is_refused_before_anything_is_written(
         not (folder / "results").exists()
         and (folder / "tiny.toml").read_text(encoding="utf-8") == before
     )
+
+
+def test_nothing_is_chosen_in_a_suite_that_measures_no_accuracy() -> None:
+    suite = suites.find("gan").model_copy(update={"search": {"lr": (0.1, 0.2)}})
+    with pytest.raises(UsageError, match="hyper-parameters are chosen by accuracies, and gan meas"):
+        tune.searches(suite, None, ["MNIST-MNIST"], [0], "full", {})
+
+
+def test_a_search_leaves_checkpoints_as_a_run_does(tmp_path: Path) -> None:
+    lab = run_here(tmp_path, tmp_path, None, device="cpu", tell=ignore).lab
+    assert lab.checkpoint_every == Lab(tmp_path, tmp_path, torch.device("cpu")).checkpoint_every > 0
+
+
+def test_the_note_of_a_row_has_settings_that_can_be_typed(tmp_path: Path) -> None:
+    suite = load(tmp_path, WIDE)
+    fixed = {"flip": True, "classifier": {"hidden": [8]}}
+    (s,) = tune.searches(suite, ["dann"], ["A-C"], [0], "full", fixed)
+    (cell,) = s.cells({})
+    done = CellState(cell, fakes.record(cell, [50.0]))
+    note = tuned.choose(s, [trials.Trial({}, [done])]).note
+    typed = re.findall(r"--set ([^,)]+)", note)
+    assert settings.parse_settings(typed) == fixed
 
 
 def test_a_target_by_another_name_is_still_a_target(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def cut_evenly(items: Sequence[str], most: int) -> list[Sequence[str]]:
 
 
 def render_figure(figure: "Figure", fmt: str) -> bytes:
-    """The file of a figure: png, svg or pdf. The same figure gives the same bytes."""
+    """The file of a figure: png, svg, pdf or webp. The same figure gives the same bytes."""
     out = BytesIO()
     with look(), catch_warnings():
         filterwarnings("ignore", "Glyph .* missing")  # a label in a script that our font lacks

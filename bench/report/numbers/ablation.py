@@ -1,6 +1,6 @@
 """What a single knob moves: a row's runs beside runs that differ from them in it alone."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from bench.report.numbers.selection import Select
 from bench.report.numbers.stats import Gain, Summary, compare_pairs, summarize
 from bench.runs.cell import Cell
 from bench.runs.ledger import compare_content, find_current_probes, is_current
+from bench.runs.lines import plain
 from bench.runs.plan import cells, settle_suite
 from bench.runs.records import Record
 from bench.suite.search import HYPER
@@ -115,26 +116,30 @@ class Wanted:
 def list_wanted(suite: Suite, row: Row, found: Iterable[Ablation], seeds: int) -> Iterator[Wanted]:
     """The values of `unstated` that the row was not run with, up to so many seeds.
 
-    found: what was. A value that the row has anyway is not wanted.
+    found: what was. A seed is wanted until it was run at every task; a value that the row has
+    anyway is not.
     """
-    recorded: Mapping[tuple[str, str], tuple[int, ...]] = {
-        (a.knob, str(a.value)): a.seeds for a in found
-    }
+    found = list(found)
+
+    def is_recorded(knob: str, value: Any, seed: int) -> bool:
+        alike = (a for a in found if a.knob == knob and plain(a.value) == plain(value))
+        return {*suite.tasks} <= {a.task for a in alike if seed in a.seeds}
+
     for open_knob in suite.unstated:
         if row not in suite.rows_open_to(open_knob):
             continue
         for value in open_knob.values:
             if _has(suite, row, open_knob, value):
                 continue
-            known = recorded.get((open_knob.knob, str(value)), ())
-            if missing := tuple(s for s in range(seeds) if s not in known):
-                yield Wanted(open_knob.knob, value, open_knob.why, missing)
+            knob = open_knob.knob
+            if missing := tuple(s for s in range(seeds) if not is_recorded(knob, value, s)):
+                yield Wanted(knob, value, open_knob.why, missing)
 
 
 def _has(suite: Suite, row: Row, open_knob: Unstated, value: Any) -> bool:
     (cell, *_) = cells(suite, methods=[row.id], seeds=[0])
     if open_knob.knob.startswith(HYPER):
-        return bool(cell.hyper_all[open_knob.knob.removeprefix(HYPER)] == value)
+        return bool(cell.hyper_all[open_knob.knob.removeprefix(HYPER)] == plain(value))
     at: Any = cell.recipe.model_dump(mode="json")
     for part in open_knob.knob.split("."):
         at = at[part]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import exp, inf, isinf, tanh
+from math import exp, floor, inf, isinf, tanh
 from statistics import mean
 from typing import Any
 
@@ -12,6 +12,7 @@ from bench.report.numbers.selection import Side
 from bench.runs.cell import Cell
 from bench.runs.files import read
 from bench.runs.records import Record
+from bench.suite import catalog
 from bench.suite.recipe import Recipe
 from bench.suite.suite import Suite
 
@@ -82,16 +83,19 @@ POINTS = 200  # of a schedule
 
 
 def find_schedule(cell: Cell) -> Schedule | None:
-    """The schedule of a cell's method; None for a method that has none.
+    """The schedule of a cell's method; None for a method that has none, or that is not the
+    program's own, whose formula nobody knows.
 
     Every method with the hyper-parameters lam and gamma has λ(p) = lam·(2/(1 + e^(−γp)) − 1), as
     `methods/_parts.py` has it; its lead, where it has one, is added to p. One with gamma alone, as
-    NoGRL, has α(p) = 1/(1 + e^(−γp)). p begins anew with the second stage of a training.
+    NoGRL, has α(p) = 1/(1 + e^(−γp)). p begins anew with the second stage of a training, and a
+    method that needs two stages weighs nothing in the first.
     """
-    hyper = cell.hyper_all
-    if "gamma" not in hyper:
+    hyper, entry, T = cell.hyper_all, catalog.find_method(cell.method), cell.recipe.iterations
+    if "gamma" not in hyper or entry.path.parent != catalog.SHIPPED:
         return None
-    times = [i / POINTS * cell.recipe.iterations for i in range(POINTS + 1)]
+    begin = cell.recipe.second_stage if "first_stage" in entry.needs else 0
+    times = [begin + i / POINTS * (T - begin) for i in range(POINTS + 1)]
     return Schedule(
         "λ" if "lam" in hyper else "α",
         tuple(times),
@@ -101,6 +105,8 @@ def find_schedule(cell: Cell) -> Schedule | None:
 
 def _weigh(hyper: Mapping[str, Any], p: float) -> float:
     gamma = float(hyper["gamma"])  # a record has an infinity by its name
+    if epochs := hyper.get("epochs"):  # SymNets: λ stays for each of so many stretches
+        p = floor(p * epochs + 1e-9) / epochs
     if "lam" not in hyper:
         return 1.0 if isinf(gamma) and p > 0 else 1 / (1 + exp(-min(gamma, 700.0) * p))
     at = p + float(hyper.get("lead", 0.0))

@@ -155,7 +155,7 @@ class Gain:
 
     @property
     def word(self) -> Shown:
-        """A gain or a loss only when the interval excludes zero, and is more than a point."""
+        """A gain or a loss only when the interval excludes zero, and has a width."""
         lo, hi = self.interval or (0.0, 0.0)
         if negligible(hi - lo):
             return "not shown"

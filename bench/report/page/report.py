@@ -269,6 +269,13 @@ class Maker:
         score = group.ours[t.select][column]
         seeds = sorted({*score.by_seed, *score.lost})
         by_seed = {cell.seed: r for cell, r in found}
+        places = t.suite.tasks if column == AVERAGE else (column,)
+        files = {
+            r.run.weights.file
+            for task in places
+            for _, r in t.ledger.results(row, task)
+            if r.run and r.run.weights.sha256 and r.run.weights.file
+        }
         first = next((r.run for _, r in found if r.run), None)
         return Cell(
             seeds=tuple(seeds),
@@ -279,7 +286,9 @@ class Maker:
             runs=tuple(self._run(t.suite, by_seed[s]) for s in seeds) if found else (),
             knobs=self._keep("facts", list_knobs(first)) if first else None,
             aside=tuple(aside.get((row, column), ())),
-            commands=tuple(self._commands(asked, t, row, column, list(by_seed.values()), seeds)),
+            commands=tuple(
+                self._commands(asked, t, row, column, list(by_seed.values()), seeds, files)
+            ),
         )
 
     def _run(self, suite: Suite, r: Record) -> int:
@@ -311,16 +320,19 @@ class Maker:
         return self._known[key]
 
     def _commands(
-        self, asked: str, t: Table, row: str, column: str, found: list[Record], seeds: list[int]
-    ) -> Iterator[str]:
-        """The commands that train a cell again, or for the first time; and that print a record."""
+        self, asked: str, t: Table, row: str, column: str, found: list[Record], seeds: list[int],
+        files: set[str],
+    ) -> Iterator[str]:  # fmt: skip
+        """The commands that train a cell again, or for the first time; and that print a record.
+
+        files: of the pretrained weights that it was trained with.
+        """
         words = ["bench", "run", "--suite", asked, "--methods", row]
         words += [] if column == AVERAGE else ["--tasks", column]
         words += ["--seeds", write_seeds(sorted(seeds) or range(t.suite.seeds))]
         words += [] if t.budget == "full" else ["--budget", t.budget]
         words += ["--results", self._results] if self._results else []
-        files = {r.run.weights.file for r in found if r.run and r.run.weights.sha256}
-        words += [x for name in sorted(filter(None, files)) for x in ("--weights", name)]
+        words += [x for name in sorted(files) for x in ("--weights", name)]
         yield shlex.join([*words, "--redo"] if seeds else words)
         where = ["--results", self._results] if self._results else []
         if found:
