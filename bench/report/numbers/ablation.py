@@ -10,7 +10,6 @@ from bench.report.numbers.selection import Select
 from bench.report.numbers.stats import Gain, Summary, compare_pairs, summarize
 from bench.runs.cell import Cell
 from bench.runs.ledger import compare_content, find_current_probes, is_current
-from bench.runs.lines import plain
 from bench.runs.plan import cells, settle_suite
 from bench.runs.records import Record
 from bench.suite.search import HYPER
@@ -122,7 +121,7 @@ def list_wanted(suite: Suite, row: Row, found: Iterable[Ablation], seeds: int) -
     found = list(found)
 
     def is_recorded(knob: str, value: Any, seed: int) -> bool:
-        alike = (a for a in found if a.knob == knob and plain(a.value) == plain(value))
+        alike = (a for a in found if a.knob == knob and a.value == value)
         return {*suite.tasks} <= {a.task for a in alike if seed in a.seeds}
 
     for open_knob in suite.unstated:
@@ -139,7 +138,7 @@ def list_wanted(suite: Suite, row: Row, found: Iterable[Ablation], seeds: int) -
 def _has(suite: Suite, row: Row, open_knob: Unstated, value: Any) -> bool:
     (cell, *_) = cells(suite, methods=[row.id], seeds=[0])
     if open_knob.knob.startswith(HYPER):
-        return bool(cell.hyper_all[open_knob.knob.removeprefix(HYPER)] == plain(value))
+        return bool(cell.hyper_all[open_knob.knob.removeprefix(HYPER)] == value)
     at: Any = cell.recipe.model_dump(mode="json")
     for part in open_knob.knob.split("."):
         at = at[part]
