@@ -13,6 +13,7 @@ from platformdirs import user_cache_path, user_data_path
 from bench.errors import BenchError
 
 PACKAGE = Path(__file__).resolve().parent  # the folder of `bench`
+SMOKE, PAGES = ".smoke", "tables"  # folders below the results: smoke runs, pages of the records
 VERSION = "0.1.0"  # of the program
 
 
@@ -37,7 +38,7 @@ def results_root(given: Path | None = None, *, smoke: bool = False) -> Path:
 
     Smoke runs measure nothing: unless --results names a folder, they go to one that git ignores.
     """
-    return given or Path("results", ".smoke" if smoke else "")
+    return given or Path("results", SMOKE if smoke else "")
 
 
 def pages_root(results: Path) -> Path:
@@ -46,7 +47,7 @@ def pages_root(results: Path) -> Path:
     The pages of any others lie beside them, so that they do not replace those of a project.
     """
     own = os.path.realpath(results) == os.path.realpath(results_root())
-    return Path("tables", "rendered") if own else results / "tables"
+    return Path("tables", "rendered") if own else results / PAGES
 
 
 def cache_root() -> Path:

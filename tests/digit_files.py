@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import cache
+from bench import paths
 from bench.datasets import sets
 from bench.datasets.facts import Both
 
@@ -31,7 +31,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 def cache_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setattr(cache, "user_cache_path", lambda *_, **__: folder)
+    monkeypatch.setattr(paths, "cache_root", lambda: folder)
 
 
 def idx(array: np.ndarray) -> bytes:

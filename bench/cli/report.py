@@ -11,7 +11,7 @@ from bench.errors import BenchError, UsageError
 from bench.report.numbers.selection import Select
 
 if TYPE_CHECKING:
-    from bench.report.page.report import Figure
+    from bench.report.page.report import Drawing
     from bench.runs.records import Record
     from bench.suite.suite import Suite
 
@@ -65,12 +65,12 @@ def write_report(
     typer.echo(f"written to {path} ({size}: {', '.join(counts)})")
 
 
-def draw_figures(suite: "Suite", found: "Sequence[Record]", select: Select) -> "Iterator[Figure]":
+def draw_figures(suite: "Suite", found: "Sequence[Record]", select: Select) -> "Iterator[Drawing]":
     """What of a suite there is to draw, budget by budget."""
     from bench.report.figures import FIGURES, draw_request
     from bench.report.figures.request import Request
     from bench.report.figures.style import render_figure
-    from bench.report.page.report import Figure
+    from bench.report.page.report import Drawing
 
     for budget in ("full", *suite.budgets):
         accuracies = suite.budget(budget).measures == "accuracy"
@@ -82,7 +82,7 @@ def draw_figures(suite: "Suite", found: "Sequence[Record]", select: Select) -> "
                 continue
             about = FIGURES[name].about
             title = about if budget == "full" else f"{about}; budget {budget}"
-            yield Figure(title[0].upper() + title[1:], render_figure(drawn, "svg"))
+            yield Drawing(title[0].upper() + title[1:], render_figure(drawn, "svg"))
 
 
 def find_suites(name: str | None, found: Iterable["Record"], root: Path) -> dict[str, "Suite"]:

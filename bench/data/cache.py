@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from platformdirs import user_cache_path
 
+from bench import paths
 from bench.data.files import ByteArray, Labels, fingerprint
 from bench.errors import BenchError
-from bench.paths import special_kind
 
 BLOCK_BYTES = 1 << 24  # how much is read at a time
 FEW_BYTES = 1 << 28  # as many pixels as a run can do with in memory when they cannot be kept
@@ -76,8 +75,7 @@ class Request:
     @property
     def path(self) -> Path:
         """The file of the pixels."""
-        folder = user_cache_path("uda-bench", appauthor=False) / "images"
-        return folder / f"{self.key[:24]}.u8"
+        return paths.cache_root() / "images" / f"{self.key[:24]}.u8"
 
 
 def keep(request: Request) -> Kept:
@@ -92,7 +90,7 @@ def keep(request: Request) -> Kept:
 def _find(request: Request) -> Kept | None:
     """What an earlier run kept; None unless it is whole and has this key."""
     path, sidecar = request.path, request.path.with_suffix(".json")
-    if special_kind(sidecar):  # reading it could wait for ever
+    if paths.special_kind(sidecar):  # reading it could wait for ever
         return None
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8"))

@@ -18,20 +18,17 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
+from bench import paths
 from bench.errors import UsageError, shorten
 from bench.runs.files import NAME, attempt
 from bench.runs.index import UNREAD, Index, summarize_file
 from bench.runs.lease import FOLDER
 from bench.runs.lines import Code, Converted, End, Env, LoadedDomain, Normalization, Run, Weights
+from bench.suite.search import TRIALS
 
 JOBS = ".jobs"  # the folder of what schedulers keep of their jobs
-ASIDE = (
-    "tuning",
-    "tables",
-    ".smoke",
-    FOLDER,
-    JOBS,
-)  # folders below the results that hold no results of suites
+ASIDE = (TRIALS, paths.PAGES, paths.SMOKE, FOLDER, JOBS)
+"""Folders below the results that hold no results of suites."""
 
 
 CLOSED = "lost+found"  # of a disk, which its owner alone may read

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from typing import TypeVar
 
+from bench import paths
 from bench.datasets import sets
 from bench.errors import UsageError, shorten, unknown
 from bench.suite import catalog, search
@@ -25,7 +26,7 @@ EXAMPLES = {
 }
 """For each knob that a method can need what is missing without it."""
 
-RESERVED = {search.TRIALS: "the trials of `bench tune`", "tables": "the pages of these records"}
+RESERVED = {search.TRIALS: "the trials of `bench tune`", paths.PAGES: "the pages of these records"}
 """Names of folders below the results that are not a suite's."""
 
 

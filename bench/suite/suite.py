@@ -175,6 +175,11 @@ class Suite(Strict):
     differences: tuple[str, ...] = ()  # what we know to do differently from the papers
     unstated: tuple[Unstated, ...] = ()  # what we do not know of the papers' protocol
 
+    @property
+    def cost_row(self) -> str | None:
+        """The id of the row that times and memory are compared with; None: there is none."""
+        return self.cost_baseline or self.baseline
+
     @model_validator(mode="after")
     def _check_accuracy(self) -> Self:
         if self.metric and self.accuracy != "images":

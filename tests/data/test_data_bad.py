@@ -145,7 +145,7 @@ def test_a_cache_that_is_not_whole_or_not_this_sets_is_made_anew(
 
 def test_a_batch_larger_than_a_domain_is_refused(folder: Path, bench: Children) -> None:
     says = refused(bench.run(*RUN, "--set", "batch=64"))
-    assert says == "error: a batch of 64 does not fit source's 36 training images; lower the batch"
+    assert says == "error: a batch of 64 does not fit A's 36 training images; lower the batch"
     assert not list(folder.rglob("*.jsonl"))
 
 

@@ -59,14 +59,14 @@ SPECIAL: dict[str, Callable[[Path], object]] = {
 READ = """
 import sys
 from pathlib import Path
-from bench.data import cache
+from bench import paths
 from bench.data.decode import decode_listing, find_unreadable
 from bench.data.listing import list_class_folders, read_list_file
 from bench.data.resize import Square
 from bench.datasets.generated import are_generated
 from bench.errors import BenchError
 
-cache.user_cache_path = lambda *_, **__: Path("cache")
+paths.cache_root = lambda: Path("cache")
 listing = list_class_folders(Path("art"))
 print(*find_unreadable(listing.pictures), sep="\\n")
 print(*decode_listing(listing, Square(8, "bilinear")).unreadable[0], sep=" ")

@@ -398,10 +398,11 @@ def test_a_build_that_is_killed_leaves_nothing_to_be_used_and_no_lock(
     code = f"""
 import os, signal
 from pathlib import Path
-from bench.data import cache, decode
+from bench import paths
+from bench.data import decode
 from bench.data.listing import list_class_folders
 from bench.data.resize import Square
-cache.user_cache_path = lambda *_, **__: Path({str(kept.parent)!r})
+paths.cache_root = lambda: Path({str(kept.parent)!r})
 decode_all = decode._decode_all
 def die_half_way(pictures, *rest):
     decode_all(pictures[:4], *rest)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bench.cli.app import app
 from bench.errors import BenchError
 from bench.report.page.page import compose_accuracies
-from bench.report.page.report import Figure, compose_report, mark, thin
+from bench.report.page.report import Drawing, compose_report, mark, thin
 from bench.report.write.render import _write, render_costs
 from bench.report.write.report import FOLDER, MARKS, write_report
 from bench.runs import plan
@@ -299,7 +299,7 @@ def test_the_page_fetches_nothing():
 
 def test_figures_lie_in_the_page():
     svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
-    html, page, _ = make(figures=lambda suite, records: [Figure(f"{suite.name} <b>", svg)])
+    html, page, _ = make(figures=lambda suite, records: [Drawing(f"{suite.name} <b>", svg)])
     assert page.tags.count("img") == 1 and "toy <b>" in page.text
     assert "alert" not in html and any(
         x.startswith("data:image/svg+xml;base64,") for x in page.links

@@ -32,7 +32,7 @@ def draw_confusion(request: Request) -> "Figure":
         raise UsageError(
             "records hold a confusion matrix of the last evaluation alone: leave --select out"
         )
-    found = _fit(request, {p: x for p, x in _rates(request) if x.confusion})
+    found = _fit({p: x for p, x in _rates(request) if x.confusion})
     if not found:
         raise UsageError(
             f"no record of {request.suite.name} at the budget {request.budget!r} holds a confusion "
@@ -61,7 +61,7 @@ def _rates(request: Request) -> Iterable[tuple[Place, ClassRates]]:
                 yield (task, row.id), rates
 
 
-def _fit(request: Request, found: Mapping[Place, T]) -> dict[Place, T]:
+def _fit(found: Mapping[Place, T]) -> dict[Place, T]:
     """Those of as many tasks as fit on a page, of the first task in any case."""
     tasks = list(dict.fromkeys(task for task, _ in found))
     rows = max((sum(t == task for t, _ in found) for task in tasks), default=1)
@@ -124,7 +124,7 @@ def draw_gains(request: Request) -> "Figure":
         asked = row != base and row in {r.id for r in request.rows}
         if under and asked and (gains := find_gains(rates, under, request.suite.confidence)):
             found[task, row] = gains
-    shown = _fit(request, found)
+    shown = _fit(found)
     if not shown:
         raise UsageError(
             f"gains of classes need a run of {base} and one of another row with the same task and "

@@ -47,7 +47,7 @@ Ratios = Mapping[str, Sequence[tuple[float, float]]]
 
 def _find_ratios(request: Request) -> Ratios:
     """Those of claims whose paper has the baseline, too, at the budget asked for."""
-    base = request.suite.cost_baseline or request.suite.baseline
+    base = request.suite.cost_row
     claims = [c for c in request.suite.costs if request.budget in c.budgets]
     bases = {c.cite: c for c in reversed(claims) if c.row == base}
     found: dict[str, list[tuple[float, float]]] = {}
@@ -58,9 +58,7 @@ def _find_ratios(request: Request) -> Ratios:
     return found
 
 
-def _draw_claims(
-    ax: "Axes", request: Request, costs: Sequence[Cost], places: Mapping[str, Sequence[float]]
-) -> None:
+def _draw_claims(ax: "Axes", costs: Sequence[Cost], places: Mapping[str, Sequence[float]]) -> None:
     """Published ratios, times what the baseline costs on this machine."""
     for y, c in enumerate(costs):
         at = places.get(c.row, ())
@@ -68,7 +66,7 @@ def _draw_claims(
 
 
 def _base_cost(request: Request, costs: Sequence[Cost]) -> Cost | None:
-    base = request.suite.cost_baseline or request.suite.baseline
+    base = request.suite.cost_row
     return next((c for c in costs if c.row == base), None)
 
 
@@ -98,7 +96,7 @@ def _draw_times(ax: "Axes", request: Request, costs: Sequence[Cost], claims: Rat
         ratio = "" if c.ratio is None else f"  ×{c.ratio:.2f}"
         text = f"{c.ms:,.1f}{' §' * bool(c.busy)}{ratio}"
         _write(ax, text, y, max([c.ms, c.p95, *at.get(c.row, ())]), top)
-    _draw_claims(ax, request, costs, at)
+    _draw_claims(ax, costs, at)
     _finish(ax, request, costs, 1.48 * top)
     ax.set_xlabel("ms per iteration")
 
@@ -117,7 +115,7 @@ def _draw_memory(ax: "Axes", request: Request, costs: Sequence[Cost], claims: Ra
         ratio = "" if c.memory_ratio is None else f"  ×{c.memory_ratio:.2f}"
         text = f"{value:,.0f}{ratio}"
         _write(ax, text, y, max([value, *at.get(c.row, ())]), top)
-    _draw_claims(ax, request, costs, at)
+    _draw_claims(ax, costs, at)
     _finish(ax, request, costs, 1.48 * top)
     ax.tick_params(labelleft=False)
     ax.set_xlabel(MEMORY[kind])
@@ -138,7 +136,7 @@ def _finish(ax: "Axes", request: Request, costs: Sequence[Cost], right: float) -
 
 
 def _caption_costs(request: Request, machines: Mapping[str, Sequence[Cost]]) -> str:
-    base = request.suite.cost_baseline or request.suite.baseline
+    base = request.suite.cost_row
     over = f" ×: ratio to {request.suite.by_id[base].label}." if base else ""
     every = [c for costs in machines.values() for c in costs]
     few, many = min(c.n for c in every), max(c.n for c in every)

@@ -41,7 +41,7 @@ def draw(request: Request) -> "Figure":
     rows = [row for row in request.rows if any(r == row.id for r, _ in runs)]
     columns = min(len(tasks), 2 if len(tasks) < 5 else 3)
     pieces = style.cut_evenly(tasks, columns)
-    schedules = _schedules(request, runs, rows)
+    schedules = _schedules(runs, rows)
     losses = {place: follow_loss(r for _, r in found) for place, found in runs.items()}
     block = [ACCURACY, LOSS] if any(c.steps for c in losses.values()) else [ACCURACY]
     heights = block * len(pieces) + ([SCHEDULE] if schedules else [])
@@ -168,7 +168,7 @@ def _bend(ax: "Axes", losses: Sequence[float]) -> None:
 Schedules = Mapping[str, tuple["Row", "Cell"]]  # what to call it -> whose it is
 
 
-def _schedules(request: Request, runs: Runs, rows: Sequence["Row"]) -> Schedules:
+def _schedules(runs: Runs, rows: Sequence["Row"]) -> Schedules:
     """One for each row that has a schedule, at its first task."""
     first: dict[str, tuple[Row, Cell]] = {}
     for row in rows:

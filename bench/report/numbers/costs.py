@@ -65,7 +65,7 @@ def summarize_costs(
     for machine, runs in sorted(machines.items()):
         by_row = {row.id: [x for x in runs if x.cell.row == row.id] for row in suite.rows}
         alone = not any(x.shared for x in runs)  # else no ratio: all are times of each other, too
-        base = by_row.get(suite.cost_baseline or suite.baseline or "", []) if alone else []
+        base = by_row.get(suite.cost_row or "", []) if alone else []
         found[machine] = tuple(
             _summarize(row, own, base, busy_too) for row, own in by_row.items() if own
         )

@@ -280,9 +280,7 @@ def lay_out_costs(
     kinds = [k for k in MEMORY if costs and k in costs[0].memory] or ["allocated_mib"]
     columns = cost_columns(kinds)
     measured = {cost.row: cost for cost in costs}
-    bases = {
-        c.cite: c for c, _ in reversed(claims) if c.row == (suite.cost_baseline or suite.baseline)
-    }
+    bases = {c.cite: c for c, _ in reversed(claims) if c.row == suite.cost_row}
     lines: list[Line] = []
     for row in suite.rows:
         cost, theirs = measured.get(row.id), [c for c in claims if c[0].row == row.id]

@@ -405,7 +405,7 @@ def explain_costs(suite: Suite) -> Iterator[str]:
         "MiB. On a CPU it is the resident set of the whole process, with whatever of the data was "
         "read."
     )
-    if base := suite.cost_baseline or suite.baseline:
+    if base := suite.cost_row:
         claims = "Across machines only ratios compare; a claim's are over the same paper's figure."
         yield (
             f"Ratios: over {suite.by_id[base].label}, at tasks both have; that of memory is of the "

@@ -32,7 +32,7 @@ from bench.suite.suite import Suite
 POINTS = 60  # of a learning curve, at most
 COSTS = ("ms/iteration", "memory MiB", "images/s", "minutes")  # headings of `Trained.cost`
 
-Mark = Literal["match", "above", "below", "unresolved", "holds", "fails"]
+Outcome = Literal["match", "above", "below", "unresolved", "holds", "fails"]
 """A verdict. above: it differs, ours is higher. holds, fails: of a statement."""
 Fact = tuple[str, str]  # name, value
 
@@ -52,7 +52,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Opening:
     """What one cell of a table opens, beside the texts of its column."""
 
     seeds: tuple[int, ...]
@@ -68,16 +68,16 @@ class Block:
     """A row of a table with the lines about its claims; they stay together."""
 
     row: str  # its id; "" for none
-    lines: tuple[tuple[Line, tuple[Mark | None, ...]], ...]  # with what each cell's verdict is
+    lines: tuple[tuple[Line, tuple[Outcome | None, ...]], ...]  # with what each cell's verdict is
 
 
 @dataclass(frozen=True)
-class Tally:
+class Coverage:
     """How far a table is measured, and what came of it."""
 
     measured: int  # cells with a score
     cells: int  # rows × tasks
-    verdicts: Mapping[Mark, int]  # over all columns
+    verdicts: Mapping[Outcome, int]  # over all columns
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ class Part:
     budget: str = ""  # of a table of accuracies or statements
     side: Side = "target"  # of a table of accuracies
     task: str = ""  # of a table of statements
-    tally: Tally | None = None  # of a table of accuracies or statements
+    tally: Coverage | None = None  # of a table of accuracies or statements
     opens: int | None = None  # place in Report.cells of what its cells open
     sparse: bool = False  # whether most of its cells are not measured
 
 
 @dataclass(frozen=True)
-class Figure:
+class Drawing:
     """A drawing that belongs to a suite."""
 
     title: str
@@ -117,10 +117,10 @@ class SuiteReport:
     costs: tuple[Part, ...]
     references: tuple[Reference, ...]
     aside: tuple[tuple[str, str, str], ...]  # records that give no result: file, state, reason
-    figures: tuple[Figure, ...]
+    figures: tuple[Drawing, ...]
 
 
-Opened = tuple[tuple[str, ...], Mapping[str, tuple[Cell, ...]]]
+Opened = tuple[tuple[str, ...], Mapping[str, tuple[Opening, ...]]]
 """Of a table: its columns, and by the id of a row what each of its cells opens."""
 
 
@@ -155,7 +155,7 @@ def compose_report(
     *,
     results: str = "",
     strangers: bool = True,
-    figures: Callable[[Suite, Sequence[Record]], Sequence[Figure]] = lambda suite, records: (),
+    figures: Callable[[Suite, Sequence[Record]], Sequence[Drawing]] = lambda suite, records: (),
     references: References | None = None,
 ) -> Report:
     """The page of these suites.
@@ -262,7 +262,7 @@ class Maker:
         group: Group,
         column: str,
         aside: Mapping[tuple[str, str], list[tuple[str, str]]],
-    ) -> Cell:
+    ) -> Opening:
         assert group.row
         row = group.row.id
         found = [] if column == AVERAGE else t.ledger.results(row, column)
@@ -277,7 +277,7 @@ class Maker:
             if r.run and r.run.weights.sha256 and r.run.weights.file
         }
         first = next((r.run for _, r in found if r.run), None)
-        return Cell(
+        return Opening(
             seeds=tuple(seeds),
             values={
                 SELECTED[select]: tuple(tell_seed(scores[column], s) for s in seeds)
@@ -345,14 +345,14 @@ def split_grid(grid: Grid, *, judged: bool = False) -> Iterator[Block]:
     judged: whether verdicts stand in a column, as those of statements do, and not in lines.
     """
     alone = not any(line.first for line in grid.lines)
-    block: list[tuple[Line, tuple[Mark | None, ...]]] = []
+    block: list[tuple[Line, tuple[Outcome | None, ...]]] = []
     gaps: tuple[str, ...] = ()
     for line in grid.lines:
         if block and (line.first or alone):
             yield Block(block[0][0].row, tuple(block))
             block = []
         gaps = line.cells if line.kind == "gap" else gaps
-        marks: Iterable[Mark | None] = (None for _ in line.cells)
+        marks: Iterable[Outcome | None] = (None for _ in line.cells)
         if judged or line.kind == "verdict":
             marks = map(mark, line.cells, gaps or line.cells)
         block.append((line, tuple(marks)))
@@ -360,7 +360,7 @@ def split_grid(grid: Grid, *, judged: bool = False) -> Iterator[Block]:
         yield Block(block[0][0].row, tuple(block))
 
 
-def mark(word: str, gap: str) -> Mark | None:
+def mark(word: str, gap: str) -> Outcome | None:
     """What to mark a verdict as. gap: its ours − published, as the table has it."""
     match word:
         case "differs":
@@ -373,20 +373,20 @@ def mark(word: str, gap: str) -> Mark | None:
             return None
 
 
-def count(t: Table, blocks: Iterable[Block]) -> Tally:
+def count(t: Table, blocks: Iterable[Block]) -> Coverage:
     """How far a table is measured, and how many verdicts of each kind it shows."""
     rows = [g for g in t.groups if g.row]
     measured = sum(bool(g.ours[t.select][task].by_seed) for g in rows for task in t.suite.tasks)
-    return Tally(measured, len(rows) * len(t.suite.tasks), count_marks(blocks))
+    return Coverage(measured, len(rows) * len(t.suite.tasks), count_marks(blocks))
 
 
-def count_statements(board: Board, blocks: Iterable[Block]) -> Tally:
+def count_statements(board: Board, blocks: Iterable[Block]) -> Coverage:
     """How many rows were measured at a task, and how many verdicts of each kind there are."""
     measured = sum(any(r.status == "ok" for _, r in board.runs(x.id)) for x in board.suite.rows)
-    return Tally(measured, len(board.suite.rows), count_marks(blocks))
+    return Coverage(measured, len(board.suite.rows), count_marks(blocks))
 
 
-def count_marks(blocks: Iterable[Block]) -> Counter[Mark]:
+def count_marks(blocks: Iterable[Block]) -> Counter[Outcome]:
     """How many verdicts of each kind stand in the lines of a table."""
     return Counter(m for block in blocks for _, marks in block.lines for m in marks if m)
 
