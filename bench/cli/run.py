@@ -200,13 +200,16 @@ def choose_tasks(suite: "Suite", data: Path | None, budget: str) -> list[str] | 
     """
     from bench import paths
     from bench.data import counts
+    from bench.datasets.sets import FOLDER
 
     root = paths.data_root(data)
     optional = () if budget == "smoke" else suite.optional_tasks
     absent = {task: name for task in optional if (name := counts.find_absent(suite, task, root))}
     if tasks := [task for task in suite.tasks if task not in absent]:
         for task, name in absent.items():
-            typer.echo(f"{task} is left out, because the images of {name} are not there")
+            given = suite.domains[name].set
+            remedy = f" (bench data get {given})" if given != FOLDER.name else ""
+            typer.echo(f"{task} is left out, because the images of {name} are not there{remedy}")
     return tasks or None
 
 
