@@ -26,12 +26,11 @@ class PseudoLabel(Method):
         stop: Annotated[float, Within(0, 1)] = 0.6,  # progress at which a has grown
     ) -> None:
         super().__init__()
-        if start >= stop:
-            raise ValueError(f"start = {start:g} has to be less than stop = {stop:g}")
         self.tau, self.weight, self.start, self.stop = tau, weight, start, stop
 
     def step(self, net: Network, s: Batch, t: Batch, p: float) -> Iterator[Tensor]:
-        a = self.weight * min(max((p - self.start) / (self.stop - self.start), 0.0), 1.0)
+        span = max(self.stop - self.start, 1e-9)  # where `stop` comes no later, a jumps at `start`
+        a = self.weight * min(max((p - self.start) / span, 0.0), 1.0)
         f_s, f_t = net.features(s.x, t.x)
         y_s, y_t = net.C(f_s), net.C(f_t)
         sure, label = y_t.detach().softmax(1).max(1)

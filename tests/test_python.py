@@ -24,6 +24,8 @@ class Weighted(Method):
 
     def __init__(self, net, *, w: tuple[float, ...] = (1.0, 2.0)):
         super().__init__()
+        if len(w) != 2:
+            raise ValueError("w has two numbers")
         self.w = w
 
     def step(self, net, s, t, p):
@@ -77,7 +79,7 @@ def test_a_smoke_run_has_one_seed_and_a_task_without_data_is_left_out_as_from_th
     assert list(smoke["seed"]) == [0]
 
 
-def test_a_method_may_take_a_list(folder: Path) -> None:
+def test_a_method_may_take_a_list_and_refuse_one(folder: Path) -> None:
     (folder / "methods").mkdir()
     (folder / "methods/weighted.py").write_text(LISTED)
     suite = folder / "tiny.toml"
@@ -88,6 +90,10 @@ def test_a_method_may_take_a_list(folder: Path) -> None:
     (plain,) = bench.run("tiny.toml", **ask)["key"]
     (stated,) = bench.run("tiny.toml", **ask, override={"hyper": {"w": [1.0, 2.0]}})["key"]
     assert plain == stated != other, "stating the default is no other training"
+    with pytest.raises(
+        UsageError, match="weighted refuses its hyper-parameters: w has two numbers"
+    ):
+        bench.run("tiny.toml", **ask, override={"hyper": {"w": [1.0]}})
 
 
 def test_a_cell_that_diverges_ends_the_grid_unless_it_is_to_go_on(folder: Path) -> None:

@@ -270,13 +270,6 @@ def test_missing_data_leaves_nothing_and_a_smoke_run_does_without(tmp_path: Path
     assert all(d.generated for d in made.run.data.values()), "and says so"
 
 
-def test_a_method_says_which_values_do_not_go_together(data: Path) -> None:
-    write_suite(data.parent, rows={"only": {"method": "pseudo_label", "hyper": {"start": 0.6}}})
-    asked = plan.cells(suites.find(str(data.parent / "tiny.toml")))
-    with pytest.raises(UsageError, match=r"pseudo_label refuses .* start = 0.6 has to be less"):
-        Here(Lab(data, data.parent / "results", CPU)).check(asked)
-
-
 def test_a_batch_larger_than_the_domain_ends_as_failed_with_its_sentence(data: Path) -> None:
     r = trained(data.parent, batch=37)
     assert r.end and r.end.status == "failed"

@@ -39,6 +39,13 @@ def test_the_source_alone_begins_and_the_weight_then_grows_to_its_end(p: float, 
     assert loss == pytest.approx(L_y - a * log_t.max(1).mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("stop", [0.3, 0.1])
+@pytest.mark.parametrize(("p", "a"), [(0.0, 0), (0.2, 0), (0.3, 0), (0.31, 2), (1.0, 2)])
+def test_without_a_span_to_grow_in_the_weight_jumps(stop: float, p: float, a: float) -> None:
+    loss, L_y, log_t = parts(p, tau=0.0, weight=2.0, start=0.3, stop=stop)
+    assert loss == pytest.approx(L_y - a * log_t.max(1).mean(), rel=1e-12)
+
+
 def test_the_labels_of_the_moment_are_constants_and_the_samples_are_learnt() -> None:
     """The gradient is that of cross-entropy with the labels that the network gives."""
     torch.manual_seed(0)
