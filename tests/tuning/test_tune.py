@@ -360,7 +360,7 @@ def test_what_cannot_run_is_refused_before_its_trial_is_begun(
 ) -> None:
     write(folder, space="[search]\nbatch = [4, 4000]")
     stopped = bench.run(*ONE)
-    refused(stopped, "a batch of 4000 does not fit source's 24 training images", code=1)
+    refused(stopped, "a batch of 4000 does not fit A's 24 training images", code=1)
     assert "trial 1 of" in stopped.out and "trial 2 of" not in stopped.out
 
 
