@@ -70,6 +70,11 @@ def test_the_demo_shown_is_the_demo_measured() -> None:
     assert all(line in rendered for line in shown)
 
 
+def test_the_report_is_small_enough_to_be_saved_and_kept() -> None:
+    """Every commit of new records brings another copy of it into the history."""
+    assert (ROOT / "tables" / "rendered" / "report.html").stat().st_size < 3_000_000
+
+
 def test_every_figure_quoted_stands_in_a_rendered_table() -> None:
     pages = "".join(
         p.read_text(encoding="utf-8") for p in (ROOT / "tables" / "rendered").glob("*.md")

@@ -1,7 +1,8 @@
 """The report as one HTML file that fetches nothing: `report/`'s template, style and script."""
 
-from base64 import b64encode
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -23,7 +24,7 @@ MARKS = {  # verdict -> symbol, word, what it means; the symbol survives greysca
 def write_report(report: Report) -> str:
     """The whole file."""
     env = environment(FOLDER)
-    env.filters["base64"] = lambda svg: b64encode(svg).decode("ascii")
+    env.filters["address"] = write_address
     return env.get_template("report.html").render(
         report=report,
         data=Markup(report.write_data()),
@@ -32,3 +33,13 @@ def write_report(report: Report) -> str:
         marks=MARKS,
         version=VERSION,
     )
+
+
+def write_address(svg: bytes) -> str:
+    """A picture as an address that holds it, which no page or browser takes for markup.
+
+    As text it is a fifth shorter than in base64. XML takes any white space for a single one, and a
+    line break would need three characters here.
+    """
+    text = re.sub(rb"\s+", b" ", svg)
+    return "data:image/svg+xml," + quote(text, safe=" !$()*+,-./:;=?@[]^_{|}~")
