@@ -82,11 +82,10 @@ def show_times(todo: list["Cell"], found: list["Record"], gpus: int, command: st
 
     Raises BenchError where no record tells how long a cell takes.
     """
-    from bench.cli.screen import format_duration
+    from bench.cli.screen import format_duration, name_processors
     from bench.execute.schedule import simulate
-    from bench.report.numbers.costs import name_processor
     from bench.report.page.text import format_count
-    from bench.runs.forecast import Durations, find_like
+    from bench.runs.forecast import Durations
 
     ended = [r for r in found if r.status == "ok"]
     on_gpu = [r for r in ended if r.run and r.run.env.device == "cuda"]
@@ -97,8 +96,6 @@ def show_times(todo: list["Cell"], found: list["Record"], gpus: int, command: st
             "no cell of this suite and budget is recorded, so that nothing tells how long one "
             f"takes: run one with `{command} --methods … --tasks … --seeds 0`"
         )
-    like = find_like(todo, on_gpu or ended)
-    processors = dict.fromkeys(name_processor(r.run.env) for r in like if r.run)
     rows = []
     for n in sorted({*(2**k for k in range(20) if 2**k < min(gpus, len(todo))), gpus}):
         s = simulate(seconds, n)
@@ -107,7 +104,7 @@ def show_times(todo: list["Cell"], found: list["Record"], gpus: int, command: st
     known = sum((c.suite, c.row, c.budget) in durations.of_row for c in todo)
     typer.echo(
         f"{format_count(len(todo), 'cell')}, {sum(seconds) / 3600:,.1f} GPU-hours, the longest "
-        f"{format_duration(max(seconds))}; times of {' and '.join(processors)}"
+        f"{format_duration(max(seconds))}; times of {name_processors(todo, on_gpu or ended)}"
         + ("" if on_gpu else ", not of a GPU")
     )
     if known < len(todo):

@@ -27,6 +27,7 @@ from bench.engine.events import (
 from bench.report.numbers.costs import name_processor
 from bench.report.page.text import format_count
 from bench.runs import forecast, records
+from bench.runs.cell import Cell
 from bench.runs.plan import CellState
 from bench.runs.records import Evaluation, Record
 
@@ -165,6 +166,12 @@ def format_duration(seconds: float) -> str:
     return " ".join(f"{n} {unit}" for n, unit in parts if n) or "0 s"
 
 
+def name_processors(cells: Iterable[Cell], found: Iterable[Record]) -> str:
+    """'NVIDIA H200 and AMD EPYC, 1 thread': whose times a forecast of these cells is made of."""
+    like = forecast.find_like(cells, found)
+    return " and ".join(dict.fromkeys(name_processor(r.run.env) for r in like if r.run))
+
+
 def show_plan(
     states: list[CellState], found: list[Record], console: Console, *, redo: bool = False
 ) -> None:
@@ -192,9 +199,7 @@ def show_plan(
     seconds = forecast.forecast(todo, found)
     cost = "; no recorded time to forecast from"
     if seconds:
-        like = forecast.find_like(todo, found)
-        processors = dict.fromkeys(name_processor(r.run.env) for r in like if r.run)
-        cost = f"; about {format_duration(seconds)}, by times of {' and '.join(processors)}"
+        cost = f"; about {format_duration(seconds)}, by times of {name_processors(todo, found)}"
     cells = format_count(len(states), "cell")
     console.print(f"{cells}: {', '.join(parts)}{again}{cost if todo else ''}")
     explain_labels(states)
